@@ -1,0 +1,37 @@
+# Every target sets up its own virtual environment: `make test` is enough on a fresh
+# machine that has Python 3.11 or later.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# TensorFlow prints its start-up notices on stderr; errors still come through.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help setup demo test test-slow lint bench clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is newer than the requirements only if the last install succeeded.
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+setup: $(VENV)/.installed  ## Make .venv with everything that the project needs.
+
+test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## Run the long training and closed-loop tests.
+	$(BIN)/python -m pytest -m slow
+
+lint: setup  ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## Run every benchmark; each prints a table and one JSON line.
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## Remove the virtual environment and the demo's output.
+	rm -rf $(VENV) demo
