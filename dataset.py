@@ -1,0 +1,543 @@
+"""Recordings as samples: read, checked, split by time. No Keras here.
+
+    python dataset.py data/a            # what is in it, and what was left out
+    python dataset.py data/a --json     # the same as one JSON document
+
+A recording is a folder with a driving_log.csv and its images in IMG/. Rows that cannot
+be used are excluded softly: they are counted and named, and nothing on disk is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driving_log import CAMERAS, DrivingLog, InputError, read_log
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FRAME_SHAPE = (160, 320, 3)
+# A gap longer than this starts a new session. The simulator writes 10 to 15 rows a
+# second; a slow disk makes it pause for some tenths of a second.
+SESSION_GAP_S = 1.0
+# Rate of rows whose file names carry no time: the slowest that was seen.
+NOMINAL_RATE_HZ = 10.0
+# Below this the car stands: its steering says nothing about the road.
+STANDING_MPH = 1.0
+# Rows in a row for which the brake is on while the speed grows: the car drives back.
+REVERSING_ROWS = 3
+
+TIME_STAMP = re.compile(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One log and what is known of its rows."""
+
+    name: str
+    folder: Path
+    log_path: Path
+    has_header: bool
+    cameras: tuple[str, ...]
+    """Of CAMERAS, those that the log names images for."""
+    samples: pd.DataFrame
+    """All rows that could be read, in the order of the log, with the columns
+    line (of the file, from 1), center, left, right (absolute path, "" where there is no
+    such image), steering [-1, 1], throttle, brake, speed_mph, time_s (since 1970),
+    session (from 0) and excluded ("" for a row to use, else the reason)."""
+    excluded: dict[str, int]
+    """Number of rows left out, by reason; also those that are not in samples."""
+    warnings: tuple[str, ...]
+    fingerprint: str
+    """Differs whenever the log or, if they were checked, an image differs."""
+
+
+# --- Reading --------------------------------------------------------------------------
+
+
+def find_log(path: Path) -> Path:
+    """Return the log that a folder or a file stands for.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder, expected a recording")
+    log_path = path / "driving_log.csv"
+    if log_path.is_file():
+        return log_path
+    found = [p for p in sorted(path.glob("*.csv")) if not p.name.startswith("._")]
+    if len(found) == 1:
+        return found[0]
+    inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
+    if inside:
+        hint = f"it holds the recordings {', '.join(inside)}: give those"
+    elif found:
+        hint = f"it holds {', '.join(p.name for p in found)}: give one of them"
+    else:
+        hint = "record into it with the simulator's R key, or simulate.py record"
+    raise InputError(f"{path}: no driving_log.csv in this folder; {hint}")
+
+
+def read_recording(path: Path | str, check_images: bool = True) -> Recording:
+    """Read a recording and decide which of its rows can be used.
+
+    Args:
+        path: a folder, or a log.
+        check_images: look into every image once; False only looks whether it is there.
+
+    Raises:
+        InputError: there is no log, or it cannot be read safely.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    log_path = find_log(path).resolve()
+    log = read_log(log_path)
+    samples = pd.DataFrame(
+        [
+            (
+                row.line,
+                *row.images,
+                row.steering,
+                row.throttle,
+                row.brake,
+                row.speed_mph,
+            )
+            for row in log.rows
+        ],
+        columns=["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"],
+    )
+    samples, num_duplicates = _without_duplicates(samples)
+    samples["time_s"], timed = _times(samples["center"])
+    samples["session"] = _sessions(samples["time_s"])
+    digests = _locate_images(samples, log_path.parent, check_images)
+    samples["excluded"] = _reasons(samples, digests)
+    excluded = log.excluded + Counter(duplicate_row=num_duplicates)
+    excluded += Counter(reason for reason in samples["excluded"] if reason)
+    warnings = [*log.warnings, *_warnings(samples, log, timed, num_duplicates)]
+    content = [log_path.read_bytes(), *(d.encode() for d in digests["center"])]
+    fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
+    return Recording(
+        name=log_path.parent.name,
+        folder=log_path.parent,
+        log_path=log_path,
+        has_header=log.has_header,
+        cameras=log.cameras,
+        samples=samples,
+        excluded={k.replace("_", "-"): v for k, v in sorted(excluded.items()) if v},
+        warnings=tuple(warnings),
+        fingerprint=fingerprint,
+    )
+
+
+def read_frame(path: str | Path) -> np.ndarray:
+    """Return a frame as uint8 RGB (160, 320, 3).
+
+    Raises:
+        InputError: the file is missing, is no picture, or has another size.
+    """
+    import cv2
+
+    frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise InputError(f"{path}: not a picture that can be read")
+    if frame.shape != FRAME_SHAPE:
+        raise InputError(
+            f"{path}: {frame.shape[1]}x{frame.shape[0]} pixels, expected "
+            f"{FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
+        )
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def _without_duplicates(samples: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Drop rows that say for the second time what an earlier one said."""
+    columns = [column for column in samples if column != "line"]
+    repeated = samples.duplicated(subset=columns)
+    return samples[~repeated].reset_index(drop=True), int(repeated.sum())
+
+
+def _times(names: pd.Series) -> tuple[np.ndarray, bool]:
+    """Return the time of each row in seconds, and whether every name carries one."""
+    import numpy as np
+
+    times = np.array([_time_of(name) for name in names])
+    missing = np.isnan(times)
+    for i in np.flatnonzero(missing):
+        times[i] = times[i - 1] + 1 / NOMINAL_RATE_HZ if i else 0.0
+    return times, not missing.any()
+
+
+def _time_of(name: str) -> float:
+    found = TIME_STAMP.search(name)
+    if not found:
+        return float("nan")
+    year, month, day, hour, minute, second, millisecond = map(int, found.groups())
+    try:
+        stamp = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return float("nan")
+    return stamp.timestamp() + millisecond / 1000
+
+
+def _sessions(times: pd.Series) -> np.ndarray:
+    """Number the stretches between gaps and steps back in time."""
+    import numpy as np
+
+    steps = np.diff(times, prepend=times.iloc[:1])
+    return np.cumsum((steps < 0) | (steps > SESSION_GAP_S))
+
+
+def _locate_images(
+    samples: pd.DataFrame, folder: Path, check_images: bool
+) -> dict[str, list[str]]:
+    """Put absolute paths into the camera columns, and faults into columns beside them.
+
+    Returns:
+        For each camera the digest of each row's image, "" where it is not known.
+    """
+    files = _image_files(folder)
+    facts: dict[str, Any] = {}
+    for camera in CAMERAS:
+        samples[camera] = [_path_of(name, files, folder) for name in samples[camera]]
+    if check_images:
+        from frame_cache import image_facts
+
+        there = set(files.values())
+        facts = image_facts(
+            [p for camera in CAMERAS for p in samples[camera] if p in there]
+        )
+    digests = {}
+    for camera in CAMERAS:
+        known = [facts.get(path) for path in samples[camera]]
+        samples[f"{camera}_fault"] = [
+            _fault(path, fact, check_images)
+            for path, fact in zip(samples[camera], known, strict=True)
+        ]
+        digests[camera] = [fact.digest if fact else "" for fact in known]
+    return digests
+
+
+def _fault(path: str, fact: Any, check_images: bool) -> str:
+    if not path:
+        return ""
+    if fact:
+        return str(fact.fault)
+    return "missing-image" if check_images or not Path(path).exists() else ""
+
+
+def _image_files(folder: Path) -> dict[str, str]:
+    """Return the images of a recording by lower-case file name; IMG/ comes first."""
+    inside = [p for p in sorted(folder.iterdir()) if p.is_dir()]
+    inside.sort(key=lambda p: p.name.upper() != "IMG")
+    files: dict[str, str] = {}
+    for place in [*inside, folder]:
+        for entry in place.iterdir():
+            if not entry.name.startswith("._"):
+                files.setdefault(entry.name.lower(), str(entry))
+    return files
+
+
+def _path_of(name: str, files: dict[str, str], folder: Path) -> str:
+    return files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
+
+
+# --- Excluding ------------------------------------------------------------------------
+
+
+def _reasons(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str]:
+    """Return for each row why it is not used, "" if it is; the first reason counts.
+
+    A side camera's faulty image costs that image, not the row.
+    """
+    import numpy as np
+
+    for camera in CAMERAS[1:]:
+        faulty = samples.pop(f"{camera}_fault") != ""
+        samples.loc[faulty, camera] = ""
+    fault = samples.pop("center_fault").to_numpy(object)
+    steering = samples["steering"].to_numpy()
+    reasons = np.where(np.abs(steering) > 1, "steering-out-of-range", fault)
+    conditions = {
+        "reversing": _is_reversing(samples),
+        "standing": np.abs(samples["speed_mph"].to_numpy()) < STANDING_MPH,
+        "stale-frame": _is_stale(digests["center"]),
+    }
+    for reason, holds in conditions.items():
+        reasons[(reasons == "") & holds] = reason
+    return list(reasons)
+
+
+def _is_reversing(samples: pd.DataFrame) -> np.ndarray:
+    """Find where the car drives backwards: the log holds the speed without its sign.
+
+    In the simulator the brake pedal of a standing car is its reverse gear.
+    """
+    import numpy as np
+
+    speed, brake = samples["speed_mph"].to_numpy(), samples["brake"].to_numpy()
+    growing = np.diff(speed, prepend=speed[:1]) > 0
+    backing = (brake > 0) & growing & (speed < 10)
+    # Only several rows in a row: single ones are noise of the physics.
+    runs = np.convolve(backing, np.ones(REVERSING_ROWS), "full")
+    ends = runs[: len(backing)] >= REVERSING_ROWS
+    spread = np.convolve(ends[::-1], np.ones(REVERSING_ROWS), "full")[: len(ends)][::-1]
+    return (spread > 0) | (speed < -STANDING_MPH)
+
+
+def _is_stale(digests: list[str]) -> np.ndarray:
+    """Find rows whose picture is, to the bit, that of the row before."""
+    import numpy as np
+
+    digest = np.array(digests, object)
+    same = np.zeros(len(digest), bool)
+    same[1:] = (digest[1:] == digest[:-1]) & (digest[1:] != "")
+    return same
+
+
+def _warnings(
+    samples: pd.DataFrame, log: DrivingLog, timed: bool, num_duplicates: int
+) -> list[str]:
+    """Return in words what the user should know, with examples."""
+    warnings = []
+    if num_duplicates:
+        warnings.append(f"{num_duplicates} rows stand in the log twice; used once")
+    for reason, group in samples[samples["excluded"] != ""].groupby("excluded"):
+        lines = ", ".join(str(line) for line in group["line"].head(3))
+        text = f"{len(group)} rows excluded as {reason}, for example row {lines}"
+        if reason == "steering-out-of-range":
+            worst = float(group["steering"].abs().max())
+            text += f": up to {worst:g}, expected [-1, 1]; was it logged in degrees?"
+        if reason == "missing-image":
+            text += f": {Path(group['center'].iloc[0]).name} is not in IMG/"
+        warnings.append(text)
+    for camera in CAMERAS[1:]:
+        if camera in log.cameras:
+            lost = int((samples[camera] == "").sum())
+            if lost:
+                warnings.append(f"{lost} rows have no good {camera} image")
+    if not timed:
+        warnings.append(
+            "some file names carry no time; took such rows as "
+            f"{1 / NOMINAL_RATE_HZ:g} s apart"
+        )
+    return warnings
+
+
+# --- Samples of several recordings ----------------------------------------------------
+
+
+def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
+    """Return the rows to use of all recordings.
+
+    Returns:
+        Their samples one after another with a fresh index, `session` unique over all,
+        and a column `recording` with its name, made unique.
+
+    Raises:
+        InputError: nothing is usable, or a recording is given twice.
+    """
+    import pandas as pd
+
+    parts, names, sessions = [], Counter[str](), 0
+    for i, recording in enumerate(recordings):
+        for other in recordings[:i]:
+            if other.fingerprint == recording.fingerprint:
+                raise InputError(
+                    f"{recording.folder}: the same recording as {other.folder}; its "
+                    "frames would be trained on and validated on; give it once"
+                )
+        names[recording.name] += 1
+        number = names[recording.name]
+        name = recording.name if number == 1 else f"{recording.name}-{number}"
+        part = recording.samples[recording.samples["excluded"] == ""]
+        if part.empty:
+            raise InputError(
+                f"{recording.log_path}: none of its {len(recording.samples)} rows can "
+                f"be used; {'; '.join(recording.warnings)}"
+            )
+        session = part["session"] + sessions
+        sessions = int(session.max()) + 1
+        parts.append(part.assign(recording=name, session=session))
+    return pd.concat(parts, ignore_index=True)
+
+
+def split_by_time(
+    samples: pd.DataFrame,
+    validation_fraction: float,
+    rng: np.random.Generator,
+    block_s: float = 15.0,
+    margin_s: float = 2.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split into training and validation by contiguous blocks of time.
+
+    Neighbouring frames are near copies, so a split by row would validate on what was
+    trained on. Each session gives some of its blocks to validation, and training frames
+    too near to one of those are left out.
+
+    Args:
+        samples: what usable_samples returns.
+        validation_fraction: part of the blocks of each session, (0, 1).
+        rng: draws the blocks.
+        block_s: length of a block; shorter where a session has fewer than five.
+        margin_s: least time between a training and a validation frame of a recording.
+
+    Returns:
+        Rows to train on and rows to validate on, each int (n,), ascending.
+
+    Raises:
+        InputError: nothing is left to train on.
+    """
+    import numpy as np
+
+    validates = np.zeros(len(samples), bool)
+    for _, session in samples.groupby("session"):
+        validates[session.index] = _validation_blocks(
+            session["time_s"].to_numpy(), validation_fraction, rng, block_s
+        )
+    trains = ~validates
+    for _, recording in samples.groupby("recording"):
+        rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
+        held_out = np.sort(times[validates[rows]])
+        trains[rows] &= _distance(times, held_out) > margin_s
+    if not trains.any() or not validates.any():
+        seconds = len(samples) / NOMINAL_RATE_HZ
+        raise InputError(
+            f"{len(samples)} usable rows, about {seconds:.0f} s, are too few to split "
+            f"into training and validation {margin_s:g} s apart; record a minute more"
+        )
+    return np.flatnonzero(trains), np.flatnonzero(validates)
+
+
+def _validation_blocks(
+    times: np.ndarray, fraction: float, rng: np.random.Generator, block_s: float
+) -> np.ndarray:
+    """Return bool (n,): which rows of one session lie in a block for validation."""
+    import numpy as np
+    from sklearn.model_selection import GroupShuffleSplit
+
+    duration = float(np.ptp(times)) + 1e-6
+    num_blocks = max(5, round(duration / block_s))
+    block = ((times - times.min()) / duration * num_blocks).astype(int)
+    validates = np.zeros(len(times), bool)
+    if len(np.unique(block)) > 1:
+        splitter = GroupShuffleSplit(
+            1, test_size=fraction, random_state=int(rng.integers(2**31))
+        )
+        validates[next(splitter.split(times, groups=block))[1]] = True
+    return validates
+
+
+def _distance(times: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the time from each of `times` to the nearest of sorted `others`."""
+    import numpy as np
+
+    if not len(others):
+        return np.full(len(times), np.inf)
+    after = np.searchsorted(others, times)
+    right = np.abs(others[np.minimum(after, len(others) - 1)] - times)
+    left = np.abs(others[np.maximum(after - 1, 0)] - times)
+    return np.minimum(left, right)
+
+
+def smooth_steering(
+    samples: pd.DataFrame, before_s: float, after_s: float
+) -> np.ndarray:
+    """Average the steering over a window of time around each row, within its session.
+
+    Args:
+        samples: what usable_samples returns.
+        before_s: start of the window, in seconds before the row, 0 or more.
+        after_s: end of the window, in seconds after the row, 0 or more.
+
+    Returns:
+        float32 (n,) in [-1, 1].
+    """
+    import numpy as np
+
+    smooth = np.empty(len(samples), np.float32)
+    # Half a millisecond of slack: the time stamps are whole milliseconds.
+    before_s, after_s = before_s + 5e-4, after_s + 5e-4
+    for _, session in samples.groupby("session"):
+        times = session["time_s"].to_numpy()
+        total = np.concatenate([[0.0], np.cumsum(session["steering"].to_numpy())])
+        first = np.searchsorted(times, times - before_s)
+        last = np.searchsorted(times, times + after_s, side="right")
+        smooth[session.index] = (total[last] - total[first]) / (last - first)
+    return smooth
+
+
+# --- Command line ---------------------------------------------------------------------
+
+
+def describe(recording: Recording) -> dict[str, Any]:
+    """Return what was read as one JSON document."""
+    samples = recording.samples
+
+    def row(i: int) -> dict[str, Any]:
+        sample = samples.iloc[i]
+        return {
+            "center": Path(sample["center"]).name,
+            "steering": float(sample["steering"]),
+            "speed": float(sample["speed_mph"]),
+        }
+
+    return {
+        "log": str(recording.log_path),
+        "rows": len(samples),
+        "usable": int((samples["excluded"] == "").sum()),
+        "has_header": recording.has_header,
+        "cameras": len(recording.cameras),
+        "first": row(0),
+        "last": row(-1),
+        "excluded": recording.excluded,
+        "warnings": list(recording.warnings),
+        "sessions": int(samples["session"].iloc[-1]) + 1,
+    }
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Say what a recording holds, and what of it cannot be used.",
+        epilog="Example:\n  python dataset.py data/a --json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recording", type=Path, help="a folder, or a driving_log.csv")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        found = describe(read_recording(args.recording))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    print(
+        f"{found['log']}: {found['rows']:,} rows, {found['usable']:,} usable, "
+        f"{found['cameras']} cameras, {found['sessions']} sessions"
+    )
+    for warning in found["warnings"]:
+        print(f"  {warning}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

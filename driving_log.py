@@ -1,0 +1,311 @@
+"""Read the text of a driving_log.csv, whoever wrote it.
+
+The simulator writes seven columns without a header; people add headers and index
+columns, glue logs together, open them in a spreadsheet, move them between systems. What
+can be read safely is read; what cannot is refused with the row and the way to mend it.
+No image is looked at here: dataset.py does that.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CAMERAS = ("center", "left", "right")
+NUMBERS = ("steering", "throttle", "brake", "speed")
+
+IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
+# The words that header cells begin with, after everything but letters is dropped.
+COLUMN_WORDS = {
+    "center": ("center", "centre", "image", "filename", "file", "path"),
+    "left": ("left",),
+    "right": ("right",),
+    "steering": ("steer", "angle"),
+    "throttle": ("throttle", "accel", "gas"),
+    "brake": ("brake", "reverse"),
+    "speed": ("speed", "velocity"),
+}
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """One row that could be read."""
+
+    line: int
+    """Of the file, counted from 1."""
+    images: tuple[str, str, str]
+    """File names of center, left and right image; "" where the log names none."""
+    steering: float
+    throttle: float
+    brake: float
+    speed_mph: float
+
+
+@dataclass
+class DrivingLog:
+    """Everything that a log says."""
+
+    path: Path
+    rows: list[LogRow] = field(default_factory=list)
+    has_header: bool = False
+    excluded: Counter[str] = field(default_factory=Counter)
+    """Rows that were left out, by reason."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras that have an image in at least one row."""
+        return tuple(
+            name
+            for i, name in enumerate(CAMERAS)
+            if any(row.images[i] for row in self.rows)
+        )
+
+
+def read_log(path: Path) -> DrivingLog:
+    """Read every row of a log that can be read safely.
+
+    Args:
+        path: of the csv file.
+
+    Returns:
+        The rows in the order of the file, and what was left out.
+
+    Raises:
+        InputError: the file is no log, or its numbers are ambiguous, or no row of it
+            can be read.
+    """
+    text = _decode(path)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    numbered = [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+    if not numbered:
+        raise InputError(f"{path}: the log is empty, expected rows; record again")
+    delimiter = _delimiter(numbered)
+    cells = [(i, _split(line, delimiter)) for i, line in numbered]
+    log = DrivingLog(path)
+    _refuse_decimal_commas(path, cells, delimiter)
+    header: list[str] | None = None
+    problems: list[str] = []
+    last_line = numbered[-1][0]
+    for line, row in cells:
+        if _is_header(row):
+            header, log.has_header = _columns_of(path, line, row), True
+            continue
+        try:
+            log.rows.append(_read_row(line, row, header, delimiter))
+        except _BadNumberError as error:
+            log.excluded["bad-number"] += 1
+            problems.append(f"row {line}: {error}")
+        except ValueError as error:
+            cut = line == last_line and not text.endswith(("\n", "\r"))
+            log.excluded["cut-off-row" if cut else "bad-row"] += 1
+            problems.append(f"row {line}: {error}")
+    if not log.rows:
+        found = problems[0] if problems else f"row {numbered[0][0]}: only a header"
+        raise InputError(
+            f"{path} {found}, expected image paths, steering, throttle, brake and "
+            "speed; no row of the log can be read"
+        )
+    if problems:
+        log.warnings.append(f"{len(problems)} rows left out; {'; '.join(problems[:3])}")
+    if not text.endswith(("\n", "\r")):
+        log.warnings.append(
+            f"row {last_line} has no line end: its last number may be cut off"
+        )
+    return log
+
+
+class _BadNumberError(ValueError):
+    """A cell holds no finite number."""
+
+
+def _decode(path: Path) -> str:
+    """Return the text of a log; refuse what is none."""
+    content = path.read_bytes()
+    if path.name.startswith("._") or content.startswith(b"\x00\x05\x16\x07"):
+        raise InputError(
+            f"{path}: a macOS resource file, not a log; use the file without '._'"
+        )
+    if content.startswith(b"version https://git-lfs"):
+        raise InputError(
+            f"{path}: a Git LFS pointer, not the log itself; run `git lfs pull`"
+        )
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    if b"\x00" in content:
+        raise InputError(f"{path}: binary, expected a text file with commas")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Only folder names can hold such letters, and those are not used.
+        return content.decode("latin-1")
+
+
+def _delimiter(numbered: list[tuple[int, str]]) -> str:
+    """Return what separates the columns: what occurs in most lines often enough."""
+    for delimiter in ("\t", ";"):
+        enough = sum(line.count(delimiter) >= 4 for _, line in numbered)
+        if enough * 2 > len(numbered):
+            return delimiter
+    return ","
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    """Split a line into stripped cells; a path that holds the delimiter stays whole."""
+    cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    cells = [cell.strip() for cell in cells]
+    last_image = max(
+        (i for i, cell in enumerate(cells) if IMAGE_NAME.search(cell)), default=-1
+    )
+    whole: list[str] = []
+    pieces: list[str] = []
+    for i, cell in enumerate(cells):
+        starts_path = bool(re.match(r"([A-Za-z]:)?[\\/]", cell))
+        if i <= last_image and (pieces or starts_path) and not IMAGE_NAME.search(cell):
+            pieces.append(cell)
+        elif pieces:
+            whole.append(delimiter.join([*pieces, cell]))
+            pieces = []
+        else:
+            whole.append(cell)
+    return whole + pieces
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Say whether a row holds names: no image, no number, but a word we know."""
+    if any(IMAGE_NAME.search(cell) for cell in cells):
+        return False
+    words = [cell for cell in cells if cell]
+    if any(_number_or_none(cell, ",") is not None for cell in words):
+        return False
+    return any(_column_of(cell) for cell in words)
+
+
+def _column_of(cell: str) -> str | None:
+    word = re.sub(r"[^a-z]", "", cell.lower())
+    for column, beginnings in COLUMN_WORDS.items():
+        if any(word.startswith(beginning) for beginning in beginnings):
+            return column
+    return None
+
+
+def _columns_of(path: Path, line: int, cells: list[str]) -> list[str]:
+    """Return the column of each header cell, "" for those that are not needed."""
+    columns = [_column_of(cell) or "" for cell in cells]
+    for needed in ("center", "steering"):
+        if needed not in columns:
+            raise InputError(
+                f"{path} row {line}: the header has no column for {needed}, found "
+                f"{', '.join(cells)}; expected center, left, right, steering, "
+                "throttle, brake, speed; rename the column"
+            )
+    return columns
+
+
+def _refuse_decimal_commas(
+    path: Path, cells: list[tuple[int, list[str]]], delimiter: str
+) -> None:
+    """Refuse a log with commas both between and within its numbers.
+
+    `-0,0858,0,1286` may be two numbers or four. A log without any decimal point that
+    has too many numbers in a row was written by a simulator in such a language.
+    """
+    if delimiter != ",":
+        return
+    tails = [(line, _numbers_behind_images(row)) for line, row in cells]
+    # Beside numbers with decimal points, one more column is only one more column.
+    has_points = any("." in cell for _, tail in tails for cell in tail)
+    for line, tail in tails:
+        if len(tail) > len(NUMBERS) + has_points:
+            raise InputError(
+                f"{path} row {line}: found {len(tail)} numbers ({','.join(tail)}), "
+                f"expected {len(NUMBERS)}; with decimal commas between commas they "
+                "cannot be told apart: record again with the system's number format "
+                "set to English (LC_ALL=C on Linux)"
+            )
+
+
+def _numbers_behind_images(cells: list[str]) -> list[str]:
+    images = [i for i, cell in enumerate(cells) if IMAGE_NAME.search(cell)]
+    if not images:
+        return []
+    tail = cells[images[-1] + 1 :]
+    while tail and not tail[-1]:
+        tail.pop()
+    # Empty cells for cameras that the log does not have.
+    while len(tail) > len(NUMBERS) and not tail[0]:
+        tail.pop(0)
+    return tail
+
+
+def _read_row(
+    line: int, cells: list[str], header: list[str] | None, delimiter: str
+) -> LogRow:
+    """Turn the cells of a row into numbers and file names.
+
+    Raises:
+        _BadNumberError: a number is missing or not finite.
+        ValueError: the row has not the columns it should have.
+    """
+    by_column = dict(_pair(cells, header))
+    if not IMAGE_NAME.search(by_column.get("center", "")):
+        raise ValueError(f"found no centre image in {cells[:3]}")
+    if "steering" not in by_column:
+        raise ValueError(f"found {len(cells)} columns")
+    decimal = "," if delimiter in ";\t" else "."
+    numbers = {}
+    for name in NUMBERS:
+        # Some people's logs keep the steering alone.
+        cell = by_column.get(name, "0" if header else None)
+        if cell is None:
+            raise ValueError(f"found {len(cells)} columns, none for {name}")
+        value = _number_or_none(cell, decimal)
+        if value is None:
+            raise _BadNumberError(f"{name} is {cell!r}, expected a number")
+        numbers[name] = value
+    images = [_file_name(by_column.get(camera, "")) for camera in CAMERAS]
+    return LogRow(
+        line,
+        (images[0], images[1], images[2]),
+        numbers["steering"],
+        numbers["throttle"],
+        numbers["brake"],
+        numbers["speed"],
+    )
+
+
+def _pair(cells: list[str], header: list[str] | None) -> Iterator[tuple[str, str]]:
+    """Pair each cell with its column, by the header or by what the cells look like."""
+    if header and len(cells) >= len(header):
+        yield from ((column, cell) for column, cell in zip(header, cells, strict=False))
+        return
+    if cells and not IMAGE_NAME.search(cells[0]) and len(cells) > 1:
+        cells = cells[1:]  # An index column.
+    num_images = 1
+    if len(cells) >= 3 and all(not c or IMAGE_NAME.search(c) for c in cells[1:3]):
+        num_images = 3
+    yield from zip(CAMERAS[:num_images], cells, strict=False)
+    yield from zip(NUMBERS, cells[num_images:], strict=False)
+
+
+def _number_or_none(cell: str, decimal: str) -> float | None:
+    try:
+        value = float(cell.replace(",", ".") if decimal == "," else cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _file_name(path_text: str) -> str:
+    """Return the last part of a path of any system."""
+    name = re.split(r"[\\/]", path_text)[-1]
+    return name if IMAGE_NAME.search(name) else ""

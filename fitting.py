@@ -1,0 +1,375 @@
+"""The training loop: labels, batches of cached and augmented views, and the epochs.
+
+Every number of a batch follows from (seed, epoch, batch), so a run that was killed and
+resumed sees exactly the batches of an unbroken one, whichever thread makes them.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from augment import Augmenter, balance_weights, side_camera_steering
+from dataset import CAMERAS, smooth_steering
+from frame_cache import FrameCache
+from model import network_of, save_weights
+from run_folder import (
+    NonFiniteLossError,
+    Progress,
+    load_state,
+    save_state,
+    write_history,
+)
+
+if TYPE_CHECKING:
+    from train import Settings
+
+# NVIDIA's labels are the curvature of the path driven; averaging the recorded steering
+# over a moment is as near as a log without positions comes to it. The same second, a
+# little ahead of the car, serves every figure, whatever a run trains on.
+REFERENCE_BEFORE_S = 0.3
+REFERENCE_AFTER_S = 0.7
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Steering of each sample, float32 (n,) in [-1, 1]."""
+
+    raw: np.ndarray
+    """As recorded."""
+    averaged: np.ndarray
+    """Averaged from REFERENCE_BEFORE_S before to REFERENCE_AFTER_S after the frame."""
+    trained: np.ndarray
+    """What the network is taught."""
+
+
+def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Labels:
+    """Return the steering of each sample in the three forms.
+
+    Args:
+        samples: what dataset.usable_samples returns.
+        before_s: start of the taught average, in seconds before the frame; 0 with
+            after_s 0 teaches the recorded value.
+        after_s: end of the taught average, in seconds after the frame.
+    """
+    raw = samples["steering"].to_numpy(np.float32)
+    smooth = before_s > 0 or after_s > 0
+    return Labels(
+        raw=raw,
+        averaged=smooth_steering(samples, REFERENCE_BEFORE_S, REFERENCE_AFTER_S),
+        trained=smooth_steering(samples, before_s, after_s) if smooth else raw,
+    )
+
+
+def cache_positions(samples: pd.DataFrame, cache: FrameCache) -> np.ndarray:
+    """Return where each sample's frames lie in the cache.
+
+    Returns:
+        int64 (n, 3), columns as CAMERAS; -1 where a sample has no such camera.
+    """
+    columns = [
+        [cache.position.get(path, -1) for path in samples[camera]] for camera in CAMERAS
+    ]
+    return np.array(columns, np.int64).T.reshape(len(samples), len(CAMERAS))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples to draw batches from: one row each, and their frames in a cache.
+
+    Raises:
+        ValueError: the lengths differ, or a sample has no centre frame.
+    """
+
+    cache: FrameCache
+    positions: np.ndarray
+    """int64 (n, 3), from cache_positions."""
+    steering: np.ndarray
+    """float32 (n,), the steering taught for the centre camera."""
+    weights: np.ndarray
+    """float64 (n,), probability of drawing each sample; sums to 1."""
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.positions), len(self.steering), len(self.weights)}
+        if len(lengths) != 1:
+            raise ValueError(f"lengths differ: {sorted(lengths)}")
+        if (self.positions[:, 0] < 0).any():
+            raise ValueError("a sample has no centre frame in the cache")
+
+
+def make_training_set(
+    samples: pd.DataFrame, steering: np.ndarray, cache: FrameCache, balance: str
+) -> TrainingSet:
+    """Bring samples, their labels and their frames together.
+
+    Args:
+        samples: rows to train on.
+        steering: float32 (n,), what to teach for each of them.
+        cache: holds every frame of the samples.
+        balance: how steering is balanced, a mode of augment.balance_weights.
+    """
+    weights = balance_weights(steering, mode=balance)
+    return TrainingSet(cache, cache_positions(samples, cache), steering, weights)
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of one epoch, drawn at random with replacement.
+
+    Args:
+        training_set: what to draw from.
+        augmenter: what is done to the frames drawn.
+        epoch: 0-based; with seed it determines every batch.
+        num_batches: batches in the epoch.
+        batch_size: samples in a batch.
+        side_camera_share: part of a batch that is drawn from the left and right
+            cameras, [0, 1]; samples without them give their centre frame.
+        side_camera_correction: steering added for the left camera and taken off for
+            the right one.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        augmenter: Augmenter,
+        *,
+        epoch: int,
+        num_batches: int,
+        batch_size: int,
+        side_camera_share: float,
+        side_camera_correction: float,
+        seed: int,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
+        self.training_set = training_set
+        self.augmenter = augmenter
+        self.epoch = epoch
+        self.num_batches = num_batches
+        self.batch_size = batch_size
+        self.side_camera_share = side_camera_share
+        self.side_camera_correction = side_camera_correction
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return uint8 views (batch_size, 66, 200, 3) and float32 steering (…, 1)."""
+        rng, rows, cameras = self._draw(batch)
+        training_set = self.training_set
+        views = training_set.cache.gather(training_set.positions[rows, cameras])
+        steering = training_set.steering[rows].copy()
+        for side in (1, 2):
+            drawn = cameras == side
+            steering[drawn] = side_camera_steering(
+                steering[drawn], CAMERAS[side], self.side_camera_correction
+            )
+        views, steering = self.augmenter(views, steering, rng)
+        return views, steering[:, None]
+
+    def rows_of(self, batch: int) -> list[int]:
+        """Return the rows of the training set that a batch is made from."""
+        return self._draw(batch)[1].tolist()
+
+    def _draw(self, batch: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([self.seed, self.epoch, batch])
+        training_set = self.training_set
+        size = self.batch_size
+        rows = rng.choice(len(training_set.weights), size, p=training_set.weights)
+        from_side = rng.random(size) < self.side_camera_share
+        cameras = np.where(from_side, rng.integers(1, 3, size), 0)
+        missing = training_set.positions[rows, cameras] < 0
+        return rng, rows, np.where(missing, 0, cameras)
+
+
+def predict(network: keras.Model, cache: FrameCache, rows: np.ndarray) -> np.ndarray:
+    """Return the steering that a network gives for cached views, batch by batch.
+
+    Args:
+        network: model.network_of a model.
+        cache: of that model's views.
+        rows: int (n,), places in the cache.
+
+    Returns:
+        float32 (n,), not clipped.
+    """
+    size = 256
+    steering = np.empty(len(rows), np.float32)
+    views = cache.gather(np.zeros(size, np.int64))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        # Always a full batch: a last one of another size would be compiled anew.
+        views[: len(part)] = cache.gather(part)
+        steering[start : start + size] = network.predict_on_batch(views)[: len(part), 0]
+    return steering
+
+
+# --- Training -------------------------------------------------------------------------
+
+
+# --- Epochs ---------------------------------------------------------------------------
+
+
+class Interruption:
+    """Turns Ctrl-C and SIGTERM into a request that is honoured after the batch."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> Interruption:
+        self._previous = {
+            number: signal.signal(number, self._request)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, *_: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        print("stopping after this batch; once more to stop at once", file=sys.stderr)
+
+
+def compile_network(network: keras.Model, settings: Settings, num_batches: int) -> None:
+    """Set optimizer, learning-rate schedule and the mean square error loss."""
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        num_steps = settings.epochs * num_batches
+        rate = keras.optimizers.schedules.CosineDecay(rate, num_steps, alpha=0.01)
+    network.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")
+    # Built now and not in the first step, so that a saved state can be put back.
+    network.optimizer.build(network.trainable_variables)
+
+
+def fit_epoch(
+    network: keras.Model, batches: Batches, title: str, interruption: Interruption
+) -> tuple[float, float]:
+    """Train on the batches of one epoch, with a progress bar on a terminal.
+
+    Returns:
+        The mean loss, and the rate in samples/s.
+
+    Raises:
+        NonFiniteLossError: the loss of a batch is NaN or infinite.
+    """
+    num_samples = 0
+    # disable=None shows the bar on a terminal only.
+    bar = tqdm(
+        total=len(batches) * batches.batch_size,
+        desc=title,
+        unit=" samples",
+        leave=False,
+        disable=None,
+    )
+
+    def after_batch(batch: int, logs: dict[str, float]) -> None:
+        nonlocal num_samples
+        if not np.isfinite(logs["loss"]):
+            raise NonFiniteLossError(
+                f"{title}, batch {batch + 1}: the loss is {logs['loss']}, expected a "
+                f"finite number; its samples are rows {batches.rows_of(batch)}; the "
+                "best weights so far are kept; try a lower --learning-rate"
+            )
+        num_samples += batches.batch_size
+        bar.update(batches.batch_size)
+        bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
+        network.stop_training = interruption.requested
+
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
+    started = time.perf_counter()
+    with bar:
+        fitted = network.fit(batches, verbose=0, callbacks=[watch], shuffle=False)
+    return fitted.history["loss"][0], num_samples / (time.perf_counter() - started)
+
+
+def fit(
+    folder: Path,
+    model: keras.Model,
+    training_set: TrainingSet,
+    validation: tuple[np.ndarray, np.ndarray],
+    settings: Settings,
+    interruption: Interruption,
+) -> Progress:
+    """Train until the last epoch, until patience ends, or until interrupted.
+
+    Args:
+        folder: of the run; its state is taken up where there is one.
+        model: of the run, with the weights that it starts from.
+        training_set: what to draw batches from.
+        validation: int (m,) places in the cache, and float32 (m,) steering there.
+        settings: of the run.
+        interruption: asked after every batch.
+
+    Returns:
+        The progress; the best weights are in the folder.
+    """
+    num_batches = settings.steps_per_epoch or math.ceil(
+        len(training_set.steering) / settings.batch_size
+    )
+    network = network_of(model)
+    compile_network(network, settings, num_batches)
+    progress = load_state(folder, network)
+    if settings.from_model and not progress.epoch:
+        # Fine-tuning must beat the model it starts from, or that one is kept.
+        progress.best_val_loss = validation_loss(network, training_set, validation)
+    augmenter = Augmenter(settings.augment)
+    started, first_epoch = time.perf_counter(), progress.epoch
+    while not (is_finished(progress, settings) or interruption.requested):
+        batches = Batches(
+            training_set,
+            augmenter,
+            epoch=progress.epoch,
+            num_batches=num_batches,
+            batch_size=settings.batch_size,
+            side_camera_share=settings.side_camera_share,
+            side_camera_correction=settings.side_camera_correction,
+            seed=settings.seed,
+        )
+        title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
+        loss, rate = fit_epoch(network, batches, title, interruption)
+        val_loss = validation_loss(network, training_set, validation)
+        if progress.add(loss, val_loss):
+            save_weights(model, folder)
+        if not interruption.requested:
+            # An epoch cut short is no part of the state: --resume does it whole.
+            write_history(folder, progress)
+            save_state(folder, network, progress)
+        per_epoch_s = (time.perf_counter() - started) / (progress.epoch - first_epoch)
+        left_min = per_epoch_s * (settings.epochs - progress.epoch) / 60
+        print(
+            f"{title} | loss {loss:.4f} | val_loss {val_loss:.4f} | "
+            f"{rate:,.0f} samples/s | eta {left_min:.1f} min",
+            flush=True,
+        )
+    return progress
+
+
+def validation_loss(
+    network: keras.Model,
+    training_set: TrainingSet,
+    validation: tuple[np.ndarray, np.ndarray],
+) -> float:
+    """Return the mean square error on frames as they are, without augmentation."""
+    rows, steering = validation
+    predicted = predict(network, training_set.cache, rows)
+    return float(np.mean(np.square(predicted - steering)))
+
+
+def is_finished(progress: Progress, settings: Settings) -> bool:
+    """Say whether a run has seen its last epoch, or its patience has ended."""
+    patience_ended = 0 < settings.patience <= progress.epochs_since_best
+    return patience_ended or progress.epoch >= settings.epochs

@@ -1,0 +1,286 @@
+"""What is known of image files, and their decoded views, kept between runs.
+
+Both lie in a cache folder (BC_CACHE_DIR, else the system's usual place), beside nothing
+of the user's, are keyed by the content of the images, and are safe to delete at any time.
+Two runs may use them at once: a file appears under its name only when it is whole, and
+both would write the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dataset import FRAME_SHAPE, read_frame
+
+# Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
+SHARD_SIZE = 2048
+# Frames decoded and viewed at a time while a shard is built.
+CHUNK_SIZE = 64
+DECODING_THREADS = 4
+
+
+def cache_folder() -> Path:
+    """Return the folder of the caches: BC_CACHE_DIR, else the user's cache folder."""
+    named = os.environ.get("BC_CACHE_DIR")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "behavioural-cloning"
+
+
+# --- What is known of the files -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ImageFact:
+    """What one look at an image file found."""
+
+    digest: str
+    """Of the content, hexadecimal."""
+    fault: str
+    """"" for a good frame, else why it cannot be used."""
+
+
+def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
+    """Look at every image once; remember it for as long as the file stays the same.
+
+    Args:
+        paths: of existing files.
+
+    Returns:
+        The fact of each path.
+    """
+    stats = {path: Path(path).stat() for path in dict.fromkeys(paths)}
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _open_index(folder / "images.sqlite") as index:
+        known = _known_facts(index, stats)
+        missing = [path for path in stats if path not in known]
+        with ThreadPoolExecutor(DECODING_THREADS) as pool:
+            found = dict(zip(missing, pool.map(_look, missing), strict=True))
+        index.executemany(
+            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?)",
+            [
+                (p, stats[p].st_size, stats[p].st_mtime_ns, fact.digest, fact.fault)
+                for p, fact in found.items()
+            ],
+        )
+        index.commit()
+    index.close()
+    return known | found
+
+
+def _open_index(path: Path) -> sqlite3.Connection:
+    index = sqlite3.connect(path, timeout=60)
+    try:
+        index.execute(
+            "CREATE TABLE IF NOT EXISTS image (path TEXT PRIMARY KEY, size INTEGER,"
+            " mtime_ns INTEGER, digest TEXT, fault TEXT)"
+        )
+    except sqlite3.DatabaseError:
+        # It is only a memory: a damaged one is forgotten.
+        index.close()
+        path.unlink()
+        return _open_index(path)
+    return index
+
+
+def _known_facts(
+    index: sqlite3.Connection, stats: dict[str, os.stat_result]
+) -> dict[str, ImageFact]:
+    known = {}
+    for path, stat in stats.items():
+        row = index.execute(
+            "SELECT size, mtime_ns, digest, fault FROM image WHERE path = ?", (path,)
+        ).fetchone()
+        if row and row[:2] == (stat.st_size, stat.st_mtime_ns):
+            known[path] = ImageFact(*row[2:])
+    return known
+
+
+def _look(path: str) -> ImageFact:
+    content = Path(path).read_bytes()
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return ImageFact(digest, _fault_of(content))
+
+
+def _fault_of(content: bytes) -> str:
+    if not content:
+        return "empty-image"
+    if content.startswith(b"version https://git-lfs"):
+        return "lfs-pointer-image"
+    # OpenCV reads a JPEG that is cut in half without a word: look for its end marker,
+    # which padding may follow.
+    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-64:]:
+        return "truncated-image"
+    # Decoding at an eighth of the size finds what is broken, at a fraction of the cost.
+    small = cv2.imdecode(
+        np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8
+    )
+    if small is None:
+        return "unreadable-image"
+    if small.shape != (FRAME_SHAPE[0] // 8, FRAME_SHAPE[1] // 8):
+        return "wrong-size-image"
+    return ""
+
+
+# --- Views ----------------------------------------------------------------------------
+
+
+class FrameCache:
+    """Decoded frames as the network sees them, in memory-mapped files.
+
+    Args:
+        image_paths: of the frames; one that occurs twice is kept once.
+        view: makes uint8 views (n, h, w, 3) from uint8 RGB frames (n, 160, 320, 3).
+        view_key: names the view; another key is another cache.
+        cache_dir: where the files lie; None for cache_folder().
+
+    Raises:
+        InputError: a frame cannot be read.
+    """
+
+    def __init__(
+        self,
+        image_paths: Iterable[str],
+        view: Callable[[np.ndarray], np.ndarray],
+        view_key: str,
+        cache_dir: Path | None = None,
+    ) -> None:
+        paths = list(dict.fromkeys(image_paths))
+        self.position = {path: i for i, path in enumerate(paths)}
+        self._folder = (cache_dir or cache_folder()) / "views"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        facts = image_facts(paths)
+        shards = [paths[i : i + SHARD_SIZE] for i in range(0, len(paths), SHARD_SIZE)]
+        names = [
+            _shard_name(view_key, [facts[path].digest for path in shard])
+            for shard in shards
+        ]
+        self._build_missing(shards, names, view)
+        self._shards = [_Shard(self._folder / name) for name in names]
+        self.view_shape = self._shards[0].views.shape[1:] if names else (0, 0, 3)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def gather(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Copy views out of the cache.
+
+        Args:
+            rows: int (n,), each a value of `position`.
+            out: uint8 (n, h, w, 3) to write into; None makes a new one.
+
+        Returns:
+            out, uint8 (n, h, w, 3).
+        """
+        if out is None:
+            out = np.empty((len(rows), *self.view_shape), np.uint8)
+        touched = set()
+        for i, row in enumerate(rows):
+            shard = self._shards[row // SHARD_SIZE]
+            out[i] = shard.views[row % SHARD_SIZE]
+            touched.add(shard)
+        for shard in touched:
+            shard.release()
+        return out
+
+    def _build_missing(
+        self, shards: list[list[str]], names: list[str], view: Callable
+    ) -> None:
+        from tqdm import tqdm
+
+        todo = [
+            (shard, self._folder / name)
+            for shard, name in zip(shards, names, strict=True)
+            if not _is_whole(self._folder / name, len(shard))
+        ]
+        total = sum(len(shard) for shard, _ in todo)
+        # disable=None shows the bar on a terminal only.
+        with tqdm(
+            total=total, desc="decoding frames once", unit=" frames", disable=None
+        ) as bar:
+            for shard, path in todo:
+                _build_shard(shard, path, view, bar.update)
+
+
+class _Shard:
+    """One file of views, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            offset = file.tell()
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        count = int(np.prod(shape))
+        self.views = np.frombuffer(self._map, dtype, count, offset).reshape(shape)
+
+    def release(self) -> None:
+        """Take the pages read out of our resident memory.
+
+        The system keeps them cached for as long as there is room, so reading them again
+        costs no disk; without this, memory grows with the data.
+        """
+        if sys.platform == "linux":
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _shard_name(view_key: str, digests: list[str]) -> str:
+    key = "\n".join([view_key, *digests]).encode()
+    return hashlib.blake2b(key, digest_size=16).hexdigest() + ".npy"
+
+
+def _is_whole(path: Path, num_views: int) -> bool:
+    """Say whether a shard is there and as long as its header says."""
+    try:
+        return len(np.load(path, mmap_mode="r", allow_pickle=False)) == num_views
+    except (OSError, ValueError):
+        return False
+
+
+def _build_shard(
+    paths: list[str],
+    shard_path: Path,
+    view: Callable[[np.ndarray], np.ndarray],
+    report: Callable[[int], object],
+) -> None:
+    """Decode the frames of a shard and write their views, whole or not at all."""
+    frames = np.zeros((CHUNK_SIZE, *FRAME_SHAPE), np.uint8)
+    views = None
+    handle, partial_name = tempfile.mkstemp(".partial", dir=shard_path.parent)
+    os.close(handle)
+    try:
+        with ThreadPoolExecutor(DECODING_THREADS) as pool:
+            for start in range(0, len(paths), CHUNK_SIZE):
+                chunk = paths[start : start + CHUNK_SIZE]
+                for i, frame in enumerate(pool.map(read_frame, chunk)):
+                    frames[i] = frame
+                # Always a full chunk: another size would be compiled anew.
+                made = view(frames)[: len(chunk)]
+                if views is None:
+                    shape = (len(paths), *made.shape[1:])
+                    views = np.lib.format.open_memmap(
+                        partial_name, "w+", np.uint8, shape, version=(1, 0)
+                    )
+                views[start : start + len(chunk)] = made
+                report(len(chunk))
+        assert views is not None
+        views.flush()
+        del views
+        Path(partial_name).replace(shard_path)
+    except BaseException:
+        Path(partial_name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,277 @@
+"""What a training run leaves in models/<name>/, and what it resumes from.
+
+    model.json          the layers
+    model.weights.h5    the weights with the best validation loss so far
+    config.json         every setting, data fingerprints, versions, git commit
+    history.csv         one row per epoch
+    metrics.json        errors of the best weights, per recording, beside baselines
+    loss.png            loss over epochs
+    predictions.png     prediction against label on the validation samples
+    state.npz           everything that --resume needs; removed by nobody
+
+Every file is written under another name and then renamed: whoever reads one, at any
+moment, finds the old one or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset import InputError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+# Full lock of the simulator's front wheels.
+MAX_STEERING_ANGLE_DEG = 25.0
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite; the message names epoch, batch and samples."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial_path = path.with_name(path.name + ".partial")
+    with partial_path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        # Without this, a power cut after the rename can leave an empty file.
+        os.fsync(file.fileno())
+    partial_path.replace(path)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON document whole or not at all."""
+    write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the config.json of a run.
+
+    Raises:
+        InputError: there is none, or it is not what train.py writes.
+    """
+    path = folder / "config.json"
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such run, expected what train.py wrote") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on, and the git commit."""
+    import cv2
+    import keras
+    import numpy as np
+
+    backend = keras.backend.backend()
+    engine = __import__(backend)
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "keras": keras.__version__,
+        backend: engine.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+@dataclass
+class Progress:
+    """How far a run has come, apart from its weights."""
+
+    epoch: int = 0
+    """Epochs completed."""
+    best_val_loss: float = float("inf")
+    epochs_since_best: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    """One dictionary per epoch, in order."""
+
+    def add(self, loss: float, val_loss: float) -> bool:
+        """Record an epoch; return whether its validation loss is the best so far."""
+        self.epoch += 1
+        row = {"epoch": self.epoch, "loss": loss, "val_loss": val_loss}
+        self.history.append(row)
+        is_best = val_loss < self.best_val_loss
+        self.best_val_loss = min(self.best_val_loss, val_loss)
+        self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
+        return is_best
+
+
+def _state_variables(network: keras.Model) -> list[Any]:
+    """Weights, seeds of the dropout and the optimizer's moments, in a fixed order."""
+    return [*network.variables, *network.optimizer.variables]
+
+
+def save_state(folder: Path, network: keras.Model, progress: Progress) -> None:
+    """Write state.npz: the whole state of a run between two epochs."""
+    import keras
+    import numpy as np
+
+    values = [keras.ops.convert_to_numpy(v) for v in _state_variables(network)]
+    arrays = {f"variable_{i}": value for i, value in enumerate(values)}
+    buffer = io.BytesIO()
+    np.savez(buffer, progress=json.dumps(vars(progress)), **arrays)
+    write_bytes(folder / "state.npz", buffer.getvalue())
+
+
+def load_state(folder: Path, network: keras.Model) -> Progress:
+    """Put a network back to where save_state left it.
+
+    Returns:
+        The progress; a fresh one when the run was killed within its first epoch.
+    """
+    import numpy as np
+
+    path = folder / "state.npz"
+    if not path.is_file():
+        return Progress()
+    variables = _state_variables(network)
+    with np.load(path, allow_pickle=False) as state:
+        if len(state.files) != len(variables) + 1:
+            raise InputError(
+                f"{path}: {len(state.files) - 1} arrays, expected {len(variables)}; "
+                "was it written by another version? Train under a new --name"
+            )
+        for i, variable in enumerate(variables):
+            variable.assign(state[f"variable_{i}"])
+        return Progress(**json.loads(str(state["progress"])))
+
+
+def write_history(folder: Path, progress: Progress) -> None:
+    """Write history.csv from the progress."""
+    import pandas as pd
+
+    table = pd.DataFrame(progress.history)
+    write_bytes(folder / "history.csv", table.to_csv(index=False).encode())
+
+
+# --- Figures --------------------------------------------------------------------------
+
+
+def rmse(predicted: np.ndarray | float, label: np.ndarray) -> dict[str, float]:
+    """Return the root mean square error as steering and as wheel angle in degrees."""
+    import numpy as np
+
+    error = float(np.sqrt(np.mean(np.square(predicted - label))))
+    return {"steering": error, "deg": error * MAX_STEERING_ANGLE_DEG}
+
+
+def score(
+    predicted: np.ndarray, raw: np.ndarray, averaged: np.ndarray, mean: float
+) -> dict[str, Any]:
+    """Compare predictions with labels, beside what knowing nothing scores.
+
+    Args:
+        predicted: float (n,) steering of the network.
+        raw: float (n,) steering as recorded.
+        averaged: float (n,) steering averaged over a second.
+        mean: mean steering of the training samples.
+
+    Returns:
+        RMSE of the model, of always zero and of always the mean, against both labels.
+        `label_noise` is the RMSE between the two labels: what no model that steers
+        smoothly can score below on the raw ones.
+    """
+    both = {"raw": raw, "averaged_1_s": averaged}
+    return {
+        "samples": len(raw),
+        "model": {name: rmse(predicted, label) for name, label in both.items()},
+        "always_zero": {name: rmse(0.0, label) for name, label in both.items()},
+        "always_mean": {name: rmse(mean, label) for name, label in both.items()},
+        "label_noise": rmse(averaged, raw),
+    }
+
+
+# --- Pictures -------------------------------------------------------------------------
+
+
+def plot_loss(folder: Path, progress: Progress) -> None:
+    """Draw loss.png: training and validation RMSE over epochs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    epochs = range(1, progress.epoch + 1)
+    for name, label in (("loss", "training"), ("val_loss", "validation")):
+        errors = [row[name] ** 0.5 for row in progress.history]
+        axes.plot(epochs, errors, marker="o", markersize=3, label=label)
+    best = min(progress.history, key=lambda row: row["val_loss"])
+    axes.axvline(best["epoch"], color="grey", linestyle=":", label="kept")
+    axes.set(
+        xlabel="epoch",
+        ylabel="RMSE of steering",
+        yscale="log",
+        title="Training frames are augmented, validation frames are not",
+    )
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    _save_figure(figure, folder / "loss.png")
+
+
+def plot_predictions(
+    folder: Path, panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
+) -> None:
+    """Draw predictions.png: per recording, a scatter and a stretch over time.
+
+    Args:
+        folder: of the run.
+        panels: for each recording its name, predicted, recorded and averaged steering,
+            each float (n,) in the order of time.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), 2, squeeze=False, width_ratios=(1, 2.4))
+    for (scatter, series), (name, predicted, raw, averaged) in zip(
+        grid, panels, strict=True
+    ):
+        scatter.plot([-1, 1], [-1, 1], color="grey", linewidth=0.8)
+        scatter.scatter(averaged, predicted, s=5, alpha=0.4)
+        scatter.set(
+            title=f"{name}: {len(raw):,} validation frames",
+            xlabel="steering driven, averaged over 1 s",
+            ylabel="steering predicted",
+            aspect="equal",
+        )
+        # More than some 600 frames cannot be told apart across the page.
+        shown = slice(0, 600)
+        series.plot(raw[shown], color="lightgrey", label="recorded")
+        series.plot(averaged[shown], color="black", linewidth=1, label="averaged 1 s")
+        series.plot(predicted[shown], color="tab:blue", linewidth=1, label="predicted")
+        series.set(xlabel="validation frame", ylabel="steering, + is right")
+        series.legend(loc="upper right")
+        for axes in (scatter, series):
+            axes.grid(alpha=0.3)
+    _save_figure(figure, folder / "predictions.png")
+
+
+def _save_figure(figure: Any, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_bytes(path, buffer.getvalue())

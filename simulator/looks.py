@@ -1,0 +1,342 @@
+"""Looks: the colours, the relief and the plants of a kind of country.
+
+A look is data only. `vary_look` draws a similar one, for training on roads whose
+colours no model has seen.
+"""
+
+import colorsys
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Colour = tuple[int, int, int]  # RGB in [0, 255]
+
+
+@dataclass(frozen=True)
+class Light:
+    """Sun and sky light.
+
+    Attributes:
+        sun_azimuth_deg: Direction towards the sun, counter-clockwise from east.
+        sun_elevation_deg: Height of the sun over the horizon, in (0, 90].
+        sun: Gain of red, green and blue on a surface that faces the sun.
+        fill: Gain of red, green and blue from the sky, everywhere.
+        shadow: Share of the sunlight that shadows take, in [0, 1].
+    """
+
+    sun_azimuth_deg: float
+    sun_elevation_deg: float
+    sun: tuple[float, float, float] = (0.95, 0.88, 0.72)
+    fill: tuple[float, float, float] = (0.34, 0.41, 0.48)
+    shadow: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sun_elevation_deg <= 90:
+            raise ValueError(
+                f"sun_elevation_deg is {self.sun_elevation_deg}, expected (0, 90]"
+            )
+        if not 0 <= self.shadow <= 1:
+            raise ValueError(f"shadow is {self.shadow}, expected [0, 1]")
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Unit vector towards the sun, float64 (3,)."""
+        azimuth = np.radians(self.sun_azimuth_deg)
+        elevation = np.radians(self.sun_elevation_deg)
+        flat = np.cos(elevation)
+        return np.array(
+            [flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)]
+        )
+
+    def on(self, normals: np.ndarray, lit: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return the gain (..., 3) of surfaces.
+
+        Args:
+            normals: (..., 3), unit vectors.
+            lit: Share of the sun that reaches the surface, in [0, 1], (...).
+        """
+        facing = np.clip(normals @ self.direction, 0, 1) * lit
+        return np.array(self.fill) + facing[..., None] * np.array(self.sun)
+
+
+@dataclass(frozen=True)
+class Relief:
+    """Heights around the road, in metres.
+
+    Attributes:
+        bump_m: Peak-to-peak size of the small bumps beside the road.
+        hill_m: Height of the hills, besides their bumps.
+        hill_start_m, hill_run_m: Distance from the road where hills begin, and the
+            distance over which they rise.
+        far_m: Additional height of what lies 120-240 m from the road.
+        cliff_m: Height of the cliffs beside the road.
+        cliff_share: Share of the road that has cliffs beside it, in [0, 1].
+        cliff_start_m: Distance of the foot of the cliffs from the road's middle.
+        terrace_m: Height of steps in the hills; 0 for none.
+        lake_m: Depth of the water inside the loop, where the track is one; 0 for none.
+    """
+
+    bump_m: float = 1.0
+    hill_m: float = 16.0
+    hill_start_m: float = 16.0
+    hill_run_m: float = 50.0
+    far_m: float = 16.0
+    cliff_m: float = 9.0
+    cliff_share: float = 0.3
+    cliff_start_m: float = 15.0
+    terrace_m: float = 0.0
+    lake_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plants:
+    """How many props of which sprites there are per hectare (10,000 m²).
+
+    Attributes:
+        trees: Sprites of trees.
+        tree_height_m: Range of their heights.
+        near_per_ha: Trees within 40 m of the road's middle.
+        far_per_ha: Trees farther away.
+        bushes: Sprites of undergrowth.
+        bushes_per_ha: Undergrowth within 40 m.
+    """
+
+    trees: tuple[str, ...]
+    tree_height_m: tuple[float, float]
+    near_per_ha: float
+    far_per_ha: float
+    bushes: tuple[str, ...]
+    bushes_per_ha: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """A kind of country.
+
+    Attributes:
+        road: "kerbs" (lake: yellow lines, kerbs, concrete banks) or "lanes" (jungle:
+            white lines, two lanes, grass beside it).
+        sky: RGB at the elevations `SKY_ELEVATIONS_DEG`.
+        haze: Colour of what is far away.
+        haze_strength: Share of haze in what is farthest, in [0, 1].
+        grass, grass_dark, dirt, rock: Ground in white light.
+        dirt_share: Share of the land beside the road that is bare, in [0, 1].
+        water: Colour of the water.
+        leaves: Colours of the sprites: "leaf", "leaf_lit", "bush", "trunk".
+        road_tint: Gain of red, green and blue of the road's texture.
+        light: Sun and sky light.
+        relief: Shape of the land.
+        plants: What grows.
+        bonnet: Key of `bonnet.COLOURS`.
+        ground_texture: Name of the detail texture of the land.
+        power_line: Whether a power line crosses the land.
+        roadside: Sprites of signs and posts beside the road.
+    """
+
+    road: str
+    sky: tuple[Colour, ...]
+    haze: Colour
+    haze_strength: float
+    grass: Colour
+    grass_dark: Colour
+    dirt: Colour
+    rock: Colour
+    dirt_share: float
+    water: Colour
+    leaves: dict[str, Colour]
+    light: Light
+    relief: Relief
+    plants: Plants
+    road_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    bonnet: str = "lake"
+    ground_texture: str = "ground"
+    power_line: bool = False
+    roadside: tuple[str, ...] = field(default=())
+
+
+SKY_ELEVATIONS_DEG = (-30, -3, 0, 3, 5.5, 9, 12, 22, 45, 90)
+
+# Sky, ground and road colours of "lake" and "jungle": medians of real frames.
+LOOKS = {
+    "lake": Look(
+        road="kerbs",
+        sky=((150, 160, 150), (176, 190, 192), (190, 216, 232), (184, 212, 234),
+             (174, 204, 230), (152, 184, 219), (140, 171, 211), (109, 136, 178),
+             (84, 110, 156), (66, 92, 140)),
+        haze=(150, 180, 200),
+        haze_strength=0.62,
+        grass=(198, 182, 66),
+        grass_dark=(140, 132, 46),
+        dirt=(206, 152, 88),
+        rock=(190, 184, 156),
+        dirt_share=0.35,
+        water=(150, 184, 214),
+        leaves={"leaf": (38, 44, 28), "leaf_lit": (132, 126, 66),
+                "bush": (34, 38, 16), "trunk": (62, 50, 36)},
+        light=Light(0.3, 42.2),
+        relief=Relief(hill_m=18, cliff_m=10, cliff_share=0.32, lake_m=6),
+        plants=Plants(("broad_0", "broad_1", "broad_2", "slim_0", "slim_1"),
+                      (7.5, 13.5), 9, 26, ("bush_0", "bush_1", "reeds"), 26),
+        bonnet="lake",
+        power_line=True,
+        roadside=("sign",),
+    ),
+    "jungle": Look(
+        road="lanes",
+        sky=((110, 120, 116), (116, 140, 160), (124, 152, 182), (124, 152, 188),
+             (122, 150, 190), (124, 152, 190), (122, 150, 189), (101, 127, 167),
+             (78, 102, 146), (62, 86, 132)),
+        haze=(120, 138, 150),
+        haze_strength=0.25,
+        grass=(112, 122, 66),
+        grass_dark=(78, 92, 44),
+        dirt=(98, 96, 70),
+        rock=(92, 94, 74),
+        dirt_share=0.12,
+        water=(96, 120, 136),
+        leaves={"leaf": (24, 30, 20), "leaf_lit": (96, 104, 46),
+                "bush": (26, 34, 18), "trunk": (70, 62, 50)},
+        light=Light(-60.0, 50.0, (0.92, 0.90, 0.84), (0.26, 0.30, 0.36), 0.85),
+        relief=Relief(bump_m=0.8, hill_m=14, hill_start_m=30, hill_run_m=60, far_m=30,
+                      cliff_m=16, cliff_share=0.55, cliff_start_m=9.5, terrace_m=5),
+        plants=Plants(("palm_0", "palm_1", "palm_2", "spire_0", "spire_1"),
+                      (5.5, 9.5), 26, 30, ("bush_0", "bush_1"), 30),
+        bonnet="jungle",
+        ground_texture="leafage",
+        roadside=("guard_post", "mast_sign"),
+    ),
+    "mountain": Look(
+        road="lanes",
+        sky=((150, 158, 160), (184, 196, 206), (202, 216, 228), (194, 212, 230),
+             (180, 202, 228), (158, 186, 220), (138, 170, 212), (98, 130, 184),
+             (72, 102, 160), (56, 84, 144)),
+        haze=(176, 194, 214),
+        haze_strength=0.66,
+        grass=(132, 148, 84),
+        grass_dark=(92, 112, 58),
+        dirt=(156, 142, 116),
+        rock=(158, 154, 148),
+        dirt_share=0.3,
+        water=(120, 164, 176),
+        leaves={"leaf": (24, 40, 32), "leaf_lit": (84, 108, 66),
+                "bush": (40, 52, 28), "trunk": (72, 58, 44)},
+        light=Light(140.0, 38.0, (0.98, 0.92, 0.80), (0.36, 0.42, 0.50), 0.75),
+        relief=Relief(bump_m=1.2, hill_m=26, hill_start_m=14, hill_run_m=60, far_m=48,
+                      cliff_m=12, cliff_share=0.4, cliff_start_m=10),
+        plants=Plants(("spire_0", "spire_1", "slim_1"), (7, 14), 16, 26,
+                      ("bush_0", "reeds"), 16),
+        road_tint=(0.82, 0.84, 0.86),
+        bonnet="jungle",
+        roadside=("guard_post",),
+    ),
+    "desert": Look(
+        road="lanes",
+        sky=((196, 176, 150), (214, 200, 176), (226, 218, 202), (214, 216, 214),
+             (200, 210, 220), (180, 200, 222), (160, 188, 218), (120, 156, 204),
+             (92, 128, 184), (74, 108, 166)),
+        haze=(214, 204, 186),
+        haze_strength=0.55,
+        grass=(212, 178, 122),
+        grass_dark=(186, 146, 92),
+        dirt=(224, 190, 136),
+        rock=(196, 128, 88),
+        dirt_share=0.5,
+        water=(120, 170, 170),
+        leaves={"leaf": (64, 72, 40), "leaf_lit": (150, 150, 88),
+                "bush": (82, 84, 48), "trunk": (96, 76, 54)},
+        light=Light(210.0, 55.0, (1.0, 0.92, 0.78), (0.36, 0.38, 0.42), 0.7),
+        relief=Relief(bump_m=1.4, hill_m=12, hill_start_m=26, cliff_m=14,
+                      cliff_share=0.25, cliff_start_m=14, terrace_m=4),
+        plants=Plants(("palm_1", "broad_1"), (4, 8), 3, 3, ("bush_0", "reeds"), 22),
+        road_tint=(0.94, 0.90, 0.84),
+        bonnet="lake",
+        roadside=("sign",),
+    ),
+    "meadow": Look(
+        road="kerbs",
+        sky=((150, 160, 150), (190, 200, 204), (206, 216, 222), (200, 214, 224),
+             (190, 208, 224), (176, 198, 220), (162, 188, 216), (130, 162, 204),
+             (100, 134, 186), (80, 114, 170)),
+        haze=(190, 204, 212),
+        haze_strength=0.55,
+        grass=(112, 158, 62),
+        grass_dark=(74, 122, 42),
+        dirt=(170, 136, 96),
+        rock=(150, 146, 132),
+        dirt_share=0.1,
+        water=(112, 150, 178),
+        leaves={"leaf": (30, 54, 24), "leaf_lit": (122, 150, 62),
+                "bush": (36, 58, 22), "trunk": (72, 58, 44)},
+        light=Light(-100.0, 48.0, (0.94, 0.90, 0.80), (0.38, 0.42, 0.46), 0.7),
+        relief=Relief(hill_m=10, hill_start_m=30, hill_run_m=80, far_m=14, cliff_m=5,
+                      cliff_share=0.1),
+        plants=Plants(("broad_0", "broad_1", "slim_0", "slim_1"), (7, 14), 10, 20,
+                      ("bush_0", "bush_1", "reeds"), 22),
+        road_tint=(1.06, 1.06, 1.1),
+        bonnet="lake",
+        roadside=("sign", "guard_post"),
+    ),
+}  # fmt: skip
+
+
+def look_of(name: str) -> Look:
+    """Return a look by its name.
+
+    Raises:
+        ValueError: If there is no such look.
+    """
+    if name not in LOOKS:
+        raise ValueError(f"no look is called {name!r}; there are: {', '.join(LOOKS)}")
+    return LOOKS[name]
+
+
+def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
+    """Return a similar look: other hues, another sun.
+
+    Args:
+        look: The look to begin with.
+        rng: Source of the draws.
+        strength: 0 changes nothing; 1 turns hues by up to 20 degrees, brightness by a
+            fifth, haze and shadow by a third, and puts the sun anywhere.
+
+    Raises:
+        ValueError: If `strength` is not in [0, 1].
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}, expected [0, 1]")
+
+    def gain(share: float) -> float:
+        return 1 + strength * share * rng.uniform(-1, 1)
+
+    ground = {
+        name: _turn(getattr(look, name), strength * rng.uniform(-20, 20), gain(0.2))
+        for name in ("grass", "grass_dark", "dirt", "rock", "water")
+    }
+    turn, brightness = strength * rng.uniform(-20, 20), gain(0.2)
+    sky_gain = gain(0.12)
+    light = look.light
+    elevation = light.sun_elevation_deg
+    return dataclasses.replace(
+        look,
+        **ground,
+        leaves={k: _turn(v, turn, brightness) for k, v in look.leaves.items()},
+        sky=tuple(_turn(colour, 0, sky_gain) for colour in look.sky),
+        haze_strength=min(1.0, look.haze_strength * gain(0.33)),
+        road_tint=tuple(tint * gain(0.12) for tint in look.road_tint),
+        light=dataclasses.replace(
+            light,
+            sun_azimuth_deg=light.sun_azimuth_deg + strength * rng.uniform(-180, 180),
+            sun_elevation_deg=elevation + strength * rng.uniform(-0.4, 0.3) * elevation,
+            shadow=min(1.0, light.shadow * gain(0.33)),
+        ),
+    )
+
+
+def _turn(colour: Colour, degrees: float, gain: float) -> Colour:
+    """Return `colour` with its hue turned and its brightness multiplied."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*(c / 255 for c in colour))
+    lightness = min(1.0, lightness * gain)
+    rgb = colorsys.hls_to_rgb((hue + degrees / 360) % 1, lightness, saturation)
+    red, green, blue = (round(255 * c) for c in rgb)
+    return red, green, blue

@@ -1,0 +1,290 @@
+"""The land around the road: one height field for the eye and for the wheels.
+
+Pure numpy, so that physics needs no renderer. The land depends on the road, the relief
+and the seed, and not on the direction of driving.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from simulator import looks, textures
+from simulator.track import Place, Track
+
+CELL_M = 5.0
+COARSE_CELLS = 4  # far from the road the renderer draws squares of this many cells
+MARGIN_M = 170.0  # land beyond the outermost parts of the road
+UNDER_ROAD_M = 0.45  # how deep below the road the land passes
+RIVER_DEPTH_M, WATER_LEVEL_M = 5.5, -1.35  # below the road
+_NEVER = 1e9
+
+
+@dataclass(frozen=True)
+class Verge:
+    """The profile from the edge of the asphalt to open land, per side.
+
+    Attributes:
+        bank_m: (lateral distance from the edge of the asphalt, height over the road)
+            of the corners of the profile, in metres.
+        meets_land_m: Lateral distance from the edge where the land is reached.
+    """
+
+    bank_m: tuple[tuple[float, float], ...]
+    meets_land_m: float
+
+
+# Lake: concrete rises by half a metre; jungle: a bevel, then grass.
+VERGES = {
+    "kerbs": Verge(((0.0, 0.03), (2.6, 0.5)), 7.0),
+    "lanes": Verge(((0.0, 0.0), (0.25, -0.2)), 3.75),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Terrain:
+    """Heights on a square lattice; row i, column j is at origin + CELL_M * (j, i).
+
+    Attributes:
+        origin_m: (x, y) of the lattice's first point.
+        heights_m: float64 (rows, columns).
+        distance_m: To the nearest centre line, (rows, columns).
+        nearest: Index of the nearest sample of the centre line, int (rows, columns).
+        inside: Whether the loop goes around the point, bool (rows, columns).
+        track: The road.
+        verge: Profile beside the road.
+        water_level_m: Height of still water; -inf if there is none.
+    """
+
+    origin_m: tuple[float, float]
+    heights_m: np.ndarray
+    distance_m: np.ndarray
+    nearest: np.ndarray
+    inside: np.ndarray
+    track: Track
+    verge: Verge
+    water_level_m: float
+
+    @cached_property
+    def grid_m(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of the lattice's points, each (rows, columns)."""
+        return _grid(self.origin_m, self.heights_m.shape)
+
+    @cached_property
+    def normals(self) -> np.ndarray:
+        """Unit normals of the land, (rows, columns, 3)."""
+        rise_y, rise_x = np.gradient(self.heights_m, CELL_M)
+        normals = np.dstack([-rise_x, -rise_y, np.ones_like(rise_x)])
+        return normals / np.linalg.norm(normals, axis=2, keepdims=True)
+
+    def land_m(self, x_m: np.ndarray, y_m: np.ndarray) -> np.ndarray:
+        """Return the height of the land by bilinear interpolation, (n,).
+
+        Outside the lattice the height of its edge holds on.
+        """
+        rows, columns = self.heights_m.shape
+        across = np.clip((np.asarray(x_m) - self.origin_m[0]) / CELL_M, 0, columns - 1)
+        along = np.clip((np.asarray(y_m) - self.origin_m[1]) / CELL_M, 0, rows - 1)
+        i = np.minimum(along.astype(int), rows - 2)
+        j = np.minimum(across.astype(int), columns - 2)
+        a, b, heights = along - i, across - j, self.heights_m
+        south = heights[i, j] * (1 - b) + heights[i, j + 1] * b
+        north = heights[i + 1, j] * (1 - b) + heights[i + 1, j + 1] * b
+        return south * (1 - a) + north * a
+
+    def surface_m(self, x_m: float, y_m: float, place: Place) -> float:
+        """Return the height of what a wheel stands on, road, verge or land.
+
+        Args:
+            x_m, y_m: The point.
+            place: The same point in road coordinates.
+        """
+        road_m = self.track.point_at(place.station_m).z_m
+        beside_m = abs(place.lateral_m) - self.track.half_width_m
+        if beside_m <= 0 or self._on_bridge(place):
+            return road_m
+        bank = self.verge.bank_m
+        if beside_m <= bank[-1][0]:
+            return road_m + float(np.interp(beside_m, *zip(*bank, strict=True)))
+        land_m = float(self.land_m(np.array([x_m]), np.array([y_m]))[0])
+        gap_m = self.verge.meets_land_m - bank[-1][0]
+        share = min(1.0, (beside_m - bank[-1][0]) / gap_m)
+        return (road_m + bank[-1][1]) * (1 - share) + land_m * share
+
+    def _on_bridge(self, place: Place) -> bool:
+        return bool(self.track.on_bridge[place.index])
+
+
+def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
+    """Return the land around a road.
+
+    Args:
+        track: The road, driven either way.
+        look: Its `relief` shapes the land, its `road` the verges.
+        seed: Another seed, other hills.
+    """
+    step = CELL_M * COARSE_CELLS
+    low = np.floor((track.points[:, :2].min(axis=0) - MARGIN_M) / step) * step
+    span = track.points[:, :2].max(axis=0) + MARGIN_M - low
+    columns, rows = (np.ceil(span / step).astype(int) * COARSE_CELLS + 1).tolist()
+    origin = (float(low[0]), float(low[1]))
+    reach = track.half_width_m + 2.5
+    distance, nearest, lowest = _relate(track, origin, (rows, columns), reach)
+    inside = _inside(track, origin, (rows, columns))
+    noise = _Noise(seed, (rows, columns))
+    road = np.where(lowest < _NEVER, lowest, track.points[nearest, 2])
+    beside = np.maximum(distance - track.half_width_m, 0)
+    heights = _spread(road, beside > 3.0) + _hills(look.relief, noise, beside, inside)
+    verge = VERGES[look.road]
+    # Under the road, and under the verge almost up to where it meets the land.
+    buried = _smooth_step((verge.meets_land_m - 2.5 - beside) / 2.0)
+    river = _river(track, origin, (rows, columns))
+    level = -np.inf
+    heights = heights * (1 - buried) + (road - UNDER_ROAD_M) * buried
+    if river.any():
+        bed = road - RIVER_DEPTH_M
+        heights = heights * (1 - river) + bed * river
+    if river.any() or look.relief.lake_m > 0:
+        level = float(track.points[:, 2].min()) + WATER_LEVEL_M
+    return Terrain(origin, heights, distance, nearest, inside, track, verge, level)
+
+
+def _hills(
+    relief: looks.Relief, noise: "_Noise", beside: np.ndarray, inside: np.ndarray
+) -> np.ndarray:
+    """Return the height of the land over the road nearby, (rows, columns).
+
+    Args:
+        relief: Sizes.
+        noise: Source of shapes.
+        beside: Distance from the edge of the asphalt.
+        inside: Where the loop goes around.
+    """
+    start = relief.hill_start_m
+    bumps = noise({2: 0.5, 4: 1.0, 8: 1.0}) * relief.bump_m
+    rough = noise({8: 2, 16: 5, 32: 10, 64: 18})
+    lie = _smooth_step(noise({32: 1.0, 64: 2.0}) + 0.5)
+    rise = _smooth_step((beside - start + 6 - 22 * lie) / relief.hill_run_m)
+    land = rise * (relief.hill_m * (0.35 + lie) + np.abs(rough) * relief.hill_m / 16)
+    land += _smooth_step((beside - 110) / 120) * relief.far_m
+    edge = _smooth_step((noise.ranked({16: 0.5, 64: 2}) - 1 + relief.cliff_share) * 14)
+    wall = _smooth_step((beside + 5 - relief.cliff_start_m) / 6) * (beside < 130)
+    land += edge * wall * relief.cliff_m * (0.75 + 0.05 * np.abs(rough))
+    if relief.terrace_m > 0:
+        step = relief.terrace_m
+        level = np.floor(land / step)
+        share = _smooth_step((land / step - level - 0.55) / 0.4)
+        land = (level + share) * step * 0.85 + land * 0.15
+    land += 0.45 + bumps * _smooth_step((beside - 5) / 10)
+    if relief.lake_m > 0:
+        shore = 5 + 12 * lie
+        lake = 0.45 + 0.6 * bumps * _smooth_step((beside - 5) / 10)
+        lake += np.clip(0.25 * rough, -0.2, 3.5) * _smooth_step((beside - 6) / 12)
+        lake -= _smooth_step((beside - shore) / 16) * (relief.lake_m + 0.5)
+        land = np.where(inside, lake, land)
+    return land
+
+
+class _Noise:
+    """Named-scale noise on the lattice of one terrain."""
+
+    def __init__(self, seed: int, shape: tuple[int, int]) -> None:
+        self._rng = textures.texture_rng("terrain", seed)
+        self._shape = shape
+
+    def __call__(self, layers: dict[int, float]) -> np.ndarray:
+        """Return the sum of value noises; `layers` maps cells to peak-to-peak size."""
+        padded = tuple(-(-side // 64) * 64 for side in self._shape)
+        total = textures.layered_noise(
+            self._rng, padded, {(cell, cell): size for cell, size in layers.items()}
+        )
+        return total[: self._shape[0], : self._shape[1]]
+
+    def ranked(self, layers: dict[int, float]) -> np.ndarray:
+        """Return noise whose values spread evenly over [0, 1]."""
+        values = self(layers)
+        order = np.sort(values.ravel())
+        return np.searchsorted(order, values) / order.size
+
+
+def _grid(origin: tuple[float, float], shape: tuple[int, int]) -> tuple:
+    x = origin[0] + CELL_M * np.arange(shape[1])
+    y = origin[1] + CELL_M * np.arange(shape[0])
+    grid_x, grid_y = np.meshgrid(x, y)
+    return grid_x, grid_y
+
+
+def _relate(
+    track: Track, origin: tuple[float, float], shape: tuple[int, int], reach_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return distance to the road, nearest sample, and the lowest road within reach.
+
+    The lowest is what counts where roads pass over or close to each other: land that
+    follows it never pokes through a road.
+    """
+    points = np.stack([axis.ravel() for axis in _grid(origin, shape)], axis=1)
+    line, height = track.points[:, :2], track.points[:, 2]
+    squared = np.empty(len(points))
+    nearest = np.empty(len(points), int)
+    lowest = np.full(len(points), _NEVER)
+    for first in range(0, len(points), 4096):
+        part = points[first : first + 4096]
+        apart = (part**2).sum(1)[:, None] - 2 * part @ line.T + (line**2).sum(1)
+        index = apart.argmin(axis=1)
+        nearest[first : first + 4096] = index
+        squared[first : first + 4096] = apart[np.arange(len(index)), index]
+        close = apart.min(axis=1) < reach_m**2
+        lowest[first : first + 4096][close] = np.where(
+            apart[close] < reach_m**2, height, _NEVER
+        ).min(axis=1)
+    distance = np.sqrt(np.maximum(squared, 0))
+    return tuple(a.reshape(shape) for a in (distance, nearest, lowest))
+
+
+def _inside(
+    track: Track, origin: tuple[float, float], shape: tuple[int, int]
+) -> np.ndarray:
+    """Return whether the loop goes around each point of the lattice (even-odd rule)."""
+    grid_x, grid_y = _grid(origin, shape)
+    # One pass over the edges, all rows at once: an edge flips what lies east of it.
+    inside = np.zeros(shape, bool)
+    ends = np.roll(track.points[:, :2], -1, axis=0)
+    for (x0, y0), (x1, y1) in zip(track.points[:, :2], ends, strict=True):
+        rows = np.nonzero((grid_y[:, 0] > y0) != (grid_y[:, 0] > y1))[0]
+        if len(rows):
+            crossing = x0 + (grid_y[rows, 0] - y0) * (x1 - x0) / (y1 - y0)
+            inside[rows] ^= grid_x[rows] > crossing[:, None]
+    return inside
+
+
+def _river(
+    track: Track, origin: tuple[float, float], shape: tuple[int, int]
+) -> np.ndarray:
+    """Return the share [0, 1] of river bed under the track's named bridge."""
+    if track.bridge_m is None:
+        return np.zeros(shape)
+    first, last = track.bridge_m
+    length = (last - first) % track.length_m
+    middle = track.point_at(first + length / 2)
+    grid_x, grid_y = _grid(origin, shape)
+    x, y = grid_x - middle.x_m, grid_y - middle.y_m
+    along = np.abs(x * np.cos(middle.heading_rad) + y * np.sin(middle.heading_rad))
+    across = np.abs(y * np.cos(middle.heading_rad) - x * np.sin(middle.heading_rad))
+    width = _smooth_step((length / 2 + 4 - along) / 14)
+    return width * _smooth_step((120 - across) / 40)
+
+
+def _spread(road: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Return road heights smoothed over the land: fixed where not `free`."""
+    heights = road.copy()
+    for _ in range(60):
+        padded = np.pad(heights, 1, mode="edge")
+        mean = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2]
+        heights = np.where(free, (mean + padded[1:-1, 2:]) / 4, road)
+    return heights
+
+
+def _smooth_step(share: np.ndarray) -> np.ndarray:
+    """Return 3t² - 2t³ of `share` clipped to [0, 1]."""
+    share = np.clip(share, 0, 1)
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,301 @@
+"""Training: it learns, it can be killed at any moment, and it loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dataset import InputError
+
+pytest.importorskip("keras")
+from model import load_model
+from run_folder import NonFiniteLossError
+from train import Settings, main
+
+ROOT = Path(__file__).resolve().parents[1]
+# The smallest run that still has several epochs with several batches each.
+SHORT = ["--epochs", "3", "--steps-per-epoch", "4", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_dir(tmp_path_factory):
+    """Keep the frame cache of the tests out of the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("BC_CACHE_DIR")
+    os.environ["BC_CACHE_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["BC_CACHE_DIR"]
+    else:
+        os.environ["BC_CACHE_DIR"] = before
+
+
+def write_recording(folder: Path, num_rows: int = 300, num_cameras: int = 3) -> Path:
+    """Write a recording whose steering can be read off the place of a bright bar."""
+    rng = np.random.default_rng(5)
+    (folder / "IMG").mkdir(parents=True)
+    lines = []
+    for i in range(num_rows):
+        steering = 0.8 * np.sin(i / 15)
+        second = i * 0.1
+        stamp = f"2024_03_01_10_{int(second) // 60:02d}_{int(second) % 60:02d}_"
+        stamp += f"{round(second * 1000) % 1000:03d}"
+        names = ["", "", ""]
+        for k, camera in enumerate(("center", "left", "right")[:num_cameras]):
+            frame = rng.integers(0, 60, (160, 320, 3), dtype=np.uint8)
+            column = int(160 + 120 * steering + (0, 25, -25)[k])
+            cv2.rectangle(frame, (column - 12, 50), (column + 12, 135), (255,) * 3, -1)
+            names[k] = f"IMG/{camera}_{stamp}.jpg"
+            cv2.imwrite(str(folder / names[k]), frame)
+        lines.append(",".join([*names, f"{steering:.6f}", "0.5", "0", "20"]))
+    (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    return write_recording(tmp_path_factory.mktemp("recordings") / "bars")
+
+
+def train(recording, models_dir, name, *more, expect=0):
+    """Run train.py's main; return the run's folder."""
+    argv = [str(recording), "--name", name, "--models-dir", str(models_dir), *more]
+    assert main(argv) == expect
+    return models_dir / name
+
+
+def weights_of(folder):
+    return load_model(folder / "model.json").get_weights()
+
+
+@pytest.fixture(scope="module")
+def unbroken(recording, tmp_path_factory):
+    return train(recording, tmp_path_factory.mktemp("models"), "unbroken", *SHORT)
+
+
+def test_run_leaves_every_file_and_nothing_half_written(unbroken):
+    assert sorted(path.name for path in unbroken.iterdir()) == [
+        "config.json",
+        "history.csv",
+        "loss.png",
+        "metrics.json",
+        "model.json",
+        "model.weights.h5",
+        "predictions.png",
+        "state.npz",
+    ]
+    assert len((unbroken / "history.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_config_rebuilds_the_settings(unbroken, recording):
+    config = json.loads((unbroken / "config.json").read_text())
+    settings = Settings.from_json(config["settings"])
+    assert settings.recordings == (str(recording),) and settings.epochs == 3
+    assert list(config["data_fingerprints"]) == [str(recording)]
+    assert {"keras", "numpy", "git_commit"} <= set(config["versions"])
+
+
+def test_run_ends_with_figures_and_the_next_command(recording, tmp_path, capsys):
+    folder = train(recording, tmp_path, "said", *SHORT)
+    out = capsys.readouterr().out
+    assert "epoch 03/03 | loss" in out
+    assert out.endswith(f"next: python drive.py {folder / 'model.json'}\n")
+
+
+def test_training_beats_the_constant(recording, tmp_path):
+    """Enough steps to read the bar: far below what any constant can reach."""
+    more = ["--epochs", "6", "--steps-per-epoch", "25", "--batch-size", "32"]
+    folder = train(recording, tmp_path, "bars", *more, "--side-camera-share", "0")
+    scores = json.loads((folder / "metrics.json").read_text())["validation"]["bars"]
+    error, zero = (
+        scores[who]["averaged_1_s"]["steering"] for who in ("model", "always_zero")
+    )
+    assert error < 0.5 * zero
+    assert scores["model"]["raw"]["deg"] == pytest.approx(
+        25 * scores["model"]["raw"]["steering"]
+    )
+
+
+def test_same_seed_gives_the_same_weights(recording, unbroken, tmp_path):
+    again = train(recording, tmp_path, "again", *SHORT)
+    other = train(recording, tmp_path, "other", *SHORT, "--seed", "1")
+    for a, b in zip(weights_of(unbroken), weights_of(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(weights_of(unbroken)[0], weights_of(other)[0])
+
+
+def start(recording, models_dir, name, *more):
+    command = [sys.executable, str(ROOT / "train.py"), str(recording), "--name", name]
+    command += ["--models-dir", str(models_dir), *SHORT, *more]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def kill_and_resume(recording, unbroken, models_dir, num_kills, rng):
+    """Kill a run with SIGKILL again and again, let it end, compare with the unbroken."""
+    started = time.monotonic()
+    assert start(recording, models_dir, "whole").wait() == 0
+    whole_s = time.monotonic() - started
+    for _ in range(num_kills):
+        resume = ["--resume"] if (models_dir / "killed").exists() else []
+        process = start(recording, models_dir, "killed", *resume)
+        try:
+            process.wait(timeout=rng.uniform(0.1, 1.0) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if (models_dir / "killed" / "model.weights.h5").exists():
+            load_model(models_dir / "killed" / "model.json")
+        for path in (models_dir / "killed").glob("*.json"):
+            json.loads(path.read_text())
+    resume = ["--resume"] if (models_dir / "killed").exists() else []
+    last = start(recording, models_dir, "killed", *resume)
+    assert last.wait() == 0, last.stderr.read()
+    for a, b in zip(
+        weights_of(unbroken), weights_of(models_dir / "killed"), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    histories = [
+        (folder / "history.csv").read_text()
+        for folder in (unbroken, models_dir / "killed")
+    ]
+    assert histories[0] == histories[1]
+    assert not list((models_dir / "killed").glob("*partial*"))
+
+
+def test_killed_run_resumes_to_the_same_weights(recording, unbroken, tmp_path, rng):
+    kill_and_resume(recording, unbroken, tmp_path, 2, rng)
+
+
+@pytest.mark.slow
+def test_run_killed_20_times_resumes_to_the_same_weights(
+    recording, unbroken, tmp_path, rng
+):
+    kill_and_resume(recording, unbroken, tmp_path, 20, rng)
+
+
+def test_ctrl_c_stops_after_the_batch_and_keeps_the_best(recording, tmp_path):
+    process = start(recording, tmp_path, "stopped", "--epochs", "1000")
+    for line in process.stdout:
+        if line.startswith("epoch 02"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "stopping after this batch" in err and "next: python drive.py" in out
+    best = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
+    assert best["epochs"] < 1000
+    load_model(tmp_path / "stopped" / "model.json")
+
+
+def test_existing_run_is_refused_and_untouched(recording, unbroken, capsys):
+    before = {path: path.read_bytes() for path in unbroken.iterdir()}
+    train(recording, unbroken.parent, unbroken.name, *SHORT, expect=1)
+    assert "exists already; give another --name, or --resume" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in unbroken.iterdir()} == before
+
+
+def test_resume_with_another_setting_is_refused(recording, unbroken, capsys):
+    more = ("--resume", "--learning-rate", "0.5")
+    train(recording, unbroken.parent, unbroken.name, *more, expect=1)
+    message = "the run to resume has learning_rate 0.001, now it is 0.5"
+    assert message in capsys.readouterr().err
+
+
+def test_resume_without_a_run_is_refused(recording, tmp_path, capsys):
+    train(recording, tmp_path, "none", "--resume", expect=1)
+    assert "no such run" in capsys.readouterr().err
+
+
+def test_resume_on_changed_data_is_refused(tmp_path, capsys):
+    recording = write_recording(tmp_path / "grows", 120, num_cameras=1)
+    folder = train(recording, tmp_path, "run", *SHORT)
+    log = recording / "driving_log.csv"
+    log.write_text("\n".join(log.read_text().splitlines()[:-1]) + "\n")
+    train(recording, tmp_path, folder.name, "--resume", expect=1)
+    assert "its recordings have changed" in capsys.readouterr().err
+
+
+def test_fine_tuning_never_ends_worse_than_it_began(recording, unbroken, tmp_path):
+    """With a rate that ruins the weights, the model it starts from is kept."""
+    start_model = str(unbroken / "model.json")
+    more = ("--from", start_model, "--learning-rate", "10", *SHORT)
+    folder = train(recording, tmp_path, "ruined", *more)
+    for a, b in zip(weights_of(unbroken), weights_of(folder), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fine_tuning_starts_from_the_given_weights(recording, unbroken, tmp_path):
+    start_model = str(unbroken / "model.json")
+    tuned = train(recording, tmp_path, "tuned", "--from", start_model, *SHORT)
+    config = json.loads((tuned / "config.json").read_text())
+    assert config["settings"]["learning_rate"] == 1e-4
+    losses = [
+        json.loads((folder / "metrics.json").read_text())["best_val_loss"]
+        for folder in (unbroken, tuned)
+    ]
+    assert losses[1] <= losses[0]
+
+
+def test_loss_that_is_not_finite_stops_and_names_the_batch(
+    recording, unbroken, tmp_path, capsys
+):
+    model = load_model(unbroken / "model.json")
+    layer = model.get_layer("conv1")
+    layer.set_weights([np.full_like(w, np.inf) for w in layer.get_weights()])
+    from model import save_model
+
+    path = save_model(model, tmp_path / "infinite")
+    train(recording, tmp_path, "nan", "--from", str(path), *SHORT, expect=1)
+    assert "epoch 01/03, batch 1: the loss is nan" in capsys.readouterr().err
+    assert issubclass(NonFiniteLossError, RuntimeError)
+
+
+def test_recording_with_one_camera_trains(tmp_path):
+    recording = write_recording(tmp_path / "one", 120, num_cameras=1)
+    train(recording, tmp_path, "one_camera", *SHORT)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--epochs", "0"], "--epochs is 0, expected at least 1"),
+        (["--batch-size", "1"], "--batch-size is 1, expected at least 2"),
+        (["--learning-rate", "-1"], "--learning-rate is -1.0, expected"),
+        (
+            ["--validation-fraction", "1"],
+            "--validation-fraction is 1.0, expected (0, 1)",
+        ),
+        (["--from", "nowhere.json"], "nowhere.json: no such file"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_bad_setting_is_refused_in_one_line(
+    recording, tmp_path, capsys, flags, message
+):
+    train(recording, tmp_path, "bad", *flags, expect=1)
+    err = capsys.readouterr().err
+    assert message in err.splitlines()[-1]
+
+
+def test_settings_reject_what_they_do_not_know(unbroken):
+    config = json.loads((unbroken / "config.json").read_text())["settings"]
+    with pytest.raises(InputError, match="unknown settings colour"):
+        Settings.from_json({**config, "colour": 1})
+
+
+def test_help_loads_no_tensorflow_and_has_its_example():
+    code = "import sys, train\ntry: train.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "Example:" in done.stdout and done.stdout.endswith("False\n")
