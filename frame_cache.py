@@ -1,9 +1,9 @@
 """What is known of image files, and their decoded views, kept between runs.
 
 Both lie in a cache folder (BC_CACHE_DIR, else the system's usual place), beside nothing
-of the user's, are keyed by the content of the images, and are safe to delete at any time.
-Two runs may use them at once: a file appears under its name only when it is whole, and
-both would write the same.
+of the user's, are keyed by the content of the images, and are safe to delete at any
+time. Two runs may use them at once: a file appears under its name only when it is whole,
+and both would write the same.
 """
 
 from __future__ import annotations

@@ -96,15 +96,11 @@ class Settings:
         unknown = sorted(set(document) - known)
         if unknown:
             raise InputError(f"config.json: unknown settings {', '.join(unknown)}")
-        augment = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in document["augment"].items()
-        }
         return Settings(
             **{
                 **document,
                 "recordings": tuple(document["recordings"]),
-                "augment": AugmentSettings(**augment),
+                "augment": AugmentSettings(**document["augment"]),
             }
         )
 

@@ -1,16 +1,15 @@
 """Training: it learns, it can be killed at any moment, and it loses nothing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from conftest import write_recording
 
 from dataset import InputError
 
@@ -24,44 +23,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SHORT = ["--epochs", "3", "--steps-per-epoch", "4", "--batch-size", "8"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache_dir(tmp_path_factory):
-    """Keep the frame cache of the tests out of the user's own."""
-    folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("BC_CACHE_DIR")
-    os.environ["BC_CACHE_DIR"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["BC_CACHE_DIR"]
-    else:
-        os.environ["BC_CACHE_DIR"] = before
-
-
-def write_recording(folder: Path, num_rows: int = 300, num_cameras: int = 3) -> Path:
-    """Write a recording whose steering can be read off the place of a bright bar."""
-    rng = np.random.default_rng(5)
-    (folder / "IMG").mkdir(parents=True)
-    lines = []
-    for i in range(num_rows):
-        steering = 0.8 * np.sin(i / 15)
-        second = i * 0.1
-        stamp = f"2024_03_01_10_{int(second) // 60:02d}_{int(second) % 60:02d}_"
-        stamp += f"{round(second * 1000) % 1000:03d}"
-        names = ["", "", ""]
-        for k, camera in enumerate(("center", "left", "right")[:num_cameras]):
-            frame = rng.integers(0, 60, (160, 320, 3), dtype=np.uint8)
-            column = int(160 + 120 * steering + (0, 25, -25)[k])
-            cv2.rectangle(frame, (column - 12, 50), (column + 12, 135), (255,) * 3, -1)
-            names[k] = f"IMG/{camera}_{stamp}.jpg"
-            cv2.imwrite(str(folder / names[k]), frame)
-        lines.append(",".join([*names, f"{steering:.6f}", "0.5", "0", "20"]))
-    (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    return write_recording(tmp_path_factory.mktemp("recordings") / "bars")
+    folder = tmp_path_factory.mktemp("recordings") / "bars"
+    return write_recording(folder, wave(300))
+
+
+def wave(num_rows):
+    return 0.8 * np.sin(np.arange(num_rows) / 15)
 
 
 def train(recording, models_dir, name, *more, expect=0):
@@ -140,7 +109,7 @@ def start(recording, models_dir, name, *more):
 
 
 def kill_and_resume(recording, unbroken, models_dir, num_kills, rng):
-    """Kill a run with SIGKILL again and again, let it end, compare with the unbroken."""
+    """Kill a run again and again, let it end at last, compare with the unbroken one."""
     started = time.monotonic()
     assert start(recording, models_dir, "whole").wait() == 0
     whole_s = time.monotonic() - started
@@ -216,7 +185,7 @@ def test_resume_without_a_run_is_refused(recording, tmp_path, capsys):
 
 
 def test_resume_on_changed_data_is_refused(tmp_path, capsys):
-    recording = write_recording(tmp_path / "grows", 120, num_cameras=1)
+    recording = write_recording(tmp_path / "grows", wave(120), num_cameras=1)
     folder = train(recording, tmp_path, "run", *SHORT)
     log = recording / "driving_log.csv"
     log.write_text("\n".join(log.read_text().splitlines()[:-1]) + "\n")
@@ -260,7 +229,7 @@ def test_loss_that_is_not_finite_stops_and_names_the_batch(
 
 
 def test_recording_with_one_camera_trains(tmp_path):
-    recording = write_recording(tmp_path / "one", 120, num_cameras=1)
+    recording = write_recording(tmp_path / "one", wave(120), num_cameras=1)
     train(recording, tmp_path, "one_camera", *SHORT)
 
 

@@ -1,0 +1,587 @@
+"""Make other frames and steering out of recorded ones: flips, shifts, light, noise.
+
+    python augment.py data/a        # writes augment.png: each operation, to look at
+
+Every operation is a pure function of a frame, and of the steering where it changes
+that. It works on frames of any size (lengths are fractions of the frame's width and
+height), keeps shape and uint8, and changes nothing at zero strength. What a frame undergoes is
+drawn by `sample_parameters` and done by `apply`; `Augmenter` does it to a batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset import InputError, read_frame, read_recording
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BALANCE_MODES = ("off", "cap", "inverse")
+# Bins over [-1, 1] in which steering is counted: a tenth of full lock each, and one
+# in the middle for driving straight.
+BALANCE_BINS = 21
+# Share of luminance of red, green and blue (ITU-R BT.601).
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+# --- Operations -----------------------------------------------------------------------
+
+
+def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
+    """Mirror left and right; the steering changes its sign."""
+    import cv2
+
+    return cv2.flip(frame, 1), -steering
+
+
+def shift(
+    frame: np.ndarray,
+    steering: float,
+    right: float,
+    down: float,
+    steering_per_width: float,
+) -> tuple[np.ndarray, float]:
+    """Move the picture, as if the car stood further to the side or pitched.
+
+    Args:
+        frame: uint8 (h, w, 3).
+        steering: [-1, 1].
+        right: fraction of the width that the picture moves to the right; the road then
+            lies further right, as seen from a car further left.
+        down: fraction of the height that the picture moves down; the steering stays.
+        steering_per_width: steering added for a move by one width. The usual 0.002 per
+            pixel of a 320-pixel frame is 0.64.
+
+    Returns:
+        The moved frame, its border repeated, and the steering clipped to [-1, 1].
+    """
+    import cv2
+    import numpy as np
+
+    steering = min(1.0, max(-1.0, steering + right * steering_per_width))
+    if not (right or down):
+        return frame, steering
+    height, width = frame.shape[:2]
+    move = np.array([[1, 0, right * width], [0, 1, down * height]], np.float32)
+    moved = cv2.warpAffine(
+        frame,
+        move,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return moved, steering
+
+
+def side_camera_steering(
+    steering: np.ndarray | float, camera: str, correction: float
+) -> np.ndarray | float:
+    """Return the steering to teach for a frame of the left or right camera.
+
+    Args:
+        steering: of the centre camera, [-1, 1].
+        camera: "left", "center" or "right".
+        correction: steering that brings the car back from where a side camera stands.
+
+    Returns:
+        Clipped to [-1, 1]; the left camera must steer further right.
+    """
+    import numpy as np
+
+    sign = {"left": 1.0, "center": 0.0, "right": -1.0}[camera]
+    return np.clip(steering + sign * correction, -1.0, 1.0)
+
+
+def brightness(frame: np.ndarray, gain: float) -> np.ndarray:
+    """Multiply every value by gain (0 black, 1 as it is), saturated at 255."""
+    import cv2
+
+    return cv2.convertScaleAbs(frame, alpha=gain) if gain != 1 else frame
+
+
+def colour(
+    frame: np.ndarray, saturation: float, red_gain: float, blue_gain: float
+) -> np.ndarray:
+    """Change saturation and white balance, as another version of the game or hour does.
+
+    Args:
+        frame: uint8 RGB (h, w, 3).
+        saturation: 0 grey, 1 as it is.
+        red_gain: factor of the red channel, 1 as it is.
+        blue_gain: factor of the blue channel, 1 as it is.
+    """
+    import cv2
+    import numpy as np
+
+    if saturation == red_gain == blue_gain == 1:
+        return frame
+    mix = saturation * np.eye(3) + (1 - saturation) * np.array([LUMINANCE] * 3)
+    gains = np.array([[red_gain], [1.0], [blue_gain]])
+    return cv2.transform(frame, gains * mix)
+
+
+def gamma(frame: np.ndarray, exponent: float) -> np.ndarray:
+    """Raise values in [0, 1] to an exponent: below 1 lightens the dark parts."""
+    import cv2
+
+    return cv2.LUT(frame, _gamma_table(round(exponent, 2))) if exponent != 1 else frame
+
+
+@lru_cache(maxsize=512)
+def _gamma_table(exponent: float) -> np.ndarray:
+    import numpy as np
+
+    return np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
+
+
+def shadow(
+    frame: np.ndarray, edges: tuple[float, float, float, float], light: float
+) -> np.ndarray:
+    """Lay a hard shadow across the frame from top to bottom.
+
+    Args:
+        frame: uint8 (h, w, 3).
+        edges: where the shadow begins and ends at the top, and at the bottom, as
+            fractions of the width.
+        light: of the shaded part, 0 black, 1 as it is.
+    """
+    import cv2
+    import numpy as np
+
+    if light == 1:
+        return frame
+    height, width = frame.shape[:2]
+    top_from, top_to, bottom_from, bottom_to = (round(edge * width) for edge in edges)
+    corners = np.array(
+        [[top_from, 0], [top_to, 0], [bottom_to, height], [bottom_from, height]]
+    )
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [corners], 255)
+    shaded = frame.copy()
+    cv2.copyTo(cv2.convertScaleAbs(frame, alpha=light), mask, shaded)
+    return shaded
+
+
+def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
+    """Add independent noise to every value.
+
+    Args:
+        frame: uint8 (h, w, 3).
+        std: of the noise, in grey levels.
+        offset: where in the bank of noise this frame's begins, 0 or more. Drawing a
+            new value for each pixel costs more than all other operations together.
+    """
+    import cv2
+
+    if std == 0:
+        return frame
+    bank = _noise_bank(frame.size)
+    start = offset % (len(bank) - frame.size)
+    noise = bank[start : start + frame.size].reshape(frame.shape)
+    return cv2.addWeighted(frame, 1.0, noise, std / NOISE_SCALE, 0.0, dtype=cv2.CV_8U)
+
+
+# The bank holds normal values times this, as 16-bit integers.
+NOISE_SCALE = 1024
+
+
+@lru_cache(maxsize=4)
+def _noise_bank(frame_size: int) -> np.ndarray:
+    import numpy as np
+
+    # The same in every run; which part a frame gets is drawn. Sixteen frames long, so
+    # that two frames share a stretch at the same pixels once in a million draws.
+    normal = np.random.default_rng(0).standard_normal(16 * frame_size, np.float32)
+    return np.rint(normal * NOISE_SCALE).astype(np.int16)
+
+
+def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur with a Gaussian; sigma is a fraction of the frame's height."""
+    import cv2
+
+    if sigma == 0:
+        return frame
+    return cv2.GaussianBlur(frame, (0, 0), max(sigma * frame.shape[0], 0.05))
+
+
+def equalize(frame: np.ndarray) -> np.ndarray:
+    """Spread the histogram of the luminance over the whole range."""
+    import cv2
+
+    return _on_luminance(frame, cv2.equalizeHist)
+
+
+def clahe(frame: np.ndarray, clip_limit: float = 2.0) -> np.ndarray:
+    """Equalize the luminance in tiles, with limited contrast (Zuiderveld 1994)."""
+    import cv2
+
+    return _on_luminance(frame, cv2.createCLAHE(clip_limit, (8, 8)).apply)
+
+
+def _on_luminance(
+    frame: np.ndarray, operation: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    import cv2
+
+    ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
+    ycrcb[:, :, 0] = operation(ycrcb[:, :, 0])
+    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
+
+
+def invert(frame: np.ndarray) -> np.ndarray:
+    """Turn the frame into its negative."""
+    import cv2
+
+    return cv2.bitwise_not(frame)
+
+
+def swap_channels(frame: np.ndarray) -> np.ndarray:
+    """Swap red and blue."""
+    import cv2
+
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+
+
+# --- Settings and parameters ----------------------------------------------------------
+
+
+def _setting(default: float, most: float, text: str) -> Any:
+    return field(default=default, metadata={"help": text, "most": most})
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How strongly and how often frames are changed; 0 turns an operation off.
+
+    Raises:
+        ValueError: a value is below 0 or above the most that makes sense.
+    """
+
+    flip: float = _setting(0.5, 1, "probability of a horizontal flip")
+    shift_right: float = _setting(0.08, 1, "largest shift sideways, part of the width")
+    shift_down: float = _setting(
+        0.06, 1, "largest shift up or down, part of the height"
+    )
+    shift_steering: float = _setting(
+        0.64, 10, "steering added for a shift by one width"
+    )
+    brightness: float = _setting(0.4, 1, "largest change of the light, 0.4 is ±40 %%")
+    gamma: float = _setting(0.3, 1, "largest change of the gamma exponent, as a part")
+    colour: float = _setting(0.3, 1, "largest change of saturation and white balance")
+    shadow: float = _setting(0.3, 1, "probability of a hard shadow")
+    noise: float = _setting(
+        6.0, 255, "largest standard deviation of noise, grey levels"
+    )
+    blur: float = _setting(0.01, 1, "largest sigma of a blur, part of the height")
+    equalize: float = _setting(0.0, 1, "probability of histogram equalization")
+    clahe: float = _setting(0.0, 1, "probability of CLAHE")
+    invert: float = _setting(0.0, 1, "probability of a negative")
+    swap_channels: float = _setting(0.0, 1, "probability of swapping red and blue")
+
+    def __post_init__(self) -> None:
+        for name, setting in self.__dataclass_fields__.items():
+            value, most = getattr(self, name), setting.metadata["most"]
+            if not 0 <= value <= most:
+                flag = "--" + name.replace("_", "-")
+                raise ValueError(f"{flag} is {value}, expected 0 to {most}")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What one frame undergoes; the defaults change nothing."""
+
+    flip: bool = False
+    shift_right: float = 0.0
+    shift_down: float = 0.0
+    shift_steering: float = 0.0
+    brightness: float = 1.0
+    gamma: float = 1.0
+    saturation: float = 1.0
+    red_gain: float = 1.0
+    blue_gain: float = 1.0
+    shadow_edges: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    shadow_light: float = 1.0
+    noise: float = 0.0
+    noise_offset: int = 0
+    blur: float = 0.0
+    equalize: bool = False
+    clahe: bool = False
+    invert: bool = False
+    swap_channels: bool = False
+
+
+NUM_DRAWS = 22
+
+
+def sample_parameters(
+    settings: AugmentSettings, rng: np.random.Generator, num: int
+) -> list[Parameters]:
+    """Draw what each of num frames undergoes.
+
+    One call of rng serves a whole batch: a call for each number would cost as much as
+    the operations themselves.
+    """
+    return [
+        _parameters_from(settings, draws)
+        for draws in rng.random((num, NUM_DRAWS)).tolist()
+    ]
+
+
+def _parameters_from(settings: AugmentSettings, draws: list[float]) -> Parameters:
+    """Turn NUM_DRAWS uniform numbers in [0, 1) into parameters."""
+    u = iter(draws)
+
+    def happens(probability: float) -> bool:
+        return next(u) < probability
+
+    def around_zero(most: float) -> float:
+        return (2 * next(u) - 1) * most
+
+    shaded = happens(settings.shadow)
+    left, width = next(u) * 1.2 - 0.4, 0.2 + 0.6 * next(u)
+    lean, taper = around_zero(0.8), around_zero(0.2)
+    edges = (left, left + width, left + lean - taper, left + lean + width + taper)
+    return Parameters(
+        flip=happens(settings.flip),
+        shift_right=around_zero(settings.shift_right),
+        shift_down=around_zero(settings.shift_down),
+        shift_steering=settings.shift_steering,
+        brightness=1 + around_zero(settings.brightness),
+        gamma=math.exp(around_zero(settings.gamma)),
+        saturation=1 + around_zero(settings.colour),
+        red_gain=1 + around_zero(settings.colour / 2),
+        blue_gain=1 + around_zero(settings.colour / 2),
+        shadow_edges=edges,
+        shadow_light=0.3 + 0.5 * next(u) if shaded else 1.0,
+        noise=next(u) * settings.noise,
+        noise_offset=int(next(u) * 2**40),
+        blur=next(u) * settings.blur,
+        equalize=happens(settings.equalize),
+        clahe=happens(settings.clahe),
+        invert=happens(settings.invert),
+        swap_channels=happens(settings.swap_channels),
+    )
+
+
+def apply(
+    frame: np.ndarray, steering: float, parameters: Parameters
+) -> tuple[np.ndarray, float]:
+    """Do to a frame and its steering what the parameters say.
+
+    Geometry comes first, then the light on the scene, then what a camera adds.
+
+    Args:
+        frame: uint8 RGB (h, w, 3); it is left as it is.
+        steering: [-1, 1].
+        parameters: what to do.
+
+    Returns:
+        uint8 RGB of the same shape, and steering in [-1, 1].
+    """
+    p = parameters
+    frame, steering = shift(
+        frame, steering, p.shift_right, p.shift_down, p.shift_steering
+    )
+    if p.flip:
+        frame, steering = flip(frame, steering)
+    frame = shadow(frame, p.shadow_edges, p.shadow_light)
+    frame = brightness(frame, p.brightness)
+    frame = colour(frame, p.saturation, p.red_gain, p.blue_gain)
+    frame = gamma(frame, p.gamma)
+    frame = blur(frame, p.blur)
+    frame = gaussian_noise(frame, p.noise, p.noise_offset)
+    for happens, operation in (
+        (p.equalize, equalize),
+        (p.clahe, clahe),
+        (p.invert, invert),
+        (p.swap_channels, swap_channels),
+    ):
+        frame = operation(frame) if happens else frame
+    return frame, steering
+
+
+class Augmenter:
+    """Changes whole batches in place, each frame by parameters of its own.
+
+    Args:
+        settings: how strongly and how often.
+    """
+
+    def __init__(self, settings: AugmentSettings) -> None:
+        self.settings = settings
+
+    def __call__(
+        self, frames: np.ndarray, steering: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Change a batch.
+
+        Args:
+            frames: uint8 RGB (n, h, w, 3), changed in place.
+            steering: float32 (n,) in [-1, 1], changed in place.
+            rng: the same state gives the same batch to the bit.
+
+        Returns:
+            frames and steering.
+        """
+        drawn = sample_parameters(self.settings, rng, len(frames))
+        for i, parameters in enumerate(drawn):
+            frames[i], steering[i] = apply(frames[i], float(steering[i]), parameters)
+        return frames, steering
+
+
+def balance_weights(steering: np.ndarray, mode: str = "off") -> np.ndarray:
+    """Return how often each sample should be drawn, so that bends are not rare.
+
+    Args:
+        steering: float (n,) in [-1, 1].
+        mode: "off" draws all alike; "cap" draws samples of a bin that holds more than
+            the average bin less often, so that it weighs like an average one; "inverse"
+            gives every bin that is not empty the same weight.
+
+    Returns:
+        float64 (n,), summing to 1.
+
+    Raises:
+        ValueError: the mode is unknown.
+    """
+    import numpy as np
+
+    if mode not in BALANCE_MODES:
+        raise ValueError(f"balance is {mode!r}, expected one of {BALANCE_MODES}")
+    bins = ((np.clip(steering, -1, 1) + 1) / 2 * BALANCE_BINS).astype(int)
+    bins = np.minimum(bins, BALANCE_BINS - 1)
+    counts = np.bincount(bins, minlength=BALANCE_BINS).astype(float)
+    most = {
+        "off": np.inf,
+        "cap": counts[counts > 0].mean() if len(steering) else np.inf,
+        "inverse": 1.0,
+    }[mode]
+    weight = (
+        np.ones(len(steering)) if mode == "off" else np.minimum(1, most / counts[bins])
+    )
+    return weight / weight.sum()
+
+
+# --- Preview --------------------------------------------------------------------------
+
+# Title and parameters of each row of the preview sheet.
+PREVIEW = {
+    "as recorded": Parameters(),
+    "flip": Parameters(flip=True),
+    "shift right 10 %": Parameters(shift_right=0.1, shift_steering=0.64),
+    "shift down 10 %": Parameters(shift_down=0.1),
+    "brightness 50 %": Parameters(brightness=0.5),
+    "brightness 140 %": Parameters(brightness=1.4),
+    "colour": Parameters(saturation=0.5, red_gain=1.15, blue_gain=0.85),
+    "gamma 0.7": Parameters(gamma=0.7),
+    "shadow": Parameters(shadow_edges=(0.5, 0.9, 0.2, 0.8), shadow_light=0.4),
+    "noise, std 12": Parameters(noise=12.0),
+    "blur": Parameters(blur=0.015),
+    "histogram equalization": Parameters(equalize=True),
+    "CLAHE": Parameters(clahe=True),
+    "negative": Parameters(invert=True),
+    "red and blue swapped": Parameters(swap_channels=True),
+}
+
+
+def draw_steering(frame: np.ndarray, steering: float) -> np.ndarray:
+    """Return a copy of a frame with an arrow that leans as the wheel is turned."""
+    import cv2
+
+    drawn = frame.copy()
+    height, width = frame.shape[:2]
+    foot = (width // 2, height - 1)
+    lean = steering * math.pi / 3
+    length = 0.45 * height
+    tip = (
+        round(foot[0] + length * math.sin(lean)),
+        round(foot[1] - length * math.cos(lean)),
+    )
+    for colour_rgb, thickness in (((0, 0, 0), 6), ((255, 220, 0), 3)):
+        cv2.arrowedLine(
+            drawn, foot, tip, colour_rgb, thickness, cv2.LINE_AA, tipLength=0.25
+        )
+    return drawn
+
+
+def write_preview(
+    recording: Path, sheet_path: Path, settings: AugmentSettings, seed: int
+) -> None:
+    """Draw every operation, and three random draws, on frames from left to right."""
+    import io
+
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    samples = read_recording(recording).samples
+    samples = samples[samples["excluded"] == ""].sort_values("steering")
+    if samples.empty:
+        raise InputError(f"{recording}: no usable row to preview")
+    chosen = samples.iloc[np.linspace(0, len(samples) - 1, 5).round().astype(int)]
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[str, list[Parameters]]] = [
+        (title, [parameters] * len(chosen)) for title, parameters in PREVIEW.items()
+    ]
+    for i in range(3):
+        rows.append((f"random {i + 1}", sample_parameters(settings, rng, len(chosen))))
+    figure = Figure(figsize=(15, 1.62 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(chosen), squeeze=False)
+    frames = [read_frame(path) for path in chosen["center"]]
+    for (title, drawn), line in zip(rows, grid, strict=True):
+        for k, axes in enumerate(line):
+            steering = float(chosen["steering"].iloc[k])
+            frame, steering = apply(frames[k], steering, drawn[k])
+            axes.imshow(draw_steering(frame, steering))
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlabel(f"steering {steering:+.2f}", fontsize=8, labelpad=1)
+        line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    partial_path = sheet_path.with_name(sheet_path.name + ".partial")
+    partial_path.write_bytes(buffer.getvalue())
+    partial_path.replace(sheet_path)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Write a sheet of pictures that shows what each operation does.",
+        epilog="Example:\n  python augment.py data/a --out sheet.png",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recording", type=Path, help="a folder with a driving_log.csv")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("augment.png"),
+        help="picture to write (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the random rows (default: 0)"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        if args.out.exists():
+            raise InputError(f"{args.out} exists already; give another --out")
+        write_preview(args.recording, args.out, AugmentSettings(), args.seed)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"written: {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What the tests share: a seeded generator, recordings, and a cache of their own."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+# Real recordings and logs lie beside the project, where they are there at all.
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep what the tests cache out of the user's cache folder."""
+    os.environ["BC_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(seed=0)
+
+
+@pytest.fixture(scope="session")
+def shared_dir():
+    """The folder of real recordings; tests that need it say so when it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the real recordings in {SHARED}")
+    return SHARED
+
+
+def stamp(seconds):
+    """Return a time of day in the simulator's file names, from 10 o'clock on."""
+    whole, rest = divmod(round(seconds * 1000), 1000)
+    return f"2024_03_01_10_{whole // 60:02d}_{whole % 60:02d}_{rest:03d}"
+
+
+def write_recording(folder, steering, interval_s=0.1, num_cameras=3, speed_mph=20.0):
+    """Write a recording whose steering can be read off the place of a bright bar.
+
+    Args:
+        folder: to make.
+        steering: of each row, [-1, 1].
+        interval_s: time between rows.
+        num_cameras: 1 for the centre alone, or 3.
+        speed_mph: of every row.
+
+    Returns:
+        The folder.
+    """
+    pixels = np.random.default_rng(5)
+    (folder / "IMG").mkdir(parents=True)
+    lines = []
+    for i, value in enumerate(steering):
+        names = ["", "", ""]
+        for k, camera in enumerate(("center", "left", "right")[:num_cameras]):
+            frame = pixels.integers(0, 60, (160, 320, 3), dtype=np.uint8)
+            column = int(160 + 120 * value + (0, 25, -25)[k])
+            cv2.rectangle(frame, (column - 12, 50), (column + 12, 135), (255,) * 3, -1)
+            names[k] = f"IMG/{camera}_{stamp(i * interval_s)}.jpg"
+            cv2.imwrite(str(folder / names[k]), frame)
+        lines.append(",".join([*names, f"{value:.6f}", "0.5", "0", str(speed_mph)]))
+    (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def tiny_recording(tmp_path):
+    """A recording of 60 rows, 6 s, with three cameras."""
+    return write_recording(tmp_path / "tiny", 0.8 * np.sin(np.arange(60) / 8))
