@@ -174,7 +174,9 @@ class Renderer:
         image = memoryview(self._pixels.getRamImage())
         # Panda3D keeps BGR(A) rows from the bottom up; cv2 turns them 10 times faster
         # than numpy's indexing does.
-        rows = np.frombuffer(image, np.uint8).reshape(height * len(self.cameras), width, -1)
+        rows = np.frombuffer(image, np.uint8).reshape(
+            height * len(self.cameras), width, -1
+        )
         order = cv2.COLOR_BGRA2RGB if rows.shape[2] == 4 else cv2.COLOR_BGR2RGB
         stack = cv2.flip(cv2.cvtColor(rows, order), 0)
         frames = {
@@ -228,6 +230,7 @@ def _make_buffer(
     )
     if buffer is None:
         raise RenderingError(f"Panda3D gave no offscreen buffer of {width}x{height} px")
+    buffer.setActive(False)  # until `render`
     # Every pixel is drawn over: the sky reaches all around.
     buffer.setClearColorActive(False)
     buffer.setClearDepthActive(True)
@@ -287,7 +290,9 @@ def _make_geom(part: mesh.Mesh) -> core.Geom:
     vertices = np.zeros(len(part.vertices), _VERTEX)
     vertices["position"], vertices["uv"] = part.vertices, part.uv
     vertices["colour"] = part.colours
-    data = core.GeomVertexData("", core.GeomVertexFormat.getV3c4t2(), core.Geom.UHStatic)
+    data = core.GeomVertexData(
+        "", core.GeomVertexFormat.getV3c4t2(), core.Geom.UHStatic
+    )
     data.uncleanSetNumRows(len(vertices))
     data.modifyArrayHandle(0).copyDataFrom(vertices.tobytes())
     triangles = core.GeomTriangles(core.Geom.UHStatic)

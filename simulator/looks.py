@@ -27,8 +27,8 @@ class Light:
 
     sun_azimuth_deg: float
     sun_elevation_deg: float
-    sun: tuple[float, float, float] = (0.95, 0.88, 0.72)
-    fill: tuple[float, float, float] = (0.34, 0.41, 0.48)
+    sun: tuple[float, float, float] = (1.0, 0.9, 0.7)
+    fill: tuple[float, float, float] = (0.28, 0.4, 0.52)
     shadow: float = 0.8
 
     def __post_init__(self) -> None:
@@ -111,6 +111,21 @@ class Plants:
 
 
 @dataclass(frozen=True)
+class Rocks:
+    """Boulders or needles of rock within 40 m of the road's middle.
+
+    Attributes:
+        per_ha: How many per hectare (10,000 m²).
+        radius_m: Range of their radii.
+        slenderness: Range of height over radius; above 1.5 they are needles.
+    """
+
+    per_ha: float
+    radius_m: tuple[float, float]
+    slenderness: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Look:
     """A kind of country.
 
@@ -128,6 +143,7 @@ class Look:
         light: Sun and sky light.
         relief: Shape of the land.
         plants: What grows.
+        rocks: What lies around.
         bonnet: Key of `bonnet.COLOURS`.
         ground_texture: Name of the detail texture of the land.
         power_line: Whether a power line crosses the land.
@@ -148,6 +164,7 @@ class Look:
     light: Light
     relief: Relief
     plants: Plants
+    rocks: Rocks
     road_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     bonnet: str = "lake"
     ground_texture: str = "ground"
@@ -177,7 +194,8 @@ LOOKS = {
         light=Light(0.3, 42.2),
         relief=Relief(hill_m=18, cliff_m=10, cliff_share=0.32, lake_m=6),
         plants=Plants(("broad_0", "broad_1", "broad_2", "slim_0", "slim_1"),
-                      (7.5, 13.5), 9, 26, ("bush_0", "bush_1", "reeds"), 26),
+                      (7.5, 13.5), 6, 15, ("bush_0", "bush_1", "reeds"), 26),
+        rocks=Rocks(3, (1.5, 4.5), (0.5, 0.9)),
         bonnet="lake",
         power_line=True,
         roadside=("sign",),
@@ -202,6 +220,7 @@ LOOKS = {
                       cliff_m=16, cliff_share=0.55, cliff_start_m=9.5, terrace_m=5),
         plants=Plants(("palm_0", "palm_1", "palm_2", "spire_0", "spire_1"),
                       (5.5, 9.5), 26, 30, ("bush_0", "bush_1"), 30),
+        rocks=Rocks(5, (1.5, 3.5), (3.0, 7.0)),
         bonnet="jungle",
         ground_texture="leafage",
         roadside=("guard_post", "mast_sign"),
@@ -226,6 +245,7 @@ LOOKS = {
                       cliff_m=12, cliff_share=0.4, cliff_start_m=10),
         plants=Plants(("spire_0", "spire_1", "slim_1"), (7, 14), 16, 26,
                       ("bush_0", "reeds"), 16),
+        rocks=Rocks(6, (0.8, 2.5), (0.6, 1.2)),
         road_tint=(0.82, 0.84, 0.86),
         bonnet="jungle",
         roadside=("guard_post",),
@@ -249,6 +269,7 @@ LOOKS = {
         relief=Relief(bump_m=1.4, hill_m=12, hill_start_m=26, cliff_m=14,
                       cliff_share=0.25, cliff_start_m=14, terrace_m=4),
         plants=Plants(("palm_1", "broad_1"), (4, 8), 3, 3, ("bush_0", "reeds"), 22),
+        rocks=Rocks(5, (1.0, 4.0), (0.5, 1.3)),
         road_tint=(0.94, 0.90, 0.84),
         bonnet="lake",
         roadside=("sign",),
@@ -273,6 +294,7 @@ LOOKS = {
                       cliff_share=0.1),
         plants=Plants(("broad_0", "broad_1", "slim_0", "slim_1"), (7, 14), 10, 20,
                       ("bush_0", "bush_1", "reeds"), 22),
+        rocks=Rocks(1, (0.8, 1.8), (0.5, 0.8)),
         road_tint=(1.06, 1.06, 1.1),
         bonnet="lake",
         roadside=("sign", "guard_post"),

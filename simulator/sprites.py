@@ -48,7 +48,10 @@ def _line(canvas: Canvas, points: np.ndarray, width: float, colour: tuple) -> No
         for x, y in start + (end - start) * np.linspace(0, 1, steps)[:, None]:
             left, top = round(float(x - width / 2)), round(float(y - width / 2))
             size = max(1, round(width))
-            canvas[max(top, 0) : top + size, max(left, 0) : left + size] = (*colour, 255)
+            canvas[max(top, 0) : top + size, max(left, 0) : left + size] = (
+                *colour,
+                255,
+            )
 
 
 def _crown(
@@ -76,7 +79,9 @@ def _crown(
         across = rng.uniform(-1, 1)
         y = (extent[0] + (extent[1] - extent[0]) * depth) * CELL
         front = k / count
-        light = np.clip(front * rng.uniform(0.2, 1.3) - 0.35 * across - 0.2 * depth, 0, 1)
+        light = np.clip(
+            front * rng.uniform(0.2, 1.3) - 0.35 * across - 0.2 * depth, 0, 1
+        )
         size = rng.uniform(0.045, 0.085) * CELL
         colour = dark + (lit - dark) * light
         _blob(canvas, rng, (CELL / 2 + across * half, y), (size, 0.62 * size), colour)
@@ -289,7 +294,9 @@ def uv_box(name: str) -> tuple[float, float, float, float]:
         ValueError: If there is no such sprite.
     """
     if name not in PAINTERS:
-        raise ValueError(f"no sprite is called {name!r}; there are: {', '.join(PAINTERS)}")
+        raise ValueError(
+            f"no sprite is called {name!r}; there are: {', '.join(PAINTERS)}"
+        )
     row, column = divmod(list(PAINTERS).index(name), _PER_ROW)
     margin = 0.5 / CELL
     return (

@@ -137,7 +137,7 @@ def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
     heights = _spread(road, beside > 3.0) + _hills(look.relief, noise, beside, inside)
     verge = VERGES[look.road]
     # Under the road, and under the verge almost up to where it meets the land.
-    buried = _smooth_step((verge.meets_land_m - 2.5 - beside) / 2.0)
+    buried = _smooth_step((verge.meets_land_m - beside) / 2.0)
     river = _river(track, origin, (rows, columns))
     level = -np.inf
     heights = heights * (1 - buried) + (road - UNDER_ROAD_M) * buried
@@ -167,8 +167,9 @@ def _hills(
     rise = _smooth_step((beside - start + 6 - 22 * lie) / relief.hill_run_m)
     land = rise * (relief.hill_m * (0.35 + lie) + np.abs(rough) * relief.hill_m / 16)
     land += _smooth_step((beside - 110) / 120) * relief.far_m
-    edge = _smooth_step((noise.ranked({16: 0.5, 64: 2}) - 1 + relief.cliff_share) * 14)
-    wall = _smooth_step((beside + 5 - relief.cliff_start_m) / 6) * (beside < 130)
+    edge = _smooth_step((noise.ranked({8: 0.4, 32: 2}) - 1 + relief.cliff_share) * 7)
+    wall = _smooth_step((beside + 5 - relief.cliff_start_m) / 6)
+    wall *= _smooth_step((110 - beside) / 70)
     land += edge * wall * relief.cliff_m * (0.75 + 0.05 * np.abs(rough))
     if relief.terrace_m > 0:
         step = relief.terrace_m

@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-DETAIL_LEVEL = 200  # mean of a detail texture; 255 / 200 is the room left for light spots
+DETAIL_LEVEL = (
+    200  # mean of a detail texture; 255 / 200 is the room left for light spots
+)
 
 # Columns of the road textures, as shares [0, 1] of the width. A margin of 4 pixels on
 # each side keeps the smaller mipmaps from mixing neighbours.
@@ -231,7 +233,9 @@ def leafage(rng: np.random.Generator) -> np.ndarray:
 
     Mapped from above, as terrain is, it is drawn out downwards on a cliff.
     """
-    return _detail(rng, 256, {(2, 2): 90.0, (4, 4): 110.0, (8, 8): 80.0, (64, 64): 60.0})
+    return _detail(
+        rng, 256, {(2, 2): 90.0, (4, 4): 110.0, (8, 8): 80.0, (64, 64): 60.0}
+    )
 
 
 def plain(_: np.random.Generator) -> np.ndarray:

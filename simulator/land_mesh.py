@@ -1,0 +1,184 @@
+"""The land, the water and the sky as meshes, with light, shadow and haze baked in.
+
+The software renderer has neither lamps nor fog, so colours carry them: sunlight by the
+slope, shadow by a march over the height field towards the sun, haze by the distance
+from the road.
+"""
+
+import numpy as np
+
+from simulator import looks, mesh, terrain, textures
+from simulator.terrain import CELL_M, COARSE_CELLS
+
+FINE_M = 40.0  # land is fine within this distance of the road's middle
+TILE_M = 80.0
+SKY_RADIUS_M = 380.0
+HAZE_FROM_M, HAZE_TO_M = 40.0, 220.0  # from the road's middle
+
+
+def land_meshes(land: terrain.Terrain, look: looks.Look, seed: int) -> list[mesh.Mesh]:
+    """Return the land in tiles, without what the road hides and deep water covers."""
+    colours = land_colours(land, look, seed)
+    heights, quads = _lattice(land)
+    hidden = land.distance_m < land.track.half_width_m + land.verge.meets_land_m - 4.6
+    hidden &= ~_near_bridge(land)
+    hidden |= land.heights_m < land.water_level_m - 1.8
+    quads = quads[~hidden.ravel()[quads].all(axis=1)]
+    grid_x, grid_y = land.grid_m
+    vertices = np.stack([grid_x.ravel(), grid_y.ravel(), heights.ravel()], axis=1)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    whole = mesh.make_mesh(
+        look.ground_texture,
+        "ground",
+        vertices,
+        colours.reshape(-1, 3),
+        vertices[:, :2] / 8.0,
+        mesh.facing_up(vertices, triangles),
+    )
+    return mesh.split_into_tiles(whole, TILE_M)
+
+
+def land_colours(land: terrain.Terrain, look: looks.Look, seed: int) -> np.ndarray:
+    """Return RGB of the land's corners, float64 (rows, columns, 3)."""
+    shape = land.heights_m.shape
+    rng = textures.texture_rng("land", seed)
+    padded = tuple(-(-side // 64) * 64 for side in shape)
+
+    def noise(layers: dict[int, float]) -> np.ndarray:
+        squares = {(cell, cell): size for cell, size in layers.items()}
+        field = textures.layered_noise(rng, padded, squares)
+        return field[: shape[0], : shape[1], None]
+
+    patches = np.clip(0.5 + noise({1: 0.5, 4: 1.0, 16: 1.2}), 0, 1)
+    colours = patches * look.grass + (1 - patches) * np.array(look.grass_dark)
+    bare = noise({4: 0.6, 16: 1.0, 32: 1.0}) + look.dirt_share - 0.5
+    bare = np.clip(0.5 + 3.5 * bare, 0, 1)
+    colours = colours * (1 - bare) + np.array(look.dirt) * bare
+    steep = 1 - land.normals[..., 2:]
+    rocky = np.clip((steep - 0.07 + 0.12 * noise({2: 1.0, 8: 1.0})) * 8, 0, 1)
+    colours = colours * (1 - rocky) + np.array(look.rock) * rocky
+    depth = land.water_level_m + 0.5 - land.heights_m[..., None]
+    shore = np.clip(depth / 1.5, 0, 1)
+    colours = colours * (1 - shore) + 0.85 * np.array(look.dirt) * shore
+    lit = 1 - look.light.shadow * land_shadow(land, look.light)
+    colours = colours * look.light.on(land.normals, lit) * 255 / textures.DETAIL_LEVEL
+    return _add_haze(colours, land.distance_m, look)
+
+
+def _add_haze(
+    colours: np.ndarray, distance_m: np.ndarray, look: looks.Look
+) -> np.ndarray:
+    """Return colours (..., 3) with the haze of their distance from the road (...)."""
+    share = np.clip((distance_m - HAZE_FROM_M) / (HAZE_TO_M - HAZE_FROM_M), 0, 1)
+    share = (look.haze_strength * share)[..., None]
+    haze = np.array(look.haze) * 255 / textures.DETAIL_LEVEL
+    return colours * (1 - share) + haze * share
+
+
+def land_shadow(land: terrain.Terrain, light: looks.Light) -> np.ndarray:
+    """Return the share of the sun's disc that land hides, (rows, columns) in [0, 1]."""
+    heights = land.heights_m
+    towards = light.direction
+    flat = np.hypot(*towards[:2])
+    rise_per_m = towards[2] / max(flat, 1e-6)
+    step_y, step_x = towards[1] / max(flat, 1e-6), towards[0] / max(flat, 1e-6)
+    rows, columns = np.mgrid[: heights.shape[0], : heights.shape[1]]
+    hidden = np.zeros_like(heights)
+    tallest = np.ptp(heights)
+    for distance_m in np.arange(6.0, min(240.0, tallest / rise_per_m + 6), 6.0):
+        i = np.rint(rows + step_y * distance_m / CELL_M).astype(int)
+        j = np.rint(columns + step_x * distance_m / CELL_M).astype(int)
+        i, j = np.clip(i, 0, rows.max()), np.clip(j, 0, columns.max())
+        above = heights[i, j] - heights - 0.8 - distance_m * rise_per_m
+        hidden = np.maximum(hidden, np.clip(above / 2.0, 0, 1))
+    return hidden
+
+
+def _near_bridge(land: terrain.Terrain) -> np.ndarray:
+    """Return where the nearest road is on a bridge, bool (rows, columns)."""
+    return land.track.on_bridge[land.nearest]
+
+
+def _lattice(land: terrain.Terrain) -> tuple[np.ndarray, np.ndarray]:
+    """Return heights (rows, columns) and quads, int (n, 4): fine near the road.
+
+    Where a coarse square meets fine ones, the fine corners on their common side are
+    put onto the coarse side's straight line: no cracks.
+    """
+    n = COARSE_CELLS
+    heights = land.heights_m.copy()
+    corners = land.distance_m[::n, ::n]
+    near = np.minimum(
+        np.minimum(corners[:-1, :-1], corners[1:, :-1]),
+        np.minimum(corners[:-1, 1:], corners[1:, 1:]),
+    )
+    fine = near < FINE_M
+    share = np.arange(n + 1) / n
+    for a, b in np.argwhere(~fine) * n:
+        for row in (a, a + n):
+            ends = land.heights_m[row, b], land.heights_m[row, b + n]
+            heights[row, b : b + n + 1] = ends[0] * (1 - share) + ends[1] * share
+        for column in (b, b + n):
+            ends = land.heights_m[a, column], land.heights_m[a + n, column]
+            heights[a : a + n + 1, column] = ends[0] * (1 - share) + ends[1] * share
+    index = np.arange(heights.size).reshape(heights.shape)
+    small = np.kron(fine, np.ones((n, n), bool))
+    return heights, np.concatenate(
+        [_quads(index[::n, ::n])[~fine.ravel()], _quads(index)[small.ravel()]]
+    )
+
+
+def _quads(index: np.ndarray) -> np.ndarray:
+    """Return the corners of all squares of a lattice of vertex numbers, (n, 4)."""
+    corners = (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1])
+    return np.stack([corner.ravel() for corner in corners], axis=1)
+
+
+def water_meshes(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
+    """Return still water wherever the land is lower, in tiles."""
+    n = COARSE_CELLS
+    wet = land.heights_m < land.water_level_m + 0.2
+    if not wet.any():
+        return []
+    squares = np.lib.stride_tricks.sliding_window_view(wet, (n + 1, n + 1))[::n, ::n]
+    grid_x, grid_y = (axis[::n, ::n] for axis in land.grid_m)
+    quads = _quads(np.arange(grid_x.size).reshape(grid_x.shape))
+    quads = quads[squares.any(axis=(2, 3)).ravel()]
+    level = np.full(grid_x.size, land.water_level_m)
+    vertices = np.stack([grid_x.ravel(), grid_y.ravel(), level], axis=1)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    colour = np.array(look.water) * 255 / textures.DETAIL_LEVEL
+    whole = mesh.make_mesh(
+        "water",
+        "water",
+        vertices,
+        np.tile(colour, (len(vertices), 1)),
+        vertices[:, :2] / 24.0,
+        mesh.facing_up(vertices, triangles),
+    )
+    return mesh.split_into_tiles(whole, 2 * TILE_M)
+
+
+def sky_mesh(look: looks.Look) -> mesh.Mesh:
+    """Return the sky as a dome of rings, lighter towards the sun."""
+    elevation = np.radians(looks.SKY_ELEVATIONS_DEG)[:, None]
+    azimuth = np.linspace(0, 2 * np.pi, 25)[None]
+    directions = np.stack(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.broadcast_to(np.sin(elevation), (len(elevation), azimuth.size)),
+        ],
+        axis=2,
+    )
+    sunward = directions @ look.light.direction
+    colours = np.array(look.sky, float)[:, None] * (1.0 + 0.1 * sunward)[..., None]
+    vertices = SKY_RADIUS_M * directions.reshape(-1, 3)
+    return mesh.make_mesh(
+        "plain",
+        "sky",
+        vertices,
+        colours.reshape(-1, 3),
+        np.zeros((len(vertices), 2)),
+        mesh.grid_triangles(*directions.shape[:2]),
+    )

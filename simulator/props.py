@@ -1,0 +1,176 @@
+"""What stands beside the road as meshes: cut-out quads, boulders, needles, wires."""
+
+import numpy as np
+
+from simulator import looks, mesh, obstacles, sprites, terrain, textures
+
+TILE_M = 80.0
+# Name of the atlas, share of the look's haze, distances at which it is shown.
+HAZES = (
+    ("sprites", 0.0, (0.0, 85.0)),
+    ("sprites_middle", 0.55, (85.0, 170.0)),
+    ("sprites_far", 1.0, (170.0, np.inf)),
+)
+FLAT = ("sign", "mast_sign", "guard_post")  # one quad, across the road
+PYLON_SPACING_M, PYLON_M = 90.0, 34.0
+
+
+def prop_meshes(
+    things: obstacles.Obstacles, land: terrain.Terrain, look: looks.Look, seed: int
+) -> list[mesh.Mesh]:
+    """Return the meshes of all that stands on the land."""
+    rock = np.isin(things.kind, (obstacles.BOULDER, obstacles.SPIRE))
+    parts = rock_meshes(things.chosen(rock), look, seed)
+    sprite = things.chosen(~rock)
+    tiles = np.floor(sprite.foot_m[:, :2] / TILE_M).astype(int)
+    _, tile_of = np.unique(tiles, axis=0, return_inverse=True)
+    for tile in range(tile_of.max(initial=-1) + 1):
+        here = sprite.chosen(tile_of.ravel() == tile)
+        for name, _, visible_m in HAZES:
+            near = name == "sprites"
+            parts.append(_billboards(here, look.light, name, visible_m, crossed=near))
+    return parts
+
+
+def atlases(look: looks.Look, seed: int) -> dict[str, np.ndarray]:
+    """Return the sprite atlas in each of `HAZES`, uint8 RGBA."""
+    clear = sprites.make_atlas(seed, look.leaves)
+    return {
+        name: sprites.add_haze(clear, look.haze, share * look.haze_strength)
+        for name, share, _ in HAZES
+    }
+
+
+def _billboards(
+    things: obstacles.Obstacles,
+    light: looks.Light,
+    texture: str,
+    visible_m: tuple[float, float],
+    crossed: bool,
+) -> mesh.Mesh:
+    """Return upright quads, each with a sunny and a shady face.
+
+    Args:
+        things: What to draw; all kinds are sprites.
+        light: Shades the faces.
+        texture: Name of the atlas.
+        visible_m: Distances at which they are drawn.
+        crossed: Give what is not flat a second quad across the first.
+    """
+    headings, chosen = things.heading_rad, np.arange(len(things))
+    if crossed:
+        solid = chosen[~np.isin(things.kind, FLAT)]
+        # Turned by an eighth: from the road neither quad is seen edge-on.
+        headings = headings + np.where(np.isin(things.kind, FLAT), 0, np.pi / 4)
+        headings = np.concatenate([headings, headings[solid] + np.pi / 2])
+        chosen = np.concatenate([chosen, solid])
+    foot, size = things.foot_m[chosen], things.size_m[chosen]
+    across = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
+    half = np.column_stack([across * size[:, :1] / 2, np.zeros(len(foot))])
+    up = np.column_stack([np.zeros((len(foot), 2)), size[:, 1]])
+    quads = np.stack([foot - half, foot + half, foot + half + up, foot - half + up], 1)
+    box = np.array([sprites.uv_box(str(kind)) for kind in things.kind])[chosen]
+    uv = np.stack([box[:, [0, 1]], box[:, [2, 1]], box[:, [2, 3]], box[:, [0, 3]]], 1)
+    sunny = np.cos(headings - np.radians(light.sun_azimuth_deg))
+    shade = 255 * np.clip(np.stack([0.72 + 0.5 * sunny, 0.72 - 0.5 * sunny]), 0.3, 1)
+    first = 4 * np.arange(len(quads))[:, None]
+    back = first + 4 * len(quads)
+    return mesh.make_mesh(
+        texture,
+        "props",
+        np.concatenate([quads, quads]).reshape(-1, 3),
+        np.repeat(shade.reshape(-1, 1), 4, axis=0) * np.ones(3),
+        np.concatenate([uv, uv]).reshape(-1, 2),
+        np.concatenate(
+            [first + (0, 1, 2), first + (0, 2, 3), back + (2, 1, 0), back + (3, 2, 0)]
+        ),
+        visible_m,
+    )
+
+
+def rock_meshes(
+    rocks: obstacles.Obstacles, look: looks.Look, seed: int
+) -> list[mesh.Mesh]:
+    """Return boulders and needles as lumpy stacks of rings."""
+    if not len(rocks):
+        return []
+    rng = textures.texture_rng("rocks", seed)
+    sides, share = 9, np.array([-0.15, 0.25, 0.55, 0.8, 0.95, 1.0])
+    turn = np.linspace(0, 2 * np.pi, sides + 1)[:-1]
+    vertices, colours, triangles = [], [], []
+    ring = mesh.grid_triangles(len(share), sides + 1)
+    for kind, foot, size in zip(rocks.kind, rocks.foot_m, rocks.size_m, strict=True):
+        if kind == obstacles.SPIRE:
+            girth = np.array([1.15, 0.95, 0.72, 0.5, 0.28, 0.04])
+        else:
+            girth = np.sqrt(np.clip(1 - share**2, 0, 1)) + 0.05
+        lumps = rng.uniform(0.75, 1.15, (len(share), sides))
+        radius = size[0] / 2 * girth[:, None] * lumps
+        radius, angle = radius[:, [*range(sides), 0]], turn[[*range(sides), 0]]
+        x, y = radius * np.cos(angle), radius * np.sin(angle)
+        z = np.broadcast_to(size[1] * share[:, None], x.shape)
+        normals = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+        normals = normals + np.outer(np.ones(sides + 1), (0, 0, 0.5))
+        lit = look.light.on(normals / np.linalg.norm(normals, axis=1, keepdims=True))
+        tone = rng.uniform(0.55, 1.0)
+        gain = 255 / textures.DETAIL_LEVEL * tone * (0.75 + 0.25 * share[:, None, None])
+        triangles.append(ring + sum(map(len, vertices)))
+        vertices.append(np.stack([x, y, z], axis=2).reshape(-1, 3) + foot)
+        colours.append((np.array(look.rock) * lit * gain).reshape(-1, 3))
+    corners = np.concatenate(vertices)
+    lumpy = mesh.make_mesh(
+        look.ground_texture,
+        "ground",
+        corners,
+        np.concatenate(colours),
+        np.stack([corners[:, 0] + corners[:, 1], corners[:, 2]], axis=1) / 6.0,
+        np.concatenate(triangles),
+    )
+    return mesh.split_into_tiles(lumpy, TILE_M)
+
+
+def power_line(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
+    """Return pylons and wires in a straight line across the land, over the road."""
+    grid_x, grid_y = land.grid_m
+    x = np.arange(grid_x.min() + 60, grid_x.max() - 60, PYLON_SPACING_M)
+    share = (x - x[0]) / (x[-1] - x[0])
+    low, high = grid_y.min() + 190, grid_y.max() - 150
+    y = low + (high - low) * share
+    heading = np.arctan2(high - low, x[-1] - x[0])
+    tops = np.stack([x, y, land.land_m(x, y)], axis=1)
+    pylons = obstacles.Obstacles(
+        np.full(len(x), "pylon"),
+        tops,
+        np.full((len(x), 2), PYLON_M),
+        np.full(len(x), heading),
+        np.zeros(len(x)),
+    )
+    everywhere = (0.0, np.inf)
+    masts = _billboards(pylons, look.light, "sprites_middle", everywhere, crossed=False)
+    return [masts, *_wires(tops, heading)]
+
+
+def _wires(feet: np.ndarray, heading: float) -> list[mesh.Mesh]:
+    """Return sagging wires between the cross-arms of pylons, thin upright bands."""
+    across = np.array([-np.sin(heading), np.cos(heading), 0.0])
+    spans = []
+    share = np.linspace(0, 1, 7)[:, None]
+    for start, end in zip(feet[:-1], feet[1:], strict=True):
+        for height, reach in ((0.89, 7.0), (0.78, 9.0), (0.67, 7.0)):
+            for side in (-1, 1):
+                arm = across * side * reach + (0, 0, height * PYLON_M)
+                line = (start + arm) * (1 - share) + (end + arm) * share
+                line[:, 2] -= 14.0 * (share * (1 - share))[:, 0]
+                spans.append(np.stack([line, line + (0, 0, 0.16)], axis=1))
+    bands = np.array(spans).reshape(-1, 3)
+    one = mesh.grid_triangles(7, 2)
+    triangles = np.concatenate([one + 14 * k for k in range(len(spans))])
+    wires = mesh.make_mesh(
+        "plain",
+        "props",
+        bands,
+        np.tile((56.0, 74.0, 100.0), (len(bands), 1)),
+        np.zeros((len(bands), 2)),
+        np.concatenate([triangles, triangles[:, ::-1]]),
+    )
+    return mesh.split_into_tiles(wires, 2 * TILE_M)

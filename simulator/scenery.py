@@ -1,0 +1,143 @@
+"""Everything there is to see around a road, put together from one set of seeds.
+
+    scene = build_scene(track, SceneSettings(seed=3))
+
+Pure numpy; `camera.Renderer` draws it. The scene of a road is the same in both
+directions of driving.
+"""
+
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator import looks, mesh, obstacles, props, terrain, textures
+from simulator.land_mesh import land_meshes, sky_mesh, water_meshes
+from simulator.road_mesh import RoadBuilder
+from simulator.track import Track
+
+# Looks that a random road of a style may have; `Track.style` names the first.
+LOOKS_OF_STYLE = {
+    "lake": ("lake", "meadow"),
+    "jungle": ("jungle",),
+    "mountain": ("mountain", "desert"),
+}
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """What varies between scenes of the same road.
+
+    Attributes:
+        scenery_seed: Shape of the land, places of trees and rocks.
+        texture_seed: Grain of asphalt, grass and leaves.
+        look: A key of `looks.LOOKS`; None: the one that belongs to the road.
+        sun_azimuth_deg: Towards the sun, counter-clockwise from east; None: the look's.
+        sun_elevation_deg: Over the horizon, (0, 90]; None: the look's.
+        haze: Gain of the look's haze, in [0, 2].
+        shadows: Whether land and trees cast shadows.
+        variation: How far colours and light are drawn away from the look's, by
+            `texture_seed`, in [0, 1].
+    """
+
+    scenery_seed: int = 0
+    texture_seed: int = 0
+    look: str | None = None
+    sun_azimuth_deg: float | None = None
+    sun_elevation_deg: float | None = None
+    haze: float = 1.0
+    shadows: bool = True
+    variation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.scenery_seed, self.texture_seed) < 0:
+            raise ValueError(f"{self}: a seed is negative, expected 0 or more")
+        if not 0 <= self.haze <= 2:
+            raise ValueError(f"haze is {self.haze}, expected [0, 2]")
+        if not 0 <= self.variation <= 1:
+            raise ValueError(f"variation is {self.variation}, expected [0, 1]")
+        if self.look is not None:
+            looks.look_of(self.look)
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """The land and what stands on it, as physics needs it.
+
+    Attributes:
+        land: Heights of the land.
+        things: Trees, rocks and signs.
+        look: Colours and light.
+    """
+
+    land: terrain.Terrain
+    things: obstacles.Obstacles
+    look: looks.Look
+
+
+def canonical(track: Track) -> Track:
+    """Return the road in the direction that scenery is made for, this or the other."""
+    ahead = track.points[1] - track.points[-1]
+    return track if ahead[0] + 2 * ahead[1] > 0 else track.reversed()
+
+
+def choose_look(track: Track, settings: SceneSettings) -> looks.Look:
+    """Return the look of a scene."""
+    choices = LOOKS_OF_STYLE[track.style]
+    name = settings.look or choices[0]
+    if settings.look is None and track.name.startswith("random"):
+        name = choices[zlib.crc32(track.name.encode()) % len(choices)]
+    rng = textures.texture_rng("look", settings.texture_seed)
+    look = looks.vary_look(looks.look_of(name), rng, settings.variation)
+    light = look.light
+    if settings.sun_azimuth_deg is not None:
+        light = replace(light, sun_azimuth_deg=settings.sun_azimuth_deg)
+    if settings.sun_elevation_deg is not None:
+        light = replace(light, sun_elevation_deg=settings.sun_elevation_deg)
+    if not settings.shadows:
+        light = replace(light, shadow=0.0)
+    haze_strength = min(1.0, look.haze_strength * settings.haze)
+    return replace(look, light=light, haze_strength=haze_strength)
+
+
+def make_surroundings(
+    track: Track, settings: SceneSettings = SceneSettings()
+) -> Surroundings:
+    """Return land and obstacles around a road; quick, and without rendering."""
+    look = choose_look(track, settings)
+    road = canonical(track)
+    land = terrain.make_terrain(road, look, settings.scenery_seed)
+    things = obstacles.make_obstacles(road, land, look, settings.scenery_seed)
+    return Surroundings(land, things, look)
+
+
+def build_scene(
+    track: Track,
+    settings: SceneSettings = SceneSettings(),
+    surroundings: Surroundings | None = None,
+) -> mesh.Scene:
+    """Return all that a renderer draws of a road.
+
+    Args:
+        track: The road, driven either way.
+        settings: Seeds, sun and haze.
+        surroundings: What `make_surroundings` gave for the same road and settings;
+            made anew if None.
+    """
+    around = surroundings or make_surroundings(track, settings)
+    road, land, look = canonical(track), around.land, around.look
+    seed = settings.texture_seed
+    parts = RoadBuilder(road, land, look).meshes()
+    parts += land_meshes(land, look, settings.scenery_seed)
+    parts += water_meshes(land, look)
+    parts += props.prop_meshes(around.things, land, look, settings.scenery_seed)
+    if look.power_line:
+        parts += props.power_line(land, look)
+    parts.append(sky_mesh(look))
+    named = sorted({part.texture for part in parts} & set(textures.PAINTERS))
+    images = {name: textures.make_texture(name, seed) for name in named}
+    for name in {"lake_road", "jungle_road", "setts"} & set(images):
+        tinted = images[name] * np.array(look.road_tint)
+        images[name] = textures.to_uint8(tinted)
+    images.update(props.atlases(look, seed))
+    return mesh.Scene(tuple(parts), images, look.bonnet)
