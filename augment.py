@@ -4,8 +4,9 @@
 
 Every operation is a pure function of a frame, and of the steering where it changes
 that. It works on frames of any size (lengths are fractions of the frame's width and
-height), keeps shape and uint8, and changes nothing at zero strength. What a frame undergoes is
-drawn by `sample_parameters` and done by `apply`; `Augmenter` does it to a batch.
+height), keeps shape and uint8, and changes nothing at zero strength. What a frame
+undergoes is drawn by `sample_parameters` and done by `apply`; `Augmenter` does it to a
+batch.
 """
 
 from __future__ import annotations
@@ -542,7 +543,7 @@ def write_preview(
             axes.imshow(draw_steering(frame, steering))
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.set_xlabel(f"steering {steering:+.2f}", fontsize=8, labelpad=1)
+            axes.set_xlabel(f"steering {steering + 0.0:+.2f}", fontsize=8, labelpad=1)
         line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)

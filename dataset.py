@@ -379,7 +379,7 @@ def split_by_time(
     samples: pd.DataFrame,
     validation_fraction: float,
     rng: np.random.Generator,
-    block_s: float = 15.0,
+    block_s: float = 10.0,
     margin_s: float = 2.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split into training and validation by contiguous blocks of time.
@@ -433,9 +433,11 @@ def _validation_blocks(
     num_blocks = max(5, round(duration / block_s))
     block = ((times - times.min()) / duration * num_blocks).astype(int)
     validates = np.zeros(len(times), bool)
-    if len(np.unique(block)) > 1:
+    num_blocks = len(np.unique(block))
+    if num_blocks > 1:
+        num_held_out = min(max(1, round(fraction * num_blocks)), num_blocks - 1)
         splitter = GroupShuffleSplit(
-            1, test_size=fraction, random_state=int(rng.integers(2**31))
+            1, test_size=num_held_out, random_state=int(rng.integers(2**31))
         )
         validates[next(splitter.split(times, groups=block))[1]] = True
     return validates

@@ -154,14 +154,14 @@ class Batches(keras.utils.PyDataset):
         self.training_set = training_set
         self.augmenter = augmenter
         self.epoch = epoch
-        self.num_batches = num_batches
+        self._length = num_batches
         self.batch_size = batch_size
         self.side_camera_share = side_camera_share
         self.side_camera_correction = side_camera_correction
         self.seed = seed
 
     def __len__(self) -> int:
-        return self.num_batches
+        return self._length
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return uint8 views (batch_size, 66, 200, 3) and float32 steering (…, 1)."""
@@ -317,8 +317,9 @@ def fit(
     Returns:
         The progress; the best weights are in the folder.
     """
+    num_frames = int((training_set.positions >= 0).sum())
     num_batches = settings.steps_per_epoch or math.ceil(
-        len(training_set.steering) / settings.batch_size
+        num_frames / settings.batch_size
     )
     network = network_of(model)
     compile_network(network, settings, num_batches)

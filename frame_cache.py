@@ -2,8 +2,8 @@
 
 Both lie in a cache folder (BC_CACHE_DIR, else the system's usual place), beside nothing
 of the user's, are keyed by the content of the images, and are safe to delete at any
-time. Two runs may use them at once: a file appears under its name only when it is whole,
-and both would write the same.
+time. Two runs may use them at once: a file appears under its name only when it is
+whole, and both would write the same.
 """
 
 from __future__ import annotations

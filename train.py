@@ -51,12 +51,12 @@ class Settings:
     limit: int | None = None
     validation_fraction: float = 0.2
     seed: int = 0
-    epochs: int = 20
+    epochs: int = 30
     steps_per_epoch: int | None = None
     batch_size: int = 64
     learning_rate: float | None = None
     schedule: str = "cosine"
-    patience: int = 8
+    patience: int = 10
     label_before_s: float = 0.15
     label_after_s: float = 0.35
     balance: str = "off"
@@ -344,7 +344,12 @@ def make_parser() -> argparse.ArgumentParser:
 
     fit = parser.add_argument_group("optimization")
     add(fit, "--epochs", int, "at most so many")
-    add(fit, "--steps-per-epoch", int, "batches (default: as many as the samples fill)")
+    add(
+        fit,
+        "--steps-per-epoch",
+        int,
+        "batches (default: as many as the frames of all cameras fill)",
+    )
     add(fit, "--batch-size", int, "frames")
     fit.add_argument(
         "--learning-rate", type=float, help="of Adam (default: 1e-3; 1e-4 with --from)"

@@ -108,26 +108,31 @@ def start(recording, models_dir, name, *more):
     )
 
 
+def finish(process):
+    """Wait for a run to end well."""
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+
+
 def kill_and_resume(recording, unbroken, models_dir, num_kills, rng):
     """Kill a run again and again, let it end at last, compare with the unbroken one."""
     started = time.monotonic()
-    assert start(recording, models_dir, "whole").wait() == 0
+    finish(start(recording, models_dir, "whole"))
     whole_s = time.monotonic() - started
     for _ in range(num_kills):
         resume = ["--resume"] if (models_dir / "killed").exists() else []
         process = start(recording, models_dir, "killed", *resume)
         try:
-            process.wait(timeout=rng.uniform(0.1, 1.0) * whole_s)
+            process.communicate(timeout=rng.uniform(0.1, 1.0) * whole_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.communicate()
         if (models_dir / "killed" / "model.weights.h5").exists():
             load_model(models_dir / "killed" / "model.json")
         for path in (models_dir / "killed").glob("*.json"):
             json.loads(path.read_text())
     resume = ["--resume"] if (models_dir / "killed").exists() else []
-    last = start(recording, models_dir, "killed", *resume)
-    assert last.wait() == 0, last.stderr.read()
+    finish(start(recording, models_dir, "killed", *resume))
     for a, b in zip(
         weights_of(unbroken), weights_of(models_dir / "killed"), strict=True
     ):
