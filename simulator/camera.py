@@ -271,6 +271,8 @@ def _attach_mesh(
     path = parent.attachNewNode(node)
     if texture is not None:
         path.setTexture(texture)
+    if part.is_plain:
+        path.setColor(1, 1, 1, 1)
     path.setBin("fixed", 10 * mesh.LAYERS.index(part.layer))
     if part.layer == "props":
         path.setTransparency(core.TransparencyAttrib.MBinary)

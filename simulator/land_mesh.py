@@ -8,7 +8,8 @@ from the road.
 import numpy as np
 
 from simulator import looks, mesh, terrain, textures
-from simulator.terrain import CELL_M, COARSE_CELLS
+from simulator.shadows import land_shadow
+from simulator.terrain import COARSE_CELLS
 
 FINE_M = 40.0  # land is fine within this distance of the road's middle
 TILE_M = 80.0
@@ -73,25 +74,6 @@ def _add_haze(
     share = (look.haze_strength * share)[..., None]
     haze = np.array(look.haze) * 255 / textures.DETAIL_LEVEL
     return colours * (1 - share) + haze * share
-
-
-def land_shadow(land: terrain.Terrain, light: looks.Light) -> np.ndarray:
-    """Return the share of the sun's disc that land hides, (rows, columns) in [0, 1]."""
-    heights = land.heights_m
-    towards = light.direction
-    flat = np.hypot(*towards[:2])
-    rise_per_m = towards[2] / max(flat, 1e-6)
-    step_y, step_x = towards[1] / max(flat, 1e-6), towards[0] / max(flat, 1e-6)
-    rows, columns = np.mgrid[: heights.shape[0], : heights.shape[1]]
-    hidden = np.zeros_like(heights)
-    tallest = np.ptp(heights)
-    for distance_m in np.arange(6.0, min(240.0, tallest / rise_per_m + 6), 6.0):
-        i = np.rint(rows + step_y * distance_m / CELL_M).astype(int)
-        j = np.rint(columns + step_x * distance_m / CELL_M).astype(int)
-        i, j = np.clip(i, 0, rows.max()), np.clip(j, 0, columns.max())
-        above = heights[i, j] - heights - 0.8 - distance_m * rise_per_m
-        hidden = np.maximum(hidden, np.clip(above / 2.0, 0, 1))
-    return hidden
 
 
 def _near_bridge(land: terrain.Terrain) -> np.ndarray:

@@ -3,6 +3,7 @@
 World axes, as everywhere in the simulator: x east, y north, z up, in metres.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +37,11 @@ class Mesh:
     uv: np.ndarray
     triangles: np.ndarray
     visible_m: tuple[float, float] = (0.0, np.inf)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all colours are white: the texture shows as it is, at half the cost."""
+        return bool((self.colours == 255).all())
 
     def __post_init__(self) -> None:
         assert self.layer in LAYERS, self.layer
@@ -127,6 +133,22 @@ def split_into_tiles(mesh: Mesh, tile_m: float) -> list[Mesh]:
             )
         )
     return parts
+
+
+def merge(parts: Sequence[Mesh]) -> Mesh:
+    """Return one mesh of all triangles of parts that share texture and layer."""
+    first = parts[0]
+    offsets = np.cumsum([0] + [len(part.vertices) for part in parts])
+    triangles = [p.triangles + k for p, k in zip(parts, offsets, strict=False)]
+    return Mesh(
+        first.texture,
+        first.layer,
+        np.concatenate([part.vertices for part in parts]),
+        np.concatenate([part.colours for part in parts]),
+        np.concatenate([part.uv for part in parts]),
+        np.concatenate(triangles).astype(np.int32),
+        first.visible_m,
+    )
 
 
 def grid_triangles(rows: int, columns: int) -> np.ndarray:

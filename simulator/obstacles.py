@@ -173,7 +173,7 @@ def _bushes(
     clumps = rng.random(land.heights_m.shape) < 0.3
     density = plants.bushes_per_ha / 0.3 * near * clumps
     points, nodes = _scatter(land, density * _open_land(land, gap_m - 1, 0.8), rng)
-    height = rng.uniform(0.5, 1.5, len(points))
+    height = rng.uniform(0.6, 1.9, len(points))
     return _stand(
         rng.choice(np.array(plants.bushes), len(points)),
         points,

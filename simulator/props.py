@@ -1,5 +1,7 @@
 """What stands beside the road as meshes: cut-out quads, boulders, needles, wires."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from simulator import looks, mesh, obstacles, sprites, terrain, textures
@@ -12,7 +14,7 @@ HAZES = (
     ("sprites_far", 1.0, (170.0, np.inf)),
 )
 FLAT = ("sign", "mast_sign", "guard_post")  # one quad, across the road
-PYLON_SPACING_M, PYLON_M = 90.0, 34.0
+PYLON_SPACING_M, PYLON_M, PYLON_GAP_M = 60.0, 34.0, 40.0
 
 
 def prop_meshes(
@@ -138,6 +140,10 @@ def power_line(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
     y = low + (high - low) * share
     heading = np.arctan2(high - low, x[-1] - x[0])
     tops = np.stack([x, y, land.land_m(x, y)], axis=1)
+    road = land.track.points[:, :2]
+    apart = np.linalg.norm(tops[:, None, :2] - road[None], axis=2).min(axis=1)
+    tops = tops[apart > PYLON_GAP_M]
+    x = tops[:, 0]
     pylons = obstacles.Obstacles(
         np.full(len(x), "pylon"),
         tops,
@@ -155,7 +161,7 @@ def _wires(feet: np.ndarray, heading: float) -> list[mesh.Mesh]:
     across = np.array([-np.sin(heading), np.cos(heading), 0.0])
     spans = []
     share = np.linspace(0, 1, 7)[:, None]
-    for start, end in zip(feet[:-1], feet[1:], strict=True):
+    for start, end in pairwise(feet):
         for height, reach in ((0.89, 7.0), (0.78, 9.0), (0.67, 7.0)):
             for side in (-1, 1):
                 arm = across * side * reach + (0, 0, height * PYLON_M)

@@ -11,9 +11,10 @@ KERB_LINE_M = 3.7  # the lake's yellow lines, measured on rectified real frames
 LANE_BEVEL_M = 0.25
 KERB_RADIUS_M = 75.0  # tighter curves have kerbs
 GAP_M = (70.0, 125.0)  # after the bridge: no kerb and no bank on the right
-SETTS_M = 4.0  # one repeat of the setts: stones of 0.25 m
+SETTS_M = 2.6  # one repeat of the setts: stones of 0.16 m
 WALL_M = 1.15  # height of the parapets of a bridge over water
 PARAPET_M = 0.8  # and of one over a road
+TILE_M = 100.0
 CLEAR_M = 0.2  # a verge ends this far from another part of the road
 
 
@@ -64,9 +65,13 @@ class RoadBuilder:
     def meshes(self) -> list[mesh.Mesh]:
         """Return all meshes of the road, in tiles."""
         build = self._kerbs_road if self.look.road == "kerbs" else self._lanes_road
-        parts: list[mesh.Mesh] = []
+        groups: dict[tuple[str, bool], list[mesh.Mesh]] = {}
         for strip in build() + self._bridges():
-            parts += mesh.split_into_tiles(self._ribbon(strip), 80.0)
+            part = self._ribbon(strip)
+            groups.setdefault((part.texture, part.is_plain), []).append(part)
+        parts: list[mesh.Mesh] = []
+        for group in groups.values():
+            parts += mesh.split_into_tiles(mesh.merge(group), TILE_M)
         return parts
 
     def _ribbon(self, strip: Strip) -> mesh.Mesh:
@@ -106,8 +111,11 @@ class RoadBuilder:
         return np.stack([np.broadcast_to(v, self.count) for v in (near, far)], axis=1)
 
     def _shade(self, side: int, rise: float, run: float) -> np.ndarray:
-        """Return RGB (n, 3) of a bank that rises outwards on a side."""
-        slope = np.arctan2(rise, run)
+        """Return RGB (n, 3) of a bank that rises outwards on a side.
+
+        The slope counts twice: real frames show a white sunny and a blue shady bank.
+        """
+        slope = 2 * np.arctan2(rise, run)
         flat = -side * np.sin(slope) * self.normals
         tilt = np.column_stack([flat, np.full(self.count, np.cos(slope))])
         level = self.look.light.on(np.array([[0.0, 0.0, 1.0]]))

@@ -13,7 +13,8 @@ import numpy as np
 
 from simulator import looks, mesh, obstacles, props, terrain, textures
 from simulator.land_mesh import land_meshes, sky_mesh, water_meshes
-from simulator.road_mesh import RoadBuilder
+from simulator.road_mesh import TILE_M, RoadBuilder
+from simulator.shadows import shadow_meshes
 from simulator.track import Track
 
 # Looks that a random road of a style may have; `Track.style` names the first.
@@ -35,7 +36,7 @@ class SceneSettings:
         sun_azimuth_deg: Towards the sun, counter-clockwise from east; None: the look's.
         sun_elevation_deg: Over the horizon, (0, 90]; None: the look's.
         haze: Gain of the look's haze, in [0, 2].
-        shadows: Whether land and trees cast shadows.
+        shadows: Share of the sunlight that shadows take, [0, 1]; None: the look's.
         variation: How far colours and light are drawn away from the look's, by
             `texture_seed`, in [0, 1].
     """
@@ -46,7 +47,7 @@ class SceneSettings:
     sun_azimuth_deg: float | None = None
     sun_elevation_deg: float | None = None
     haze: float = 1.0
-    shadows: bool = True
+    shadows: float | None = None
     variation: float = 0.0
 
     def __post_init__(self) -> None:
@@ -94,8 +95,8 @@ def choose_look(track: Track, settings: SceneSettings) -> looks.Look:
         light = replace(light, sun_azimuth_deg=settings.sun_azimuth_deg)
     if settings.sun_elevation_deg is not None:
         light = replace(light, sun_elevation_deg=settings.sun_elevation_deg)
-    if not settings.shadows:
-        light = replace(light, shadow=0.0)
+    if settings.shadows is not None:
+        light = replace(light, shadow=settings.shadows)
     haze_strength = min(1.0, look.haze_strength * settings.haze)
     return replace(look, light=light, haze_strength=haze_strength)
 
@@ -130,6 +131,7 @@ def build_scene(
     parts = RoadBuilder(road, land, look).meshes()
     parts += land_meshes(land, look, settings.scenery_seed)
     parts += water_meshes(land, look)
+    parts += shadow_meshes(road, land, around.things, look.light, TILE_M)
     parts += props.prop_meshes(around.things, land, look, settings.scenery_seed)
     if look.power_line:
         parts += props.power_line(land, look)

@@ -5,6 +5,7 @@ atlas exists in several hazes; the renderer shows the hazier ones farther away.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def _rectangle(canvas: Canvas, box: tuple, colour: tuple[int, int, int]) -> None
 
 def _line(canvas: Canvas, points: np.ndarray, width: float, colour: tuple) -> None:
     """Draw a polyline of (x, y) points, `width` pixels wide."""
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in pairwise(points):
         steps = int(np.hypot(*(end - start)) * 2) + 2
         for x, y in start + (end - start) * np.linspace(0, 1, steps)[:, None]:
             left, top = round(float(x - width / 2)), round(float(y - width / 2))

@@ -1,8 +1,8 @@
 """Procedural textures of the simulator: numpy only, seeded, nothing but arithmetic.
 
-Every surface is value noise of a few scales with lines, kerbs or setts drawn over it. A texture depends on its name and on the
-seed alone, so that neither the order in which textures are made nor another texture's
-draws can change its bits.
+Every surface is value noise of a few scales with lines, kerbs or setts drawn over it. A
+texture depends on its name and on the seed alone, so that neither the order in which
+textures are made nor another texture's draws can change its bits.
 
 Detail textures (`ground`, `cliff`, `water`, `leafage`) are grey, around `DETAIL_LEVEL`:
 the renderer multiplies them with the colours of the mesh's corners.
@@ -94,16 +94,16 @@ def column_range(name: str, columns_px: dict[str, tuple[int, int]]) -> tuple:
 def _asphalt(
     rng: np.random.Generator, shape: tuple[int, int], colour: tuple, grain: float
 ) -> np.ndarray:
-    """Return asphalt (height, width, 3): light chips, longer along the road than wide."""
+    """Return asphalt (height, width, 3): light chips, drawn out along the road."""
     noise = layered_noise(
         rng,
         shape,
         {
-            (2, 1): 0.8 * grain,
-            (2, 2): 0.8 * grain,
-            (4, 4): 0.7 * grain,
-            (16, 8): 0.3 * grain,
-            (128, 32): 0.25 * grain,
+            (2, 1): 1.1 * grain,
+            (2, 2): 1.1 * grain,
+            (4, 4): 0.6 * grain,
+            (16, 8): 0.2 * grain,
+            (128, 32): 0.2 * grain,
         },
     )
     chips = np.clip(value_noise(rng, shape, (2, 2)) - 0.22, 0, None) * 1.6 * grain
@@ -124,7 +124,7 @@ def lake_road(rng: np.random.Generator) -> np.ndarray:
     block = (np.arange(shape[0]) // 16) % 2 == 0  # 0.25 m
     image[:, 316:380] = np.where(block[:, None, None], (214, 92, 80), (238, 226, 214))
     image[:, 316:380] += 0.3 * dirt[:, 316:380]
-    image[:, 380:448] = np.array((222, 220, 200)) + 0.4 * dirt[:, 380:448]
+    image[:, 380:448] = np.array((250, 247, 226)) + 0.4 * dirt[:, 380:448]
     image[np.arange(shape[0]) % 256 < 3, 380:448] -= 35  # joints, every 4 m
     image[:, 448:] = np.array((226, 186, 130)) + 0.9 * dirt[:, 448:]
     return to_uint8(image)
@@ -149,7 +149,7 @@ def jungle_road(rng: np.random.Generator) -> np.ndarray:
     The asphalt column is 9.5 m wide: white edge lines, dashed centre line.
     """
     shape = (2 * ROAD_PIXELS, ROAD_PIXELS)
-    image = _asphalt(rng, shape, (164, 160, 154), 42)
+    image = _asphalt(rng, shape, (160, 158, 153), 42)
     dirt = layered_noise(rng, shape, {(4, 4): 30, (32, 16): 24})[..., None]
     pixels_per_metre = 416 / 9.5
     dash = (np.arange(shape[0]) / shape[0] * 4) % 1 < 0.6  # 2.4 m of each 4 m
@@ -234,7 +234,7 @@ def leafage(rng: np.random.Generator) -> np.ndarray:
     Mapped from above, as terrain is, it is drawn out downwards on a cliff.
     """
     return _detail(
-        rng, 256, {(2, 2): 90.0, (4, 4): 110.0, (8, 8): 80.0, (64, 64): 60.0}
+        rng, 256, {(2, 2): 130.0, (4, 4): 150.0, (8, 8): 100.0, (64, 64): 70.0}
     )
 
 

@@ -1,0 +1,190 @@
+"""Shadows: what land and trees take from the sun, baked before anything is drawn.
+
+The land's own shadow darkens its corners (`land_shadow`). On the road, where corners
+are far apart, shadows are thin dark sheets with the outline that the light has.
+"""
+
+import numpy as np
+
+from simulator import looks, mesh, obstacles, sprites, terrain
+from simulator.terrain import CELL_M
+from simulator.track import Track
+
+REACH_M = 150.0  # farthest thing that casts a shadow
+MARCH_M = 5.0
+SHEET_M = 0.05  # height of a shadow over the road
+ALONG_M, ACROSS_M = 1.5, 1.0  # corners of the grid on which the road's shadow is found
+COLOUR = (16, 18, 42)  # of a full shadow on real frames of the jungle
+OPACITY = 0.92  # of a full shadow
+
+
+def sun_hidden_m(
+    land: terrain.Terrain, light: looks.Light, points: np.ndarray
+) -> np.ndarray:
+    """Return by how much land rises over the line to the sun, (n,), + is shadow.
+
+    Args:
+        land: What casts the shadow.
+        light: Direction of the sun.
+        points: x, y, z, (n, 3), metres.
+    """
+    east, north, up = light.direction
+    flat = max(float(np.hypot(east, north)), 1e-6)
+    hidden = np.full(len(points), -np.inf)
+    for distance_m in np.arange(MARCH_M, REACH_M, MARCH_M):
+        x = points[:, 0] + distance_m * east / flat
+        y = points[:, 1] + distance_m * north / flat
+        line = points[:, 2] + distance_m * up / flat
+        hidden = np.maximum(hidden, land.land_m(x, y) - line)
+    return hidden
+
+
+def land_shadow(land: terrain.Terrain, light: looks.Light) -> np.ndarray:
+    """Return the share of the sun's disc that land hides, (rows, columns) in [0, 1]."""
+    heights = land.heights_m
+    east, north, up = light.direction
+    flat = max(float(np.hypot(east, north)), 1e-6)
+    rows, columns = np.mgrid[: heights.shape[0], : heights.shape[1]]
+    hidden = np.zeros_like(heights)
+    for distance_m in np.arange(MARCH_M, REACH_M, MARCH_M):
+        i = np.rint(rows + north / flat * distance_m / CELL_M).astype(int)
+        j = np.rint(columns + east / flat * distance_m / CELL_M).astype(int)
+        i, j = np.clip(i, 0, rows.max()), np.clip(j, 0, columns.max())
+        above = heights[i, j] - heights - 0.8 - distance_m * up / flat
+        hidden = np.maximum(hidden, np.clip(above / 2.0, 0, 1))
+    return hidden
+
+
+def shadow_meshes(
+    track: Track,
+    land: terrain.Terrain,
+    things: obstacles.Obstacles,
+    light: looks.Light,
+    tile_m: float,
+) -> list[mesh.Mesh]:
+    """Return the shadows that lie on the road, in tiles; none without shadow."""
+    if light.shadow == 0:
+        return []
+    alpha = 255 * OPACITY * light.shadow
+    parts = [_land_on_road(track, land, light, alpha)]
+    cast = _trees_on_road(track, land, things, light, alpha)
+    if cast is not None:
+        parts.append(cast)
+    return [tile for part in parts for tile in mesh.split_into_tiles(part, tile_m)]
+
+
+def _land_on_road(
+    track: Track, land: terrain.Terrain, light: looks.Light, alpha: float
+) -> mesh.Mesh:
+    """Return the land's shadow on the asphalt as outlines cut from a grid.
+
+    Squares of the grid that lie wholly in shadow are joined across the road.
+    """
+    rows = max(4, round(track.length_m / ALONG_M))
+    step = np.arange(rows + 1) * len(track.points) / rows
+    index = np.rint(step).astype(int) % len(track.points)
+    lateral = np.linspace(
+        -track.half_width_m,
+        track.half_width_m,
+        round(2 * track.half_width_m / ACROSS_M) + 1,
+    )
+    grid = np.empty((rows + 1, len(lateral), 3))
+    grid[..., :2] = (
+        track.points[index, None, :2] + lateral[:, None] * track.normals[index, None]
+    )
+    grid[..., 2] = track.points[index, None, 2] + SHEET_M
+    hidden = sun_hidden_m(land, light, grid.reshape(-1, 3)).reshape(grid.shape[:2])
+    dark = hidden > 0
+    corners = dark[:-1, :-1].astype(int) + dark[1:, :-1] + dark[:-1, 1:] + dark[1:, 1:]
+    polygons = [
+        _clip_square(grid, hidden, i, j)
+        for i, j in np.argwhere((corners > 0) & (corners < 4))
+    ]
+    for i in np.nonzero((corners == 4).any(axis=1))[0]:
+        edges = np.diff(np.concatenate([[0], (corners[i] == 4).astype(int), [0]]))
+        for a, b in zip(*(np.nonzero(edges == s)[0] for s in (1, -1)), strict=True):
+            polygons.append(grid[[i, i, i + 1, i + 1], [a, b, b, a]])
+    vertices = np.concatenate([np.zeros((0, 3)), *polygons])
+    triangles, first = [], 0
+    for polygon in polygons:
+        triangles += [
+            (first, first + k, first + k + 1) for k in range(1, len(polygon) - 1)
+        ]
+        first += len(polygon)
+    return mesh.make_mesh(
+        "plain",
+        "decal",
+        vertices,
+        np.tile((*COLOUR, alpha), (len(vertices), 1)),
+        np.zeros((len(vertices), 2)),
+        np.array(triangles, int).reshape(-1, 3),
+    )
+
+
+def _clip_square(grid: np.ndarray, hidden: np.ndarray, i: int, j: int) -> np.ndarray:
+    """Return the part of a grid square where `hidden` is positive, (3 to 6, 3)."""
+    around = ((i, j), (i, j + 1), (i + 1, j + 1), (i + 1, j))
+    polygon = []
+    for here, ahead in zip(around, around[1:] + around[:1], strict=True):
+        if hidden[here] > 0:
+            polygon.append(grid[here])
+        if (hidden[here] > 0) != (hidden[ahead] > 0):
+            share = hidden[here] / (hidden[here] - hidden[ahead])
+            polygon.append(grid[here] + share * (grid[ahead] - grid[here]))
+    return np.array(polygon)
+
+
+def _trees_on_road(
+    track: Track,
+    land: terrain.Terrain,
+    things: obstacles.Obstacles,
+    light: looks.Light,
+    alpha: float,
+) -> mesh.Mesh | None:
+    """Return shadows of trees, signs and masts that reach the road, as flat sprites."""
+    east, north, up = light.direction
+    flat = max(float(np.hypot(east, north)), 1e-6)
+    away = -np.array([east, north]) / flat
+    stretch = min(flat / up, 3.0)
+    casts = np.isin(things.kind, list(sprites.PAINTERS)) & (things.radius_m > 0)
+    casts &= sun_hidden_m(land, light, things.foot_m + (0, 0, 2.0)) < 0
+    # The shadow's middle, where it would fall on level land.
+    tip = things.foot_m[:, :2] + away * (things.size_m[:, 1:] * stretch)
+    middle = (things.foot_m[:, :2] + tip) / 2
+    reach = np.linalg.norm(middle[:, None] - track.points[None, :, :2], axis=2)
+    casts &= reach.min(axis=1) < track.half_width_m + things.size_m[:, 1] * stretch / 2
+    if not casts.any():
+        return None
+    chosen = things.chosen(casts)
+    share = np.linspace(0, 1, 4)
+    across = np.array([-away[1], away[0]])
+    length = chosen.size_m[:, 1] * stretch
+    spine = chosen.foot_m[:, None, :2] + share[:, None] * (away * length[:, None, None])
+    half = across * chosen.size_m[:, None, :1] / 2
+    plane = np.stack([spine - half, spine + half], axis=2)
+    z = _surface(track, land, plane.reshape(-1, 2)) + 1.5 * SHEET_M
+    vertices = np.column_stack([plane.reshape(-1, 2), z])
+    box = np.array([sprites.uv_box(str(kind)) for kind in chosen.kind])
+    v = box[:, 1:2] + share * (box[:, 3:] - box[:, 1:2])
+    uv = np.stack([np.stack([box[:, :1] + 0 * v, v], -1),
+                   np.stack([box[:, 2:3] + 0 * v, v], -1)], axis=2)  # fmt: skip
+    one = mesh.grid_triangles(len(share), 2)
+    first = np.arange(len(chosen))[:, None, None] * 2 * len(share)
+    return mesh.make_mesh(
+        "sprites",
+        "decal",
+        vertices,
+        np.tile((*(np.array(COLOUR) * 0.3), alpha), (len(vertices), 1)),
+        uv.reshape(-1, 2),
+        (first + one).reshape(-1, 3),
+    )
+
+
+def _surface(track: Track, land: terrain.Terrain, points: np.ndarray) -> np.ndarray:
+    """Return the height of road or land under points, (n, 2) -> (n,)."""
+    apart = np.linalg.norm(points[:, None] - track.points[None, :, :2], axis=2)
+    nearest = apart.argmin(axis=1)
+    beside = apart.min(axis=1) - track.half_width_m
+    road = track.points[nearest, 2]
+    share = np.clip(beside / land.verge.meets_land_m, 0, 1)
+    return road * (1 - share) + land.land_m(points[:, 0], points[:, 1]) * share
