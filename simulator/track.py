@@ -1,6 +1,6 @@
 """The road: a closed centre line with height, and where on it the car is.
 
-Axes: x east, y north, z up, in metres; headings counter-clockwise from east, in radians.
+Axes: x east, y north, z up, in metres; headings counter-clockwise from east in rad.
 Along the road counts `station_m`, the horizontal distance from the line's first point;
 across it `lateral_m`, + is right of the centre line in driving direction.
 
@@ -20,7 +20,8 @@ BRIDGE_CLEARANCE_M = 5.0  # a road this much lower passes underneath
 STYLES = ("lake", "jungle", "mountain")
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """A point in road coordinates.
 
     Attributes:

@@ -27,8 +27,8 @@ LAKE_POINTS = """
 LAKE_BRIDGE_M = (692.0, 782.0)  # the straightest 90 m
 LAKE_START_M = 1128.0  # of the original's training mode
 
-# The jungle as pieces of road: S straight, L/R curve, l/r sharp curve, </> S-bend to the
-# left/right; + or - after a piece: it goes 5 m up or down.
+# The jungle as pieces of road: S straight, L/R curve, l/r sharp curve, </> S-bend to
+# the left/right; + or - after a piece: it goes 5 m up or down.
 JUNGLE_PIECES = (
     "SSSS>+RSS>R+R+Srll>LRSSL-R->->-S>+<+R+RSSSSS>-Sll>-RR>+SSSSS<->SSSS<lL+R-L+llrrSR-"
     "<-L+L-S>-<-S<>+SL+SLR+"
@@ -79,8 +79,8 @@ class RandomTrackRanges:
     styles: tuple[str, ...] = ("lake", "jungle", "mountain")
 
     def __post_init__(self) -> None:
-        pairs = (self.length_range_m, self.radius_range_m, self.half_width_range_m)
-        pairs += (self.grade_range, self.control_points_range)
+        pairs: list[tuple[float, float]] = [self.length_range_m, self.radius_range_m]
+        pairs += [self.half_width_range_m, self.grade_range, self.control_points_range]
         if any(low > high or low <= 0 for low, high in pairs):
             raise ValueError(f"{self}: expected 0 < lowest <= highest in each range")
         if self.radius_range_m[0] <= self.half_width_range_m[1] + 2:
@@ -125,7 +125,7 @@ def lake() -> Track:
 
 @lru_cache(maxsize=1)
 def jungle() -> Track:
-    """Return the two-lane road through the jungle: 1515 m, a figure eight with hills."""
+    """Return the two-lane figure eight through the jungle, 1515 m along its slopes."""
     return Track(
         name="jungle",
         points=walk_pieces(JUNGLE_PIECES, JUNGLE_START),
