@@ -1,0 +1,505 @@
+"""Drive the Udacity simulator with a trained model.
+
+    python drive.py models/both/model.json
+
+Then start the simulator and choose Autonomous mode. The server waits on 127.0.0.1:4567,
+where the simulator looks for it; wire.py holds what is peculiar to that simulator.
+Ctrl+C stops the car and prints how the drive went, with NVIDIA's autonomy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset import FRAME_SHAPE, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from drive_recorder import DriveRecorder
+
+logger = logging.getLogger(__name__)
+
+# Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
+INTERVENTION_S = 6.0
+# Latencies kept for the percentiles: the last ten minutes or so.
+NUM_LATENCIES = 10_000
+WAITING = "waiting for the simulator: start it and choose Autonomous mode"
+
+
+# --- Driving --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the car is told.
+
+    Raises:
+        ValueError: a value is outside [-1, 1] or not a number.
+    """
+
+    steering: float
+    """[-1, 1], + is right."""
+    throttle: float
+    """[-1, 1], below 0 brakes."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not -1 <= value <= 1:
+                raise ValueError(f"{name} is {value}, expected [-1, 1]")
+
+
+FULL_BRAKE = Command(steering=0.0, throttle=-1.0)
+STOP = Command(steering=0.0, throttle=0.0)
+
+
+class SpeedController:
+    """Holds a speed: proportional and integral, with anti-windup.
+
+    Args:
+        target_mph: speed to hold, 0 or more.
+        gain: throttle per mph that is missing.
+        integral_gain: throttle per mph missing for a second.
+
+    Raises:
+        InputError: the target is below 0 or beyond the simulator's 30 mph.
+    """
+
+    def __init__(
+        self, target_mph: float, gain: float = 0.15, integral_gain: float = 0.03
+    ) -> None:
+        if not 0 <= target_mph <= 30:
+            raise InputError(f"--speed is {target_mph}, expected 0 to 30 mph")
+        self.target_mph = target_mph
+        self.gain = gain
+        self.integral_gain = integral_gain
+        self._integral = 0.0
+
+    def __call__(self, speed_mph: float, dt_s: float) -> float:
+        """Return the throttle in [-1, 1].
+
+        Args:
+            speed_mph: now.
+            dt_s: since the last call.
+        """
+        missing = self.target_mph - speed_mph
+        wanted = self.gain * missing + self._integral
+        # Anti-windup: a pedal that is already down says nothing about the hill.
+        if -1 < wanted < 1 or wanted * missing < 0:
+            self._integral += self.integral_gain * missing * min(dt_s, 0.2)
+            self._integral = min(1.0, max(-1.0, self._integral))
+        throttle = min(1.0, max(-1.0, self.gain * missing + self._integral))
+        # The brake of a standing car is its reverse gear.
+        return max(0.0, throttle) if abs(speed_mph) < 1 else throttle
+
+
+class Pilot:
+    """Turns a frame and a speed into a command.
+
+    Args:
+        predict: uint8 RGB frame (160, 320, 3) to steering; model.make_predictor's.
+        speed_controller: decides on the throttle.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray], float],
+        speed_controller: SpeedController,
+    ) -> None:
+        self.predict = predict
+        self.speed_controller = speed_controller
+
+    def __call__(self, frame: np.ndarray, speed_mph: float, dt_s: float) -> Command:
+        """Return the command for a frame.
+
+        Args:
+            frame: uint8 RGB (160, 320, 3).
+            speed_mph: of the car.
+            dt_s: time since the last frame.
+
+        Raises:
+            ValueError: the model's answer is not a finite number.
+        """
+        steering = self.predict(frame)
+        if steering != steering or abs(steering) == float("inf"):
+            raise ValueError(f"the model answered {steering}")
+        throttle = self.speed_controller(speed_mph, dt_s)
+        return Command(min(1.0, max(-1.0, steering)), throttle)
+
+
+def decode_frame(jpeg: bytes) -> np.ndarray:
+    """Return a frame as uint8 RGB (160, 320, 3).
+
+    Raises:
+        ValueError: it is no picture, or has another size.
+    """
+    import cv2
+    import numpy as np
+
+    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise ValueError("image: not a picture that can be decoded")
+    if frame.shape != FRAME_SHAPE:
+        raise ValueError(f"image: shape {frame.shape}, expected {FRAME_SHAPE}")
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+# --- How the drive goes ---------------------------------------------------------------
+
+
+@dataclass
+class DriveReport:
+    """Counts of a drive."""
+
+    frames: int = 0
+    """Telemetry answered by the model."""
+    manual: int = 0
+    """Telemetry while a person drove."""
+    interventions: int = 0
+    """Times that a person took over."""
+    unusable: int = 0
+    """Telemetry that could not be read, answered with the brake."""
+    faults: int = 0
+    """Telemetry on which the pilot failed, answered with the brake."""
+    elapsed_s: float = 0.0
+    """Time driven: from the first to the last packet of each connection."""
+    latencies_ms: deque[float] = field(
+        default_factory=lambda: deque(maxlen=NUM_LATENCIES)
+    )
+
+    def autonomy_percent(self) -> float:
+        """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100."""
+        if not self.elapsed_s:
+            return 0.0 if self.interventions else 100.0
+        lost = self.interventions * INTERVENTION_S / self.elapsed_s
+        return max(0.0, (1 - lost) * 100)
+
+    def percentile_ms(self, percent: float) -> float:
+        """Return a percentile of the time from a packet to its answer."""
+        ordered = sorted(self.latencies_ms)
+        if not ordered:
+            return 0.0
+        return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as one JSON document."""
+        elapsed = self.elapsed_s
+        return {
+            "frames": self.frames,
+            "manual": self.manual,
+            "unusable": self.unusable,
+            "faults": self.faults,
+            "elapsed_s": round(elapsed, 3),
+            "rate_hz": round((self.frames + self.manual) / elapsed, 2)
+            if elapsed
+            else 0,
+            "latency_ms": {
+                "p50": round(self.percentile_ms(50), 3),
+                "p99": round(self.percentile_ms(99), 3),
+            },
+            "interventions": self.interventions,
+            "autonomy_percent": round(self.autonomy_percent(), 2),
+        }
+
+    def summary(self) -> str:
+        """Return the report as lines for a person."""
+        said = self.document()
+        latency = said["latency_ms"]
+        return (
+            f"{said['frames']:,} frames in {said['elapsed_s']:.0f} s "
+            f"({said['rate_hz']:.1f}/s), latency p50 {latency['p50']:.1f} ms, "
+            f"p99 {latency['p99']:.1f} ms, {said['unusable']} unusable, "
+            f"{said['faults']} faults\n{said['interventions']} interventions; autonomy "
+            f"(1 - interventions x 6 s / elapsed) {said['autonomy_percent']:.1f} %"
+        )
+
+
+# --- The server -----------------------------------------------------------------------
+
+
+@dataclass
+class Client:
+    """One connected simulator."""
+
+    pilot: Pilot
+    decimal_mark: str = "."
+    is_manual: bool = False
+    last_packet_s: float | None = None
+
+
+class DriveServer:
+    """Answers every telemetry event of every simulator exactly once, in order.
+
+    Args:
+        make_pilot: makes a pilot for each simulator, so that their speeds do not mix.
+        recorder: writes down the drive; None writes nothing.
+    """
+
+    def __init__(
+        self, make_pilot: Callable[[], Pilot], recorder: DriveRecorder | None = None
+    ) -> None:
+        import socketio
+
+        self.make_pilot = make_pilot
+        self.recorder = recorder
+        self.report = DriveReport()
+        self.clients: dict[str, Client] = {}
+        self.is_stopping = False
+        self._said: Counter[str] = Counter()
+        # One worker: frames are answered in order while the loop answers pings.
+        self._worker = ThreadPoolExecutor(1, "pilot")
+        # async_handlers would answer the two frames in flight in any order. Browsers
+        # send an Origin, the simulator none: an empty list lets no web page in.
+        self.socketio = socketio.AsyncServer(
+            async_mode="asgi", async_handlers=False, cors_allowed_origins=[]
+        )
+        self.socketio.on("connect", self._on_connect)
+        self.socketio.on("disconnect", self._on_disconnect)
+        self.socketio.on("telemetry", self._on_telemetry)
+
+    def app(self) -> Any:
+        """Return the ASGI app to serve."""
+        import socketio
+
+        from wire import SimulatorDialect
+
+        return SimulatorDialect(socketio.ASGIApp(self.socketio))
+
+    async def _on_connect(self, sid: str, *_: object) -> None:
+        self.clients[sid] = Client(self.make_pilot())
+        logger.info("a simulator has connected")
+
+    async def _on_disconnect(self, sid: str, *_: object) -> None:
+        self.clients.pop(sid, None)
+        logger.info("a simulator has disconnected")
+
+    async def _on_telemetry(self, sid: str, data: object = None, *_: object) -> None:
+        arrived_s = time.perf_counter()
+        client, report = self.clients[sid], self.report
+        dt_s = arrived_s - client.last_packet_s if client.last_packet_s else 0.0
+        client.last_packet_s = arrived_s
+        report.elapsed_s += dt_s
+        if not data:
+            # Null: a person holds W or S. The simulator waits for this answer.
+            report.manual += 1
+            report.interventions += not client.is_manual
+            client.is_manual = True
+            await self.socketio.emit("manual", {}, to=sid)
+            return
+        client.is_manual = False
+        loop = asyncio.get_running_loop()
+        command = await loop.run_in_executor(
+            self._worker, self._answer, client, data, dt_s
+        )
+        await self._steer(sid, client, STOP if self.is_stopping else command)
+        report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
+
+    async def _steer(self, sid: str, client: Client, command: Command) -> None:
+        from wire import steer_answer
+
+        answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
+        await self.socketio.emit("steer", answer, to=sid)
+
+    def _answer(self, client: Client, data: object, dt_s: float) -> Command:
+        """Return the command for a telemetry event; full brake whatever goes wrong."""
+        from wire import Telemetry
+
+        try:
+            telemetry = Telemetry.from_event(data, client.decimal_mark)
+            client.decimal_mark = telemetry.decimal_mark
+            frame = decode_frame(telemetry.jpeg)
+        except ValueError as error:
+            self.report.unusable += 1
+            self._say_once("telemetry that cannot be used, braking", error)
+            return FULL_BRAKE
+        try:
+            command = client.pilot(frame, telemetry.speed_mph, dt_s)
+        except Exception as error:  # The car must not drive on whatever fails here.
+            self.report.faults += 1
+            self._say_once("the pilot failed, braking", error, trace=True)
+            return FULL_BRAKE
+        self.report.frames += 1
+        if self.recorder:
+            self.recorder.add(telemetry.jpeg, telemetry.speed_mph, command)
+        return command
+
+    def _say_once(self, what: str, error: Exception, trace: bool = False) -> None:
+        """Log the first of each kind of trouble; later ones are only counted."""
+        self._said[f"{what} {type(error).__name__}"] += 1
+        if self._said[f"{what} {type(error).__name__}"] == 1:
+            logger.warning("%s: %s; more will be counted", what, error, exc_info=trace)
+
+    async def stop_cars(self) -> None:
+        """Tell every car to stop; from now on every answer says so.
+
+        A simulator keeps its last command for ever, also when the server is gone.
+        """
+        self.is_stopping = True
+        for sid, client in list(self.clients.items()):
+            await self._steer(sid, client, STOP)
+        await asyncio.sleep(0.1)
+
+
+async def serve(server: DriveServer, listener: Any, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then stop the cars and close.
+
+    Args:
+        server: of the drive.
+        listener: a listening socket, from wire.listen.
+        stop: set to end.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        server.app(),
+        loop="asyncio",
+        ws="websockets-sansio",
+        ws_max_size=4_000_000,
+        log_level="error",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    web = uvicorn.Server(config)
+    serving = asyncio.create_task(web.serve(sockets=[listener]))
+    while not web.started and not serving.done():
+        await asyncio.sleep(0.01)
+    # Now that uvicorn has set its own handlers: the cars stop before the server does.
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    status = asyncio.create_task(_print_status(server))
+    await stop.wait()
+    status.cancel()
+    await server.stop_cars()
+    web.should_exit = True
+    await serving
+
+
+async def _print_status(server: DriveServer) -> None:
+    """Say every second how it goes, or every ten what to do."""
+    report, said_waiting_s, before = server.report, float("-inf"), (0, time.monotonic())
+    while True:
+        await asyncio.sleep(1)
+        now = (report.frames + report.manual, time.monotonic())
+        if not server.clients:
+            if now[1] - said_waiting_s > 10:
+                logger.info(WAITING)
+                said_waiting_s = now[1]
+        elif now[0] > before[0]:
+            rate = (now[0] - before[0]) / (now[1] - before[1])
+            logger.info(
+                "%5.1f frames/s | p50 %.1f ms, p99 %.1f ms | %d unusable | "
+                "%d interventions",
+                rate,
+                report.percentile_ms(50),
+                report.percentile_ms(99),
+                report.unusable + report.faults,
+                report.interventions,
+            )
+        before = now
+
+
+# --- Command line ---------------------------------------------------------------------
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Serve a model to the Udacity simulator in Autonomous mode.",
+        epilog="Example:\n  python drive.py models/both/model.json --speed 20",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, help="model.json of a trained model")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=15.0,
+        help="to hold, 0 to 30 mph (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="write the drive as a recording"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=4567,
+        help="the simulator looks for %(default)s (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; the simulator looks for this machine itself, so "
+        "another one opens the port to the network (default: %(default)s)",
+    )
+    return parser.parse_args(argv)
+
+
+def open_port(host: str, port: int) -> Any:
+    """Listen, or say why that is not possible.
+
+    Raises:
+        InputError: the port is taken, or the address is none of this machine.
+    """
+    from wire import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}:{port} ({error.strerror}); does another drive.py "
+            "run? Stop it, or give another --port"
+        ) from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.INFO)
+    try:
+        report = asyncio.run(_drive(args))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(report.document()) if args.json else report.summary())
+    return 0
+
+
+async def _drive(args: argparse.Namespace) -> DriveReport:
+    from drive_recorder import DriveRecorder
+
+    SpeedController(args.speed)
+    listener = open_port(args.host, args.port)
+    with listener:
+        if args.host not in ("127.0.0.1", "localhost", "::1"):
+            logger.warning("anybody who reaches %s can see and steer", args.host)
+        logger.info("loading %s", args.model)
+        from model import load_model, make_predictor
+
+        predict = make_predictor(load_model(args.model))
+        recorder = DriveRecorder(args.record) if args.record else None
+        server = DriveServer(
+            lambda: Pilot(predict, SpeedController(args.speed)), recorder
+        )
+        logger.info("listening on %s:%d; Ctrl+C stops the car", args.host, args.port)
+        try:
+            await serve(server, listener, asyncio.Event())
+        finally:
+            if recorder:
+                recorder.close()
+                logger.info("recorded %d frames in %s", recorder.written, args.record)
+    return server.report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Write a drive as a recording of its own, in the simulator's format.
+
+The frames are kept as they came. Each is written by a thread of its own, away from the
+answer to the simulator; its row follows when the image is there, so that a drive that
+is killed leaves a log that names whole images only.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset import InputError
+
+if TYPE_CHECKING:
+    from drive import Command
+
+# Frames that may wait for the disk, a minute of them; when it is full the car waits.
+MOST_WAITING = 2000
+
+
+class DriveRecorder:
+    """Writes frames and the commands given for them.
+
+    Args:
+        folder: to make; driving_log.csv and IMG/ come into it.
+
+    Raises:
+        InputError: the folder exists already.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            (folder / "IMG").mkdir(parents=True)
+        except FileExistsError:
+            raise InputError(
+                f"{folder} exists already; give another folder to --record"
+            ) from None
+        self.folder = folder
+        self.written = 0
+        self._last_jpeg = b""
+        self._last_time = datetime.min
+        self._log = (folder / "driving_log.csv").open("w", encoding="utf-8")
+        self._rows: queue.Queue[tuple[bytes, str, str] | None] = queue.Queue(
+            MOST_WAITING
+        )
+        self._writer = threading.Thread(target=self._write, name="recorder")
+        self._writer.start()
+
+    def add(self, jpeg: bytes, speed_mph: float, command: Command) -> None:
+        """Take a frame and the command that answered it; return at once.
+
+        The simulator keeps two frames in flight, which may show the same picture: that
+        is written once.
+        """
+        if jpeg == self._last_jpeg:
+            return
+        self._last_jpeg = jpeg
+        # File names carry milliseconds; two frames never share one.
+        now = max(datetime.now(), self._last_time + timedelta(milliseconds=1))
+        self._last_time = now
+        stamp = now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
+        throttle, brake = max(0.0, command.throttle), max(0.0, -command.throttle)
+        numbers = f"{command.steering:.7g},{throttle:.7g},{brake:.7g},{speed_mph:.7g}"
+        self._rows.put((jpeg, f"center_{stamp}.jpg", numbers))
+
+    def close(self) -> None:
+        """Write what is waiting, and end."""
+        self._rows.put(None)
+        self._writer.join()
+        self._log.close()
+
+    def _write(self) -> None:
+        while (row := self._rows.get()) is not None:
+            jpeg, name, numbers = row
+            path = self.folder / "IMG" / name
+            partial_path = path.with_name(name + ".partial")
+            partial_path.write_bytes(jpeg)
+            partial_path.replace(path)
+            # No left and no right camera: the simulator sends the centre one only.
+            self._log.write(f"IMG/{name},,,{numbers}\n")
+            self._log.flush()
+            self.written += 1

@@ -1,0 +1,340 @@
+"""The stock simulator's dialect, so that a current Socket.IO server understands it.
+
+The simulator's client of 2017 never sends the Socket.IO CONNECT, pings the server
+itself, writes numbers in the convention of its PC's language and reads ours in the
+same, and stalls 40 ms a frame unless the server acknowledges its packets at once. All
+of it is met here, in front of an unmodified python-socketio: docs/protocol.md tells the
+story.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import json
+import logging
+import math
+import re
+import socket
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+# --- Numbers in any language ----------------------------------------------------------
+
+MINUS_SIGNS = "-\u2212\u2012\u2013\u2010\u2011\ufe63\uff0d"
+# Marks that set the direction of writing; some languages put them around a sign.
+DIRECTION_MARKS = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
+SEPARATORS = frozenset(".,/'\u2019 \u00a0\u202f\u2009\u066b\u066c_\u00b7")
+MOST_DIGITS = 64
+
+
+def parse_number(text: object) -> tuple[float, str | None]:
+    """Read a number that .NET wrote as "N4" in any culture.
+
+    Four decimals are always written, so the last separator is the decimal mark when it
+    occurs once; whatever stands before it groups digits.
+
+    Args:
+        text: "1,234.5678", "1.234,5678", "12,0000-", "(3.0000)", …, or a JSON number.
+
+    Returns:
+        The value, and the decimal mark, None where the text has none.
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        if not math.isfinite(text):
+            raise ValueError(f"{text} is not a finite number")
+        return float(text), None
+    if not isinstance(text, str) or len(text) > MOST_DIGITS:
+        raise ValueError(f"{str(text)[:40]!r} is not a number")
+    digits, negative = _without_sign(DIRECTION_MARKS.sub("", text).strip())
+    parts = re.split(r"(\D+)", digits)
+    groups, marks = parts[0::2], parts[1::2]
+    if not all(groups) or not SEPARATORS.issuperset(marks):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    mark = marks[-1] if marks and marks.count(marks[-1]) == 1 else None
+    whole, decimals = (groups[:-1], groups[-1]) if mark else (groups, "0")
+    value = float("".join(whole) + "." + decimals)
+    return (-value if negative else value), mark
+
+
+def _without_sign(text: str) -> tuple[str, bool]:
+    """Take a sign off either end, or brackets; return what is left and whether < 0."""
+    if text[:1] == "(" and text[-1:] == ")":
+        return text[1:-1].strip(), True
+    for sign, rest in ((text[:1], text[1:]), (text[-1:], text[:-1])):
+        if sign and sign in MINUS_SIGNS + "+":
+            return rest.strip(), sign != "+"
+    return text, False
+
+
+def format_number(value: float, decimal_mark: str) -> str:
+    """Write a finite number so that the simulator's culture reads it: no grouping."""
+    return f"{value:.6f}".replace(".", decimal_mark)
+
+
+# --- Telemetry and answers ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """One telemetry event."""
+
+    steering_angle_deg: float
+    """Of the front wheels, + is right, ±25."""
+    throttle: float
+    speed_mph: float
+    jpeg: bytes
+    """The centre camera's frame."""
+    decimal_mark: str
+    """That this simulator writes, and reads."""
+
+    @staticmethod
+    def from_event(data: object, decimal_mark: str) -> Telemetry:
+        """Read the event's argument.
+
+        Args:
+            data: of the event.
+            decimal_mark: to assume where the numbers show none.
+
+        Raises:
+            ValueError: something that driving needs is missing or cannot be read.
+        """
+        if not isinstance(data, dict):
+            raise ValueError(f"telemetry is {type(data).__name__}, expected an object")
+        numbers = {}
+        for name in ("speed", "steering_angle", "throttle"):
+            if name not in data:
+                raise ValueError(f"telemetry has no {name}")
+            try:
+                numbers[name], mark = parse_number(data[name])
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            decimal_mark = mark or decimal_mark
+        return Telemetry(
+            numbers["steering_angle"],
+            numbers["throttle"],
+            numbers["speed"],
+            _decode_image(data.get("image")),
+            decimal_mark,
+        )
+
+
+def _decode_image(text: object) -> bytes:
+    if not isinstance(text, str) or not text:
+        raise ValueError("telemetry has no image")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"image: bad base64 ({error})") from None
+
+
+def steer_answer(steering: float, throttle: float, decimal_mark: str) -> dict[str, str]:
+    """Return the argument of a `steer` event; the simulator reads strings only."""
+    return {
+        "steering_angle": format_number(steering, decimal_mark),
+        "throttle": format_number(throttle, decimal_mark),
+    }
+
+
+# --- The port -------------------------------------------------------------------------
+
+
+class _QuickAckSocket(socket.socket):
+    """Acknowledges what it receives at once.
+
+    The simulator writes a frame in some 20 small pieces with Nagle's algorithm on: its
+    system holds back all but the first until that is acknowledged, and ours would wait
+    40 ms with that. Linux forgets the option, so it is set after every read.
+    """
+
+    def recv(self, *args: Any) -> bytes:
+        content = super().recv(*args)
+        self._acknowledge()
+        return content
+
+    def recv_into(self, *args: Any) -> int:
+        count = super().recv_into(*args)
+        self._acknowledge()
+        return count
+
+    def _acknowledge(self) -> None:
+        # An error means that the connection is going; the next read says so.
+        with contextlib.suppress(OSError):
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+class _QuickAckListener(socket.socket):
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        return _QuickAckSocket(fileno=connection.detach()), address
+
+
+def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
+    """Bind a port and listen.
+
+    A simulator that finds no listener tries again thousands of times a second and logs
+    each; one that finds a listener waits, so this comes before the model is loaded.
+
+    Raises:
+        OSError: the port is taken, or the host is not this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    kind = _QuickAckListener if quick_ack and sys.platform == "linux" else socket.socket
+    listener = kind(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # There it would let two servers share the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(16)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+# --- The dialect ----------------------------------------------------------------------
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# A frame is 21 kB; a message of this size is no frame.
+MOST_MESSAGE_BYTES = 1_000_000
+WRONG_VERSION = (
+    "This server speaks Engine.IO 4 (EIO=4), as the Udacity simulator and "
+    "socket.io-client 3 and 4 do; Engine.IO 3, of socket.io-client 1 and 2, is not "
+    "served\n"
+)
+# Stands for a telemetry event that is cut off or no JSON: it is answered like any that
+# cannot be used, so that the simulator's turn is not lost.
+UNREADABLE_EVENT = '42["telemetry","unreadable"]'
+
+
+class SimulatorDialect:
+    """ASGI middleware in front of a Socket.IO app.
+
+    On a WebSocket it puts in the CONNECT that the simulator never sends, answers its
+    pings, and lets nothing through that could stop or mute the connection behind it.
+
+    Args:
+        app: a socketio.ASGIApp.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self.app = app
+        self.dropped: Counter[str] = Counter()
+        """Messages that were let fall, by reason."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = scope.get("query_string", b"").decode("latin-1")
+        if "EIO=" in query and "EIO=4" not in query:
+            logger.warning("refused: %s", WRONG_VERSION.strip())
+            await _refuse(scope, send)
+        elif scope["type"] == "websocket":
+            await self.app(scope, _Inbox(self, receive, send).receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def drop(self, reason: str) -> None:
+        """Count a message that is let fall; log the first of its kind."""
+        self.dropped[reason] += 1
+        if self.dropped[reason] == 1:
+            logger.warning("a message was dropped: %s; more will be counted", reason)
+
+
+class _Inbox:
+    """The messages of one WebSocket, made fit for python-socketio."""
+
+    def __init__(self, dialect: SimulatorDialect, receive: Receive, send: Send) -> None:
+        self._dialect, self._receive, self._send = dialect, receive, send
+        self._is_connected = False
+        self._waiting: list[Message] = []
+
+    async def receive(self) -> Message:
+        while True:
+            if self._waiting:
+                return self._waiting.pop()
+            message = await self._receive()
+            if message["type"] != "websocket.receive":
+                return message
+            text = message.get("text")
+            if text == "2":  # The simulator's ping; only servers ping in version 4.
+                await self._send({"type": "websocket.send", "text": "3"})
+                continue
+            passed, reason = passable(text)
+            if passed is None:
+                self._dialect.drop(reason)
+                continue
+            if passed.startswith("40"):
+                if self._is_connected:
+                    self._dialect.drop("a second CONNECT")
+                    continue
+                self._is_connected = True
+            message = {"type": "websocket.receive", "text": passed}
+            if passed.startswith("42") and not self._is_connected:
+                self._is_connected = True
+                self._waiting.append(message)
+                return {"type": "websocket.receive", "text": "40"}
+            return message
+
+
+def passable(text: str | None) -> tuple[str | None, str]:
+    """Decide what of a message goes on to python-socketio.
+
+    Args:
+        text: of the message, None for a binary one.
+
+    Returns:
+        What to pass on, None to drop it; and why it is dropped or replaced.
+    """
+    if text is None:
+        return None, "binary"
+    if len(text) > MOST_MESSAGE_BYTES:
+        return UNREADABLE_EVENT if text.startswith("42") else None, "too long"
+    # Engine.IO: pong, upgrade, no-op, close; the probe of a polling client. Socket.IO:
+    # CONNECT and DISCONNECT of the default namespace.
+    if text in ("1", "3", "5", "6", "2probe", "3probe", "40", "41"):
+        return text, ""
+    if text.startswith("40{") and len(text) < 10_000:
+        return (text, "") if _parsed(text[2:]) is not None else (None, "not JSON")
+    found = re.match(r"42(\d{0,9})\[", text)
+    if not found:
+        return None, "not a packet of the drive server"
+    event = _parsed(text[found.end() - 1 :])
+    if event is None:
+        is_telemetry = text.startswith('["telemetry"', found.end() - 1)
+        return (UNREADABLE_EVENT if is_telemetry else None), "not JSON"
+    # A client may name its event `connect`, which would call that handler.
+    if not event or event[0] != "telemetry":
+        return None, "an event that is not telemetry"
+    return text, ""
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    """Answer 400 with a line that says why, to a request or a WebSocket handshake."""
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1002})
+            return
+        kind = "websocket.http.response"
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": f"{kind}.start", "status": 400, "headers": headers})
+    await send({"type": f"{kind}.body", "body": WRONG_VERSION.encode()})
