@@ -1,0 +1,175 @@
+"""The expert: drives any track by its centre line, and shows how to come back to it.
+
+    expert = Expert(world.track)
+    seen = world.reset()
+    while seen.lap < 1:
+        seen = world.step(*expert(seen))
+
+It steers by pure pursuit and keeps a speed that the curves ahead allow. It knows where
+it is, which no pilot does: it is there to be recorded.
+
+Source: Coulter, "Implementation of the Pure Pursuit Path Tracking Algorithm", 1992.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.track import Track
+from simulator.vehicle import (
+    MAX_STEERING_RAD,
+    MPS_PER_MPH,
+    REAR_AXLE_M,
+    TOP_SPEED_MPS,
+    WHEELBASE_M,
+)
+from simulator.world import Observation
+
+LOOK_AHEAD_M, LOOK_AHEAD_S = 3.0, 0.45
+SIDEWAYS_MPS2 = 5.0  # in curves
+BRAKING_MPS2 = 3.0  # planned before curves; the brakes give twice that
+MANOEUVRE_MPS = 2.0
+WIDE_ANGLE_RAD = math.radians(60)  # target further aside: turn on the spot, slowly
+EDGE_GAP_M = 0.8
+
+
+class Control(NamedTuple):
+    """A command to `World.step`: both in [-1, 1], steering + is right."""
+
+    steering: float
+    throttle: float
+
+
+class Expert:
+    """Drives in a lane of a road.
+
+    Args:
+        track: The road as it is driven.
+        lane_offset_m: Where to drive, + is right of the centre line; None: the
+            track's usual lane.
+        speed_mph: Not to be exceeded.
+
+    Raises:
+        ValueError: If the lane is not on the road or the speed is out of range.
+    """
+
+    def __init__(
+        self,
+        track: Track,
+        lane_offset_m: float | None = None,
+        speed_mph: float = 30.0,
+    ) -> None:
+        lane_m = track.lane_offsets_m[0] if lane_offset_m is None else lane_offset_m
+        if abs(lane_m) > track.half_width_m - 1.0:
+            raise ValueError(
+                f"lane_offset_m is {lane_m}, expected a lane on the road, within "
+                f"±{track.half_width_m - 1.0:.1f} m"
+            )
+        if not 3.0 <= speed_mph <= 30.0:
+            raise ValueError(f"speed_mph is {speed_mph}, expected [3, 30]")
+        self.track, self.lane_offset_m = track, lane_m
+        self._speeds_mps = plan_speeds(track, speed_mph * MPS_PER_MPH).tolist()
+        self._backing = False
+
+    def __call__(self, seen: Observation) -> Control:
+        """Return what an expert does where the car is now."""
+        angle_rad, distance_m = self._target(seen)
+        self._backing = self._must_back(seen, angle_rad)
+        if self._backing:
+            # Backwards, the wheels turned away from the target swing the nose to it.
+            return Control(math.copysign(1.0, angle_rad), self._back_throttle(seen))
+        curve_rad = math.atan(2 * WHEELBASE_M * math.sin(angle_rad) / distance_m)
+        if abs(angle_rad) > WIDE_ANGLE_RAD:
+            curve_rad = math.copysign(MAX_STEERING_RAD, angle_rad)
+        steering = max(-1.0, min(1.0, -curve_rad / MAX_STEERING_RAD))
+        return Control(steering, self._throttle(seen, angle_rad))
+
+    def _target(self, seen: Observation) -> tuple[float, float]:
+        """Return the angle to the point ahead in the lane, + is left, and its distance.
+
+        Both are seen from the rear axle, whose path pure pursuit bends.
+        """
+        ahead_m = LOOK_AHEAD_M + LOOK_AHEAD_S * max(1.0, seen.speed_mps)
+        target = self.track.point_at(seen.station_m + ahead_m, self.lane_offset_m)
+        dx = target.x_m - seen.x_m + REAR_AXLE_M * math.cos(seen.heading_rad)
+        dy = target.y_m - seen.y_m + REAR_AXLE_M * math.sin(seen.heading_rad)
+        angle_rad = math.remainder(math.atan2(dy, dx) - seen.heading_rad, 2 * math.pi)
+        return angle_rad, math.hypot(dx, dy)
+
+    def _must_back(self, seen: Observation, angle_rad: float) -> bool:
+        """Return whether the car must drive backwards to turn within the road."""
+        if abs(angle_rad) < WIDE_ANGLE_RAD:
+            return False
+        # + where the nose points to the right edge; the car moves there forwards.
+        outwards = -math.sin(seen.heading_error_rad)
+        room_m = self.track.half_width_m - EDGE_GAP_M
+        if self._backing:
+            tail_m = seen.cross_track_error_m - 2.0 * outwards
+            return abs(tail_m) < room_m or tail_m * outwards > 0
+        nose_m = seen.cross_track_error_m + 3.0 * outwards
+        return bool(seen.collision) or (abs(nose_m) > room_m and nose_m * outwards > 0)
+
+    def _throttle(self, seen: Observation, angle_rad: float) -> float:
+        """Return the throttle that brings the car to the planned speed."""
+        index = int(seen.station_m / self.track.spacing_m) % len(self._speeds_mps)
+        wanted_mps = self._speeds_mps[index]
+        if abs(angle_rad) > WIDE_ANGLE_RAD:
+            wanted_mps = MANOEUVRE_MPS
+        missing_mps = wanted_mps - seen.speed_mps
+        # On a slope, gravity is answered before the speed has changed.
+        grade = self.track.grade_at(seen.station_m) * math.cos(seen.heading_error_rad)
+        slope = 1.7 * grade
+        if missing_mps > -1.0:
+            return max(-1.0, min(1.0, 0.6 * missing_mps + 0.25 + max(0.0, slope)))
+        return max(-1.0, 0.5 * missing_mps)
+
+    def _back_throttle(self, seen: Observation) -> float:
+        return -1.0 if seen.speed_mps < MANOEUVRE_MPS else 0.0
+
+
+def plan_speeds(track: Track, speed_mps: float) -> np.ndarray:
+    """Return the speed at each sample of the road, float64 (n,) [m/s].
+
+    Curves bound it by SIDEWAYS_MPS2; before them it falls by BRAKING_MPS2.
+    """
+    tightest = np.maximum(np.abs(track.curvature_per_m), 1e-4)
+    speeds = np.minimum(
+        min(speed_mps, TOP_SPEED_MPS), np.sqrt(SIDEWAYS_MPS2 / tightest)
+    )
+    gain = 2 * BRAKING_MPS2 * track.spacing_m
+    # Twice around: braking for the first curve begins at the end of the lap.
+    for i in [*range(len(speeds) - 1, -1, -1)] * 2:
+        following = speeds[(i + 1) % len(speeds)]
+        speeds[i] = min(speeds[i], math.sqrt(following**2 + gain))
+    return speeds
+
+
+class SteeringNoise:
+    """A disturbance of the steering that comes and goes: an Ornstein-Uhlenbeck process.
+
+    An expert who is pushed off the line shows how to come back to it.
+
+    Args:
+        rng: Source of the disturbance.
+        size: Standard deviation of the steering, [0, 1].
+        duration_s: Time over which it changes.
+
+    Source: Laskey et al., "DART: Noise Injection for Robust Imitation Learning", 2017.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, size: float, duration_s: float = 0.6
+    ) -> None:
+        if not 0 <= size <= 1:
+            raise ValueError(f"size is {size}, expected a share of full lock in [0, 1]")
+        self._rng, self._size, self._duration_s = rng, size, duration_s
+        self._value = 0.0
+
+    def __call__(self, dt_s: float) -> float:
+        """Return the disturbance `dt_s` later, to add to the steering."""
+        # The exact step of the process: its spread does not depend on dt_s.
+        keep = math.exp(-dt_s / self._duration_s)
+        spread = self._size * math.sqrt(1 - keep * keep)
+        self._value = keep * self._value + spread * float(self._rng.standard_normal())
+        return self._value

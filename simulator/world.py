@@ -1,0 +1,333 @@
+"""The world: a car on a road, in fixed steps of simulated time, with cameras if wanted.
+
+    world = World(tracks.make_track("lake"), seed=3, cameras=("center",))
+    seen = world.reset()
+    seen = world.step(steering=0.1, throttle=0.5)     # 1/15 s later
+    seen.frames["center"]                             # uint8 RGB (160, 320, 3)
+
+The same seed and commands give the same bits. Without cameras neither Panda3D nor
+OpenCV is loaded, and a step costs tens of microseconds.
+"""
+
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.collisions import Collider
+from simulator.track import Place, Track
+from simulator.vehicle import (
+    BODY_LENGTH_M,
+    BODY_WIDTH_M,
+    FRONT_AXLE_M,
+    REAR_AXLE_M,
+    WHEELBASE_M,
+    Car,
+)
+
+if TYPE_CHECKING:
+    from simulator.camera import Renderer
+    from simulator.scenery import SceneSettings, Surroundings
+
+PHYSICS_DT_S = 1 / 60
+STEPS_PER_FRAME = 4
+FRAME_DT_S = STEPS_PER_FRAME * PHYSICS_DT_S  # 15 Hz, as the original records
+STUCK_AFTER_S = 4.0
+STUCK_BELOW_MPS = 0.3
+ROADSIDE_GAP_M = 0.5  # nothing solid stands nearer to the asphalt than this
+HALF_TRACK_M = 1.0  # of the wheels
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What is known after a step.
+
+    Attributes:
+        frames: Camera name to frame, uint8 RGB (160, 320, 3).
+        time_s: Simulated, since the reset.
+        x_m, y_m, heading_rad: The car; x east, y north, counter-clockwise from east.
+        speed_mps: Over ground, 0 or more.
+        steering: Executed, [-1, 1], + is right.
+        station_m: Along the road, [0, length of the track).
+        cross_track_error_m: From the centre line, + is right of it.
+        heading_error_rad: Of the car's nose from the road, [-pi, pi], + is left of it.
+        progress_m: Along the road since the reset; backwards counts negative.
+        lap: Laps completed since the reset.
+        off_road: Whether the middle of the car is beside the asphalt.
+        collision: What the car has run into since the last step, "" if nothing.
+        stuck: Whether the car has hardly moved for STUCK_AFTER_S although it was driven
+            or has run into something.
+    """
+
+    frames: dict[str, np.ndarray] = field(repr=False)
+    time_s: float
+    x_m: float
+    y_m: float
+    heading_rad: float
+    speed_mps: float
+    steering: float
+    station_m: float
+    cross_track_error_m: float
+    heading_error_rad: float
+    progress_m: float
+    lap: int
+    off_road: bool
+    collision: str
+    stuck: bool
+
+
+class World:
+    """A car on a road.
+
+    Args:
+        track: The road as it is driven; `track.reversed()` for the other direction.
+        seed: Of land, plants and textures, unless `settings` gives them.
+        cameras: Which frames an observation has: "left", "center", "right", "chase".
+        settings: Sun, haze, look and seeds of the scenery.
+        frame_size: (width, height) of the frames in pixels.
+
+    Raises:
+        camera.RenderingError: At the first reset, if the renderer does not load.
+        ValueError: If a camera is unknown or the seed is negative.
+    """
+
+    def __init__(
+        self,
+        track: Track,
+        *,
+        seed: int = 0,
+        cameras: Sequence[str] = ("center",),
+        settings: "SceneSettings | None" = None,
+        frame_size: tuple[int, int] = (320, 160),
+    ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed is {seed}, expected 0 or more")
+        self.track, self.seed, self.cameras = track, seed, tuple(cameras)
+        self._settings, self._frame_size = settings, frame_size
+        self._surroundings: Surroundings | None = None
+        self._collider: Collider | None = None
+        self._renderer: Renderer | None = None
+        self._put(track.start_m, 0.0, 0.0, 0.0)
+
+    @property
+    def settings(self) -> "SceneSettings":
+        """Sun, haze, look and seeds of the scenery."""
+        from simulator.scenery import SceneSettings
+
+        seeds = SceneSettings(scenery_seed=self.seed, texture_seed=self.seed)
+        return self._settings or seeds
+
+    @property
+    def surroundings(self) -> "Surroundings":
+        """The land and what stands on it, made when first needed."""
+        if self._surroundings is None:
+            from simulator import scenery
+
+            self._surroundings = scenery.make_surroundings(self.track, self.settings)
+        return self._surroundings
+
+    def reset(
+        self,
+        seed: int | None = None,
+        *,
+        station_m: float | None = None,
+        lateral_m: float = 0.0,
+        heading_error_rad: float = 0.0,
+        speed_mps: float = 0.0,
+    ) -> Observation:
+        """Put the car onto the road and set time, progress and laps to zero.
+
+        Args:
+            seed: Of a new scenery; None keeps the one there is.
+            station_m: Along the road; None: the track's start.
+            lateral_m: From the centre line, + is right.
+            heading_error_rad: From the road's direction, + is left.
+            speed_mps: Along the car's nose.
+        """
+        if seed is not None and seed != self.seed:
+            if seed < 0:
+                raise ValueError(f"seed is {seed}, expected 0 or more")
+            self.close()
+            if self._settings is not None:
+                self._settings = replace(
+                    self._settings, scenery_seed=seed, texture_seed=seed
+                )
+            self.seed, self._surroundings, self._collider = seed, None, None
+        start_m = self.track.start_m if station_m is None else station_m
+        self._put(start_m, lateral_m, heading_error_rad, speed_mps)
+        return self._observe()
+
+    def _put(
+        self, station_m: float, lateral_m: float, heading_rad: float, speed_mps: float
+    ) -> None:
+        point = self.track.point_at(station_m, lateral_m)
+        heading_rad += point.heading_rad
+        self._car = Car(point.x_m, point.y_m, heading_rad, speed_mps)
+        index = int(station_m % self.track.length_m / self.track.spacing_m)
+        self._place = self.track.locate(point.x_m, point.y_m, hint=index)
+        self._steps, self._progress_m, self._collision = 0, 0.0, ""
+        self._idle_s = 0.0
+
+    def move_to_road(self) -> Observation:
+        """Put the car onto the centre line where it is, at rest; time runs on.
+
+        This is what a person at the wheel does when the car has left the road.
+        """
+        station_m, steps, progress = (
+            self._place.station_m,
+            self._steps,
+            self._progress_m,
+        )
+        self._put(station_m, 0.0, 0.0, 0.0)
+        self._steps, self._progress_m = steps, progress
+        return self._observe()
+
+    def step(self, steering: float, throttle: float) -> Observation:
+        """Drive on for 1/15 s of simulated time.
+
+        Args:
+            steering: [-1, 1], + is right; clipped.
+            throttle: [-1, 1], negative brakes; clipped.
+
+        Raises:
+            ValueError: If a command is not finite.
+        """
+        if not (math.isfinite(steering) and math.isfinite(throttle)):
+            raise ValueError(f"steering {steering}, throttle {throttle}: not finite")
+        self._collision = ""
+        for _ in range(STEPS_PER_FRAME):
+            self._physics_step(steering, throttle)
+        wants_to_move = throttle > 0 or bool(self._collision)
+        if self._car.speed_mps < STUCK_BELOW_MPS and (
+            wants_to_move or self._idle_s > 0
+        ):
+            self._idle_s += FRAME_DT_S
+        else:
+            self._idle_s = 0.0
+        return self._observe()
+
+    def _physics_step(self, steering: float, throttle: float) -> None:
+        car, before = self._car, self._place
+        x_m, y_m, heading_rad = car.x_m, car.y_m, car.heading_rad
+        car.step(steering, throttle, PHYSICS_DT_S, self._grade())
+        self._steps += 1
+        place = self.track.locate(car.x_m, car.y_m, hint=before.index)
+        obstacle = self._obstacle(place)
+        if obstacle:
+            # It stops where it was before it would have run into the obstacle.
+            self._car = Car(x_m, y_m, heading_rad)
+            self._collision = obstacle
+            return
+        self._progress_m += self.track.station_difference_m(
+            place.station_m, before.station_m
+        )
+        self._place = place
+
+    def _heading_error_rad(self) -> float:
+        road_rad = self.track.point_at(self._place.station_m).heading_rad
+        return math.remainder(self._car.heading_rad - road_rad, 2 * math.pi)
+
+    def _beside_m(self, place: Place) -> float:
+        """Return how far the body reaches beyond the asphalt; negative: inside it."""
+        error = self._heading_error_rad()
+        reach = (
+            abs(math.cos(error)) * BODY_WIDTH_M + abs(math.sin(error)) * BODY_LENGTH_M
+        )
+        return abs(place.lateral_m) + reach / 2 - self.track.half_width_m
+
+    def _obstacle(self, place: Place) -> str:
+        """Return what the car would run into, "" if nothing."""
+        if self._beside_m(place) < (
+            0.0 if self._is_on_bridge(place) else ROADSIDE_GAP_M
+        ):
+            return ""
+        if self._collider is None:
+            around = self.surroundings
+            self._collider = Collider(self.track, around.land, around.things)
+        height_m = self._height_m(self._car.x_m, self._car.y_m)
+        return self._collider.hit(self._car, place, height_m)
+
+    def _is_on_bridge(self, place: Place) -> bool:
+        return bool(self.track.on_bridge[place.index])
+
+    def _height_m(self, x_m: float, y_m: float) -> float:
+        """Return the height of what a wheel near the car stands on."""
+        place = self.track.locate(x_m, y_m, hint=self._place.index)
+        if abs(place.lateral_m) <= self.track.half_width_m:
+            return self.track.point_at(place.station_m).z_m
+        land = self.surroundings.land
+        # The land knows the road in the direction that it was made for.
+        canonical = land.track.locate(x_m, y_m, hint=self._index_in(land.track))
+        return land.surface_m(x_m, y_m, canonical)
+
+    def _index_in(self, other: Track) -> int:
+        """Return the car's sample in this road or in its reverse."""
+        return self._place.index if other is self.track else -self._place.index
+
+    def _attitude(self) -> tuple[float, float, float]:
+        """Return height [m], pitch [rad, + nose up], roll [rad, + right side down]."""
+        car = self._car
+        cos, sin = math.cos(car.heading_rad), math.sin(car.heading_rad)
+
+        def height_m(ahead_m: float, left_m: float) -> float:
+            x_m = car.x_m + ahead_m * cos - left_m * sin
+            return self._height_m(x_m, car.y_m + ahead_m * sin + left_m * cos)
+
+        front, rear = height_m(FRONT_AXLE_M, 0.0), height_m(-REAR_AXLE_M, 0.0)
+        left, right = height_m(0.0, HALF_TRACK_M), height_m(0.0, -HALF_TRACK_M)
+        middle = rear + (front - rear) * REAR_AXLE_M / WHEELBASE_M
+        pitch_rad = math.atan2(front - rear, WHEELBASE_M)
+        return middle, pitch_rad, math.atan2(left - right, 2 * HALF_TRACK_M)
+
+    def _grade(self) -> float:
+        if abs(self._place.lateral_m) <= self.track.half_width_m:
+            along = self.track.grade_at(self._place.station_m)
+            return along * math.cos(self._heading_error_rad())
+        return math.tan(self._attitude()[1])
+
+    def _observe(self) -> Observation:
+        car, place = self._car, self._place
+        return Observation(
+            frames=self._render() if self.cameras else {},
+            time_s=self._steps * PHYSICS_DT_S,
+            x_m=car.x_m,
+            y_m=car.y_m,
+            heading_rad=car.heading_rad,
+            speed_mps=car.speed_mps,
+            steering=car.steering,
+            station_m=place.station_m,
+            cross_track_error_m=place.lateral_m,
+            heading_error_rad=self._heading_error_rad(),
+            progress_m=self._progress_m,
+            lap=max(0, math.floor(self._progress_m / self.track.length_m)),
+            off_road=abs(place.lateral_m) > self.track.half_width_m,
+            collision=self._collision,
+            stuck=self._idle_s >= STUCK_AFTER_S,
+        )
+
+    def _render(self) -> dict[str, np.ndarray]:
+        from simulator.camera import Pose, Renderer
+
+        if self._renderer is None:
+            from simulator.scenery import build_scene
+
+            scene = build_scene(self.track, self.settings, self.surroundings)
+            self._renderer = Renderer(scene, self.cameras, self._frame_size)
+        height_m, pitch_rad, roll_rad = self._attitude()
+        pose = (self._car.x_m, self._car.y_m, height_m, self._car.heading_rad)
+        return self._renderer.render(Pose(*pose, pitch_rad, roll_rad))
+
+    def digest(self) -> str:
+        """Return a short hash of the state of car and time, to compare two runs."""
+        state = (*self._car.state(), self._progress_m, float(self._steps))
+        return hashlib.sha256(struct.pack(f"<{len(state)}d", *state)).hexdigest()[:16]
+
+    def close(self) -> None:
+        """Give the renderer's memory back; the next observation makes a new one."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
