@@ -29,7 +29,7 @@ core.loadPrcFileData(
 
 VERTICAL_FOV_DEG = 60.0  # of the Unity cameras
 FRAME_SIZE = (320, 160)  # width, height
-NEAR_M, FAR_M = 0.25, 480.0
+NEAR_M, FAR_M = 0.6, 480.0  # the nearest road in view is 2 m away
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
 _SENSORS, _CHASE = core.BitMask32.bit(1), core.BitMask32.bit(2)
 
@@ -280,6 +280,7 @@ def _attach_mesh(
     elif part.layer == "decal":
         path.setTransparency(core.TransparencyAttrib.MAlpha)
         path.setDepthWrite(False)
+        path.setDepthOffset(1)
         path.setTwoSided(True)
     elif part.layer == "sky":
         path.setDepthWrite(False)

@@ -52,17 +52,16 @@ def _hull() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rings = []
     for y, half, sill, belt, roof in _SECTIONS:
         inner = half * (0.66 if roof - belt > 0.2 else 0.9)
-        profile = ((-half, sill), (-half, belt), (-inner, roof))
-        profile += tuple((-x, z) for x, z in profile[::-1])
-        rings.append([(x, y, z) for x, z in profile])
+        left = [(-half, sill), (-half, belt), (-inner, roof)]
+        right = [(-x, z) for x, z in left[::-1]]
+        rings.append([(x, y, z) for x, z in left + right])
     ring = np.array(rings)
-    quads, colours = [], []
+    quads: list[np.ndarray] = []
+    colours: list[np.ndarray] = []
     for k in range(len(ring) - 1):
         cabin = max(_SECTIONS[k][4], _SECTIONS[k + 1][4]) > 1.1
         for j in range(5):
-            quads.append(
-                [ring[k, j], ring[k, j + 1], ring[k + 1, j + 1], ring[k + 1, j]]
-            )
+            quads.append(ring[[k, k, k + 1, k + 1], [j, j + 1, j + 1, j]])
             flat_roof = j == 2 and min(_SECTIONS[k][4], _SECTIONS[k + 1][4]) > 1.3
             glass = cabin and j in (1, 2, 3) and not flat_roof
             shade = (0.62, 0.86, 1.0, 0.94, 0.78)[j]

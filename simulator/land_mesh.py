@@ -50,7 +50,7 @@ def land_colours(land: terrain.Terrain, look: looks.Look, seed: int) -> np.ndarr
         field = textures.layered_noise(rng, padded, squares)
         return field[: shape[0], : shape[1], None]
 
-    patches = np.clip(0.5 + noise({1: 0.5, 4: 1.0, 16: 1.2}), 0, 1)
+    patches = np.clip(0.5 + noise({1: 1.0, 2: 0.8, 4: 1.0, 16: 1.2}), 0, 1)
     colours = patches * look.grass + (1 - patches) * np.array(look.grass_dark)
     bare = noise({4: 0.6, 16: 1.0, 32: 1.0}) + look.dirt_share - 0.5
     bare = np.clip(0.5 + 3.5 * bare, 0, 1)
@@ -63,6 +63,8 @@ def land_colours(land: terrain.Terrain, look: looks.Look, seed: int) -> np.ndarr
     colours = colours * (1 - shore) + 0.85 * np.array(look.dirt) * shore
     lit = 1 - look.light.shadow * land_shadow(land, look.light)
     colours = colours * look.light.on(land.normals, lit) * 255 / textures.DETAIL_LEVEL
+    # Too bright is dimmed as a whole: cutting the channels one by one turns the hue.
+    colours *= 255 / np.maximum(colours.max(axis=2, keepdims=True), 255)
     return _add_haze(colours, land.distance_m, look)
 
 

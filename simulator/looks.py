@@ -207,8 +207,8 @@ LOOKS = {
              (78, 102, 146), (62, 86, 132)),
         haze=(120, 138, 150),
         haze_strength=0.25,
-        grass=(112, 122, 66),
-        grass_dark=(78, 92, 44),
+        grass=(104, 118, 58),
+        grass_dark=(60, 72, 38),
         dirt=(98, 96, 70),
         rock=(92, 94, 74),
         dirt_share=0.12,
@@ -216,11 +216,11 @@ LOOKS = {
         leaves={"leaf": (24, 30, 20), "leaf_lit": (96, 104, 46),
                 "bush": (26, 34, 18), "trunk": (70, 62, 50)},
         light=Light(-60.0, 50.0, (0.92, 0.90, 0.84), (0.26, 0.30, 0.36), 0.85),
-        relief=Relief(bump_m=0.8, hill_m=26, hill_start_m=14, hill_run_m=45, far_m=40,
-                      cliff_m=20, cliff_share=0.72, cliff_start_m=9.0, terrace_m=6),
-        plants=Plants(("palm_0", "palm_1", "palm_2", "spire_0", "spire_1"),
-                      (5.5, 9.5), 30, 26, ("bush_0", "bush_1"), 36),
-        rocks=Rocks(5, (1.5, 3.5), (3.0, 7.0)),
+        relief=Relief(bump_m=0.8, hill_m=32, hill_start_m=18, hill_run_m=45, far_m=50,
+                      cliff_m=24, cliff_share=0.8, cliff_start_m=12, terrace_m=6),
+        plants=Plants(("palm_0", "palm_1", "palm_2", "spire_0"),
+                      (5.5, 9.5), 45, 28, ("bush_0", "bush_1"), 36),
+        rocks=Rocks(6, (1.2, 3.0), (3.0, 7.0)),
         bonnet="jungle",
         ground_texture="leafage",
         roadside=("guard_post", "mast_sign"),
@@ -331,21 +331,27 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
     def gain(share: float) -> float:
         return 1 + strength * share * rng.uniform(-1, 1)
 
-    ground = {
-        name: _turn(getattr(look, name), strength * rng.uniform(-20, 20), gain(0.2))
-        for name in ("grass", "grass_dark", "dirt", "rock", "water")
-    }
-    turn, brightness = strength * rng.uniform(-20, 20), gain(0.2)
-    sky_gain = gain(0.12)
-    light = look.light
+    def ground(colour: Colour) -> Colour:
+        return _turn(colour, strength * rng.uniform(-20, 20), gain(0.2))
+
+    light, tint = look.light, look.road_tint
     elevation = light.sun_elevation_deg
+    leaf_turn, leaf_gain, sky_gain = (
+        strength * rng.uniform(-20, 20),
+        gain(0.2),
+        gain(0.12),
+    )
     return dataclasses.replace(
         look,
-        **ground,
-        leaves={k: _turn(v, turn, brightness) for k, v in look.leaves.items()},
+        grass=ground(look.grass),
+        grass_dark=ground(look.grass_dark),
+        dirt=ground(look.dirt),
+        rock=ground(look.rock),
+        water=ground(look.water),
+        leaves={k: _turn(v, leaf_turn, leaf_gain) for k, v in look.leaves.items()},
         sky=tuple(_turn(colour, 0, sky_gain) for colour in look.sky),
         haze_strength=min(1.0, look.haze_strength * gain(0.33)),
-        road_tint=tuple(tint * gain(0.12) for tint in look.road_tint),
+        road_tint=(tint[0] * gain(0.12), tint[1] * gain(0.12), tint[2] * gain(0.12)),
         light=dataclasses.replace(
             light,
             sun_azimuth_deg=light.sun_azimuth_deg + strength * rng.uniform(-180, 180),

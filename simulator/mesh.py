@@ -40,7 +40,7 @@ class Mesh:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all colours are white: the texture shows as it is, at half the cost."""
+        """Whether all colours are white; such a mesh is drawn at half the cost."""
         return bool((self.colours == 255).all())
 
     def __post_init__(self) -> None:

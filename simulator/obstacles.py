@@ -211,52 +211,42 @@ def _rocks(
 
 def _roadside(track: Track, land: Terrain, kinds: tuple[str, ...]) -> Obstacles:
     """Return signs and posts on the outer side of curves, masts along a straight."""
-    found: list[tuple[str, int, float]] = []  # kind, sample, lateral position
     edge = track.half_width_m
     curve = track.curvature_per_m
+    tight = np.abs(curve) > CURVE_PER_M
+    found: list[tuple[str, int, float]] = []  # kind, sample, lateral position
     if "sign" in kinds:
-        starts = np.nonzero((np.abs(curve) > CURVE_PER_M) & ~_before(curve))[0]
-        for start in starts:
-            side = -np.sign(curve[start])
-            found += [("sign", start + 8 * k, side * (edge + 4.5)) for k in range(4)]
+        for i in np.nonzero(tight & ~_before(tight))[0].tolist():
+            lateral = float(-np.sign(curve[i])) * (edge + 4.5)
+            found += [("sign", i + 8 * k, lateral) for k in range(4)]
     if "guard_post" in kinds:
-        for i in np.nonzero(np.abs(curve) > CURVE_PER_M)[0]:
-            if i % 5 == 0:
-                found.append(("guard_post", i, -np.sign(curve[i]) * (edge + 1.3)))
+        for i in np.nonzero(tight)[0].tolist()[::5]:
+            lateral = float(-np.sign(curve[i])) * (edge + 1.3)
+            found.append(("guard_post", i, lateral))
     if "mast_sign" in kinds:
         middle = _straightest(track)
         for k in range(-5, 6):
             found += [("mast_sign", middle + 9 * k, s * (edge + 0.9)) for s in (-1, 1)]
     count = len(track.points)
     found = [(k, i % count, o) for k, i, o in found if _is_free(track, i % count, o)]
-    if not found:
-        return _stand(*_nothing(land))
-    index = np.array([i for _, i, _ in found])
-    lateral = np.array([o for _, _, o in found])
-    kind = np.array([k for k, _, _ in found])
-    points = track.points[index, :2] + lateral[:, None] * track.normals[index]
+    index = np.array([i for _, i, _ in found], int)
+    lateral_m = np.array([o for _, _, o in found], float)
+    points = track.points[index, :2] + lateral_m[:, None] * track.normals[index]
     size = {"sign": (2.2, 2.4), "guard_post": (1.1, 1.2), "mast_sign": (5.0, 6.5)}
     placed = _stand(
-        kind,
+        np.array([k for k, _, _ in found], str),
         points,
         land,
-        np.array([size[k] for k in kind]),
+        np.array([size[k] for k, _, _ in found], float).reshape(-1, 2),
         track.heading_rad[index] + np.pi,
         POST_RADIUS_M,
     )
-    placed.foot_m[:, 2] = np.maximum(placed.foot_m[:, 2], track.points[index, 2] - 0.4)
+    placed.foot_m[:, 2] = land.surfaces_m(points) - 0.1
     return placed
 
 
-def _nothing(land: Terrain) -> tuple:
-    """Return the arguments of `_stand` for no things at all."""
-    none = np.zeros(0)
-    return np.zeros(0, "<U1"), np.zeros((0, 2)), land, np.zeros((0, 2)), none, none
-
-
-def _before(curve: np.ndarray) -> np.ndarray:
-    """Return samples that have a curve on the 60 m before them, bool (n,)."""
-    tight = np.abs(curve) > CURVE_PER_M
+def _before(tight: np.ndarray) -> np.ndarray:
+    """Return samples that have a tight curve on the 60 m before them, bool (n,)."""
     return np.any([np.roll(tight, shift) for shift in range(1, 61)], axis=0)
 
 

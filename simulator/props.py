@@ -9,8 +9,8 @@ from simulator import looks, mesh, obstacles, sprites, terrain, textures
 TILE_M = 80.0
 # Name of the atlas, share of the look's haze, distances at which it is shown.
 HAZES = (
-    ("sprites", 0.0, (0.0, 85.0)),
-    ("sprites_middle", 0.55, (85.0, 170.0)),
+    ("sprites", 0.0, (0.0, 75.0)),
+    ("sprites_middle", 0.5, (75.0, 170.0)),
     ("sprites_far", 1.0, (170.0, np.inf)),
 )
 FLAT = ("sign", "mast_sign", "guard_post")  # one quad, across the road
@@ -18,7 +18,7 @@ PYLON_SPACING_M, PYLON_M, PYLON_GAP_M = 60.0, 34.0, 40.0
 
 
 def prop_meshes(
-    things: obstacles.Obstacles, land: terrain.Terrain, look: looks.Look, seed: int
+    things: obstacles.Obstacles, look: looks.Look, seed: int
 ) -> list[mesh.Mesh]:
     """Return the meshes of all that stands on the land."""
     rock = np.isin(things.kind, (obstacles.BOULDER, obstacles.SPIRE))
@@ -66,7 +66,8 @@ def _billboards(
         headings = headings + np.where(np.isin(things.kind, FLAT), 0, np.pi / 4)
         headings = np.concatenate([headings, headings[solid] + np.pi / 2])
         chosen = np.concatenate([chosen, solid])
-    foot, size = things.foot_m[chosen], things.size_m[chosen]
+    foot, size = things.foot_m[chosen], things.size_m[chosen].copy()
+    size[:, 0] *= [sprites.width_share(str(kind)) for kind in things.kind[chosen]]
     across = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
     half = np.column_stack([across * size[:, :1] / 2, np.zeros(len(foot))])
     up = np.column_stack([np.zeros((len(foot), 2)), size[:, 1]])
@@ -75,6 +76,8 @@ def _billboards(
     uv = np.stack([box[:, [0, 1]], box[:, [2, 1]], box[:, [2, 3]], box[:, [0, 3]]], 1)
     sunny = np.cos(headings - np.radians(light.sun_azimuth_deg))
     shade = 255 * np.clip(np.stack([0.72 + 0.5 * sunny, 0.72 - 0.5 * sunny]), 0.3, 1)
+    if visible_m[1] == np.inf and visible_m[0] > 0:
+        shade[:] = 255  # In the haze all faces are alike, and white is drawn faster.
     first = 4 * np.arange(len(quads))[:, None]
     back = first + 4 * len(quads)
     return mesh.make_mesh(
@@ -99,8 +102,11 @@ def rock_meshes(
     rng = textures.texture_rng("rocks", seed)
     sides, share = 9, np.array([-0.15, 0.25, 0.55, 0.8, 0.95, 1.0])
     turn = np.linspace(0, 2 * np.pi, sides + 1)[:-1]
-    vertices, colours, triangles = [], [], []
+    vertices: list[np.ndarray] = []
+    colours: list[np.ndarray] = []
+    triangles: list[np.ndarray] = []
     ring = mesh.grid_triangles(len(share), sides + 1)
+    ring_size = len(share) * (sides + 1)
     for kind, foot, size in zip(rocks.kind, rocks.foot_m, rocks.size_m, strict=True):
         if kind == obstacles.SPIRE:
             girth = np.array([1.15, 0.95, 0.72, 0.5, 0.28, 0.04])
@@ -116,7 +122,7 @@ def rock_meshes(
         lit = look.light.on(normals / np.linalg.norm(normals, axis=1, keepdims=True))
         tone = rng.uniform(0.55, 1.0)
         gain = 255 / textures.DETAIL_LEVEL * tone * (0.75 + 0.25 * share[:, None, None])
-        triangles.append(ring + sum(map(len, vertices)))
+        triangles.append(ring + len(vertices) * ring_size)
         vertices.append(np.stack([x, y, z], axis=2).reshape(-1, 3) + foot)
         colours.append((np.array(look.rock) * lit * gain).reshape(-1, 3))
     corners = np.concatenate(vertices)

@@ -218,14 +218,14 @@ class RoadBuilder:
         far = np.minimum(wanted, 0.85 * radius)
         far = np.maximum(np.minimum(far, self._clearance(side)), start + 0.1)
         position = self.points[:, :2] + (side * far)[:, None] * self.normals
-        land = self.land.land_m(position[:, 0], position[:, 1]) - self.points[:, 2]
-        grass = np.array(self.look.grass) * 0.55 + np.array(self.look.dirt) * 0.45
+        end = self.land.verge_end_m(self.points[:, 2], position) - self.points[:, 2]
+        grass = np.array(self.look.grass) * 0.7 + np.array(self.look.dirt) * 0.3
         light = self.look.light.on(np.array([[0.0, 0.0, 1.0]]))[0]
         gain = 255 / textures.DETAIL_LEVEL * light
         return Strip(
             self.look.ground_texture,
             side * self._rails(start, far),
-            self._rails(rise, np.clip(land - 0.08, -2.5, 3.0)),
+            self._rails(rise, end),
             (0.0, 0.5),
             8.0,
             np.tile(grass * gain, (self.count, 1)),

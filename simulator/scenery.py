@@ -132,7 +132,7 @@ def build_scene(
     parts += land_meshes(land, look, settings.scenery_seed)
     parts += water_meshes(land, look)
     parts += shadow_meshes(road, land, around.things, look.light, TILE_M)
-    parts += props.prop_meshes(around.things, land, look, settings.scenery_seed)
+    parts += props.prop_meshes(around.things, look, settings.scenery_seed)
     if look.power_line:
         parts += props.power_line(land, look)
     parts.append(sky_mesh(look))

@@ -12,9 +12,9 @@ from simulator.track import Track
 
 REACH_M = 150.0  # farthest thing that casts a shadow
 MARCH_M = 5.0
-SHEET_M = 0.05  # height of a shadow over the road
+SHEET_M = 0.06  # height of a shadow over the road
 ALONG_M, ACROSS_M = 1.5, 1.0  # corners of the grid on which the road's shadow is found
-COLOUR = (16, 18, 42)  # of a full shadow on real frames of the jungle
+COLOUR = (20, 22, 36)  # of a full shadow on real frames of the jungle
 OPACITY = 0.92  # of a full shadow
 
 
@@ -160,9 +160,10 @@ def _trees_on_road(
     across = np.array([-away[1], away[0]])
     length = chosen.size_m[:, 1] * stretch
     spine = chosen.foot_m[:, None, :2] + share[:, None] * (away * length[:, None, None])
-    half = across * chosen.size_m[:, None, :1] / 2
+    filled = np.array([sprites.width_share(str(kind)) for kind in chosen.kind])
+    half = across * (chosen.size_m[:, 0] * filled)[:, None, None] / 2
     plane = np.stack([spine - half, spine + half], axis=2)
-    z = _surface(track, land, plane.reshape(-1, 2)) + 1.5 * SHEET_M
+    z = land.surfaces_m(plane.reshape(-1, 2)) + 1.5 * SHEET_M
     vertices = np.column_stack([plane.reshape(-1, 2), z])
     box = np.array([sprites.uv_box(str(kind)) for kind in chosen.kind])
     v = box[:, 1:2] + share * (box[:, 3:] - box[:, 1:2])
@@ -178,13 +179,3 @@ def _trees_on_road(
         uv.reshape(-1, 2),
         (first + one).reshape(-1, 3),
     )
-
-
-def _surface(track: Track, land: terrain.Terrain, points: np.ndarray) -> np.ndarray:
-    """Return the height of road or land under points, (n, 2) -> (n,)."""
-    apart = np.linalg.norm(points[:, None] - track.points[None, :, :2], axis=2)
-    nearest = apart.argmin(axis=1)
-    beside = apart.min(axis=1) - track.half_width_m
-    road = track.points[nearest, 2]
-    share = np.clip(beside / land.verge.meets_land_m, 0, 1)
-    return road * (1 - share) + land.land_m(points[:, 0], points[:, 1]) * share

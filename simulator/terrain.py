@@ -93,26 +93,64 @@ class Terrain:
         return south * (1 - a) + north * a
 
     def surface_m(self, x_m: float, y_m: float, place: Place) -> float:
-        """Return the height of what a wheel stands on, road, verge or land.
+        """Return the height of what a wheel stands on: road, verge or land.
 
         Args:
             x_m, y_m: The point.
             place: The same point in road coordinates.
         """
-        road_m = self.track.point_at(place.station_m).z_m
+        road = self.track.point_at(place.station_m)
         beside_m = abs(place.lateral_m) - self.track.half_width_m
-        if beside_m <= 0 or self._on_bridge(place):
-            return road_m
-        bank = self.verge.bank_m
-        if beside_m <= bank[-1][0]:
-            return road_m + float(np.interp(beside_m, *zip(*bank, strict=True)))
-        land_m = float(self.land_m(np.array([x_m]), np.array([y_m]))[0])
-        gap_m = self.verge.meets_land_m - bank[-1][0]
-        share = min(1.0, (beside_m - bank[-1][0]) / gap_m)
-        return (road_m + bank[-1][1]) * (1 - share) + land_m * share
+        if beside_m <= 0 or self.track.on_bridge[place.index]:
+            return road.z_m
+        outwards = np.array([[x_m - road.x_m, y_m - road.y_m]]) / abs(place.lateral_m)
+        foot = np.array([[road.x_m, road.y_m, road.z_m]])
+        return float(self._beside(foot, outwards, np.array([beside_m]))[0])
 
-    def _on_bridge(self, place: Place) -> bool:
-        return bool(self.track.on_bridge[place.index])
+    def surfaces_m(self, points_m: np.ndarray) -> np.ndarray:
+        """Return the height of the surface nearest to each (x, y), (n, 2) -> (n,).
+
+        Slower than `surface_m`: it looks for the nearest part of the road.
+        """
+        line = self.track.points
+        apart = np.linalg.norm(points_m[:, None] - line[None, :, :2], axis=2)
+        foot, distance_m = line[apart.argmin(axis=1)], apart.min(axis=1)
+        outwards = (points_m - foot[:, :2]) / np.maximum(distance_m, 1e-6)[:, None]
+        beside_m = distance_m - self.track.half_width_m
+        beside = self._beside(foot, outwards, np.maximum(beside_m, 0))
+        return np.where(beside_m > 0, beside, foot[:, 2])
+
+    def _beside(
+        self, foot: np.ndarray, outwards: np.ndarray, beside_m: np.ndarray
+    ) -> np.ndarray:
+        """Return heights beside the road: the bank's profile, then a slope to land.
+
+        Args:
+            foot: Nearest points of the centre line, (n, 3).
+            outwards: Unit vectors from there, (n, 2).
+            beside_m: Distances from the edge of the asphalt, (n,).
+        """
+        lateral_m, rise_m = np.array(self.verge.bank_m).T
+        meets_m = self.verge.meets_land_m
+        meeting = foot[:, :2] + outwards * (self.track.half_width_m + meets_m)
+        end_m = self.verge_end_m(foot[:, 2], meeting)
+        bank_m = foot[:, 2] + np.interp(beside_m, lateral_m, rise_m)
+        share = np.clip((beside_m - lateral_m[-1]) / (meets_m - lateral_m[-1]), 0, 1)
+        x, y = (
+            foot[:, :2] + outwards * (self.track.half_width_m + beside_m)[:, None]
+        ).T
+        slope_m = bank_m * (1 - share) + end_m * share
+        return np.where(beside_m < meets_m, slope_m, self.land_m(x, y))
+
+    def verge_end_m(self, road_m: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+        """Return heights where the verge of a road at `road_m` meets land, (n,).
+
+        Args:
+            road_m: Heights of the road, (n,).
+            points_m: Where the verge ends, (n, 2).
+        """
+        rise_m = self.land_m(points_m[:, 0], points_m[:, 1]) - road_m
+        return road_m + np.clip(rise_m - 0.08, -2.5, 3.0)
 
 
 def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
@@ -195,9 +233,11 @@ class _Noise:
 
     def __call__(self, layers: dict[int, float]) -> np.ndarray:
         """Return the sum of value noises; `layers` maps cells to peak-to-peak size."""
-        padded = tuple(-(-side // 64) * 64 for side in self._shape)
+        rows, columns = (-(-side // 64) * 64 for side in self._shape)
         total = textures.layered_noise(
-            self._rng, padded, {(cell, cell): size for cell, size in layers.items()}
+            self._rng,
+            (rows, columns),
+            {(cell, cell): size for cell, size in layers.items()},
         )
         return total[: self._shape[0], : self._shape[1]]
 
@@ -239,7 +279,7 @@ def _relate(
             apart[close] < reach_m**2, height, _NEVER
         ).min(axis=1)
     distance = np.sqrt(np.maximum(squared, 0))
-    return tuple(a.reshape(shape) for a in (distance, nearest, lowest))
+    return distance.reshape(shape), nearest.reshape(shape), lowest.reshape(shape)
 
 
 def _inside(

@@ -99,14 +99,13 @@ def _asphalt(
         rng,
         shape,
         {
-            (2, 1): 1.1 * grain,
-            (2, 2): 1.1 * grain,
-            (4, 4): 0.6 * grain,
-            (16, 8): 0.2 * grain,
+            (2, 1): 0.8 * grain,
+            (4, 2): 1.3 * grain,
+            (16, 8): 0.15 * grain,
             (128, 32): 0.2 * grain,
         },
     )
-    chips = np.clip(value_noise(rng, shape, (2, 2)) - 0.22, 0, None) * 1.6 * grain
+    chips = np.clip(value_noise(rng, shape, (4, 2)) - 0.22, 0, None) * 2.2 * grain
     return np.array(colour, float) + (noise + chips)[..., None]
 
 
@@ -149,7 +148,7 @@ def jungle_road(rng: np.random.Generator) -> np.ndarray:
     The asphalt column is 9.5 m wide: white edge lines, dashed centre line.
     """
     shape = (2 * ROAD_PIXELS, ROAD_PIXELS)
-    image = _asphalt(rng, shape, (160, 158, 153), 42)
+    image = _asphalt(rng, shape, (160, 158, 153), 32)
     dirt = layered_noise(rng, shape, {(4, 4): 30, (32, 16): 24})[..., None]
     pixels_per_metre = 416 / 9.5
     dash = (np.arange(shape[0]) / shape[0] * 4) % 1 < 0.6  # 2.4 m of each 4 m
@@ -219,7 +218,7 @@ def _detail(
 
 def ground(rng: np.random.Generator) -> np.ndarray:
     """Return grass and earth: tufts of a few sizes, uint8 RGB (256, 256, 3)."""
-    layers = {(2, 2): 60, (4, 4): 60, (16, 16): 60, (64, 64): 70}
+    layers = {(2, 2): 50, (4, 4): 60, (8, 8): 50, (16, 16): 60, (64, 64): 60}
     return _detail(rng, 256, {cell: float(size) for cell, size in layers.items()})
 
 
@@ -234,7 +233,7 @@ def leafage(rng: np.random.Generator) -> np.ndarray:
     Mapped from above, as terrain is, it is drawn out downwards on a cliff.
     """
     return _detail(
-        rng, 256, {(2, 2): 130.0, (4, 4): 150.0, (8, 8): 100.0, (64, 64): 70.0}
+        rng, 256, {(4, 4): 110.0, (8, 8): 130.0, (16, 16): 140.0, (32, 32): 90.0}
     )
 
 
