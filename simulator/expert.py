@@ -18,9 +18,13 @@ import numpy as np
 
 from simulator.track import Track
 from simulator.vehicle import (
+    BODY_LENGTH_M,
+    BODY_WIDTH_M,
+    GRAVITY_MPS2,
     MAX_STEERING_RAD,
     MPS_PER_MPH,
     REAR_AXLE_M,
+    THROTTLE_MPS2,
     TOP_SPEED_MPS,
     WHEELBASE_M,
 )
@@ -29,9 +33,13 @@ from simulator.world import Observation
 LOOK_AHEAD_M, LOOK_AHEAD_S = 3.0, 0.45
 SIDEWAYS_MPS2 = 5.0  # in curves
 BRAKING_MPS2 = 3.0  # planned before curves; the brakes give twice that
-MANOEUVRE_MPS = 2.0
+MANOEUVRE_MPS = 1.6
 WIDE_ANGLE_RAD = math.radians(60)  # target further aside: turn on the spot, slowly
-EDGE_GAP_M = 0.8
+ALONG_RAD = math.radians(20)  # nearer to the road's direction: simply drive on
+SLOW_MPS = 3.0
+TURN_RADIUS_M = WHEELBASE_M / math.tan(MAX_STEERING_RAD) + 0.5
+HALT_M = 0.9  # from MANOEUVRE_MPS
+GRADE_THROTTLE = GRAVITY_MPS2 / THROTTLE_MPS2  # that holds the car on a slope of 1
 
 
 class Control(NamedTuple):
@@ -75,15 +83,23 @@ class Expert:
     def __call__(self, seen: Observation) -> Control:
         """Return what an expert does where the car is now."""
         angle_rad, distance_m = self._target(seen)
-        self._backing = self._must_back(seen, angle_rad)
-        if self._backing:
-            # Backwards, the wheels turned away from the target swing the nose to it.
-            return Control(math.copysign(1.0, angle_rad), self._back_throttle(seen))
+        self._backing = self._must_back(seen)
+        if self._backing or abs(angle_rad) > WIDE_ANGLE_RAD:
+            return self._turn_round(seen, angle_rad)
         curve_rad = math.atan(2 * WHEELBASE_M * math.sin(angle_rad) / distance_m)
-        if abs(angle_rad) > WIDE_ANGLE_RAD:
-            curve_rad = math.copysign(MAX_STEERING_RAD, angle_rad)
         steering = max(-1.0, min(1.0, -curve_rad / MAX_STEERING_RAD))
-        return Control(steering, self._throttle(seen, angle_rad))
+        return Control(steering, self._throttle(seen))
+
+    def _turn_round(self, seen: Observation, angle_rad: float) -> Control:
+        """Turn within the width of the road, forwards and backwards at walking pace."""
+        # Backwards, the wheels turned away from the target swing the nose to it.
+        away = math.copysign(1.0, angle_rad)
+        rolls_back = seen.forward_mps < 0
+        wanted_mps = -MANOEUVRE_MPS if self._backing else MANOEUVRE_MPS
+        missing_mps = wanted_mps - seen.forward_mps
+        slope = GRADE_THROTTLE * self._grade(seen)
+        throttle = max(-1.0, min(1.0, missing_mps + slope))
+        return Control(away if rolls_back else -away, throttle)
 
     def _target(self, seen: Observation) -> tuple[float, float]:
         """Return the angle to the point ahead in the lane, + is left, and its distance.
@@ -97,35 +113,42 @@ class Expert:
         angle_rad = math.remainder(math.atan2(dy, dx) - seen.heading_rad, 2 * math.pi)
         return angle_rad, math.hypot(dx, dy)
 
-    def _must_back(self, seen: Observation, angle_rad: float) -> bool:
+    def _must_back(self, seen: Observation) -> bool:
         """Return whether the car must drive backwards to turn within the road."""
-        if abs(angle_rad) < WIDE_ANGLE_RAD:
+        error = abs(seen.heading_error_rad)
+        if error < ALONG_RAD or seen.forward_mps > SLOW_MPS:
             return False
-        # + where the nose points to the right edge; the car moves there forwards.
-        outwards = -math.sin(seen.heading_error_rad)
-        room_m = self.track.half_width_m - EDGE_GAP_M
-        if self._backing:
-            tail_m = seen.cross_track_error_m - 2.0 * outwards
-            return abs(tail_m) < room_m or tail_m * outwards > 0
-        nose_m = seen.cross_track_error_m + 3.0 * outwards
-        return bool(seen.collision) or (abs(nose_m) > room_m and nose_m * outwards > 0)
+        # How far the ends of the body reach across the road, and the way to a halt.
+        reach_m = abs(math.sin(error)) * (BODY_LENGTH_M / 2 + HALT_M)
+        reach_m += abs(math.cos(error)) * BODY_WIDTH_M / 2
+        # From the middle towards the edge that the nose points to.
+        offset_m = -math.copysign(seen.cross_track_error_m, 1.0)
+        if seen.heading_error_rad * seen.cross_track_error_m < 0:
+            offset_m = -offset_m
+        room_m = self.track.half_width_m - offset_m
+        if not self._backing:
+            return bool(seen.collision) or reach_m > room_m
+        turn_m = TURN_RADIUS_M * (1 - math.cos(error)) + BODY_WIDTH_M / 2
+        tail_room_m = self.track.half_width_m + offset_m
+        return not seen.collision and turn_m > room_m and reach_m < tail_room_m
 
-    def _throttle(self, seen: Observation, angle_rad: float) -> float:
+    def _throttle(self, seen: Observation) -> float:
         """Return the throttle that brings the car to the planned speed."""
         index = int(seen.station_m / self.track.spacing_m) % len(self._speeds_mps)
         wanted_mps = self._speeds_mps[index]
-        if abs(angle_rad) > WIDE_ANGLE_RAD:
-            wanted_mps = MANOEUVRE_MPS
-        missing_mps = wanted_mps - seen.speed_mps
+        if abs(seen.heading_error_rad) > ALONG_RAD:
+            wanted_mps = min(wanted_mps, SLOW_MPS)
+        missing_mps = wanted_mps - seen.forward_mps
+        if missing_mps <= -1.0:
+            return max(-1.0, 0.5 * missing_mps)
         # On a slope, gravity is answered before the speed has changed.
-        grade = self.track.grade_at(seen.station_m) * math.cos(seen.heading_error_rad)
-        slope = 1.7 * grade
-        if missing_mps > -1.0:
-            return max(-1.0, min(1.0, 0.6 * missing_mps + 0.25 + max(0.0, slope)))
-        return max(-1.0, 0.5 * missing_mps)
+        uphill = max(0.0, GRADE_THROTTLE * self._grade(seen))
+        return max(-1.0, min(1.0, 0.6 * missing_mps + 0.25 + uphill))
 
-    def _back_throttle(self, seen: Observation) -> float:
-        return -1.0 if seen.speed_mps < MANOEUVRE_MPS else 0.0
+    def _grade(self, seen: Observation) -> float:
+        """Return the metres up per metre along the car's nose."""
+        along = self.track.grade_at(seen.station_m)
+        return along * math.cos(seen.heading_error_rad)
 
 
 def plan_speeds(track: Track, speed_mps: float) -> np.ndarray:

@@ -51,6 +51,7 @@ class Observation:
         time_s: Simulated, since the reset.
         x_m, y_m, heading_rad: The car; x east, y north, counter-clockwise from east.
         speed_mps: Over ground, 0 or more.
+        forward_mps: Along the nose; negative when it drives backwards.
         steering: Executed, [-1, 1], + is right.
         station_m: Along the road, [0, length of the track).
         cross_track_error_m: From the centre line, + is right of it.
@@ -69,6 +70,7 @@ class Observation:
     y_m: float
     heading_rad: float
     speed_mps: float
+    forward_mps: float
     steering: float
     station_m: float
     cross_track_error_m: float
@@ -298,6 +300,7 @@ class World:
             y_m=car.y_m,
             heading_rad=car.heading_rad,
             speed_mps=car.speed_mps,
+            forward_mps=car.forward_mps,
             steering=car.steering,
             station_m=place.station_m,
             cross_track_error_m=place.lateral_m,
