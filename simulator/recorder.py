@@ -1,0 +1,129 @@
+"""Writes recordings as the stock simulator does: a folder, a log, three JPEGs a row.
+
+    with Recorder(Path("data/lake1"), seed=3) as recorder:
+        recorder.add(seen, steering=0.1, throttle=0.5)
+
+The folder appears under its name when the recording is complete, never in part.
+"""
+
+import datetime
+import math
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from simulator.vehicle import MPS_PER_MPH
+from simulator.world import Observation
+
+CAMERAS = ("center", "left", "right")
+JPEG_QUALITY = 75
+LOG_NAME, IMAGE_DIR = "driving_log.csv", "IMG"
+FIRST_DAY = datetime.datetime(2017, 1, 1, 12, 0, 0)
+MOST_DAYS = 3000  # seeds share their days after that
+
+
+class Recorder:
+    """Writes one recording.
+
+    Image paths in the log are relative to the recording's folder, so that the same
+    drive gives the same bytes wherever it is written.
+
+    Args:
+        folder: Where the recording shall be; must not exist.
+        seed: Of the drive; sets the date that the file names carry, as simulated time
+            has none.
+
+    Raises:
+        FileExistsError: If `folder` exists, also when it appears meanwhile.
+    """
+
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        if folder.exists():
+            raise FileExistsError(f"{folder} exists; remove it or give another name")
+        self.folder, self.num_rows = folder, 0
+        self._start = FIRST_DAY + datetime.timedelta(days=seed % MOST_DAYS)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder as the result, so that the last step is a mere renaming.
+        self._draft = Path(
+            tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
+        )
+        (self._draft / IMAGE_DIR).mkdir()
+        self._log = (self._draft / LOG_NAME).open("w", newline="")
+
+    def add(self, seen: Observation, steering: float, throttle: float) -> None:
+        """Write a row and its three images.
+
+        Args:
+            seen: Frames of all three CAMERAS, time and speed.
+            steering: What the driver does seeing this, [-1, 1], + is right.
+            throttle: [-1, 1]; negative is logged as brake.
+        """
+        stamp = self._stamp(seen.time_s)
+        names = [f"{IMAGE_DIR}/{camera}_{stamp}.jpg" for camera in CAMERAS]
+        for camera, name in zip(CAMERAS, names, strict=True):
+            (self._draft / name).write_bytes(encode_jpeg(seen.frames[camera]))
+        numbers = (steering, max(0.0, throttle), max(0.0, -throttle))
+        fields = [*numbers, seen.speed_mps / MPS_PER_MPH]
+        self._log.write(",".join([*names, *map(csharp_float, fields)]) + "\n")
+        self.num_rows += 1
+
+    def _stamp(self, time_s: float) -> str:
+        now = self._start + datetime.timedelta(milliseconds=round(1000 * time_s))
+        return now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._log.close()
+        if kind is not None:
+            shutil.rmtree(self._draft)
+            return
+        if self.folder.exists():
+            shutil.rmtree(self._draft)
+            raise FileExistsError(f"{self.folder} appeared during the recording")
+        self._draft.chmod(0o755)  # mkdtemp lets nobody else in
+        self._draft.replace(self.folder)
+
+
+def encode_jpeg(frame: np.ndarray) -> bytes:
+    """Return a frame, uint8 RGB (height, width, 3), as JPEG of the stock quality."""
+    import cv2
+
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    done, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality
+    )
+    assert done, "OpenCV encodes every uint8 frame"
+    return encoded.tobytes()
+
+
+def csharp_float(value: float) -> str:
+    """Return a number as C#'s float.ToString() writes it.
+
+    A single-precision value to 7 significant digits; from 1e7 and below 1e-4 with an
+    exponent of at least two digits ("1.5E-05").
+
+    Source: the "G7" format that .NET Framework and Mono use for System.Single.
+    """
+    single = struct.unpack("f", struct.pack("f", value))[0]
+    if not math.isfinite(single):
+        raise ValueError(f"{value} is not a finite number")
+    if single == 0:
+        return "0"
+    mantissa, exponent_text = f"{single:.6e}".split("e")
+    exponent = int(exponent_text)
+    if -5 < exponent < 7:
+        plain = f"{single:.{6 - exponent}f}"
+        return plain.rstrip("0").rstrip(".") if "." in plain else plain
+    mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}E{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
