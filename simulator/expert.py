@@ -38,6 +38,8 @@ WIDE_ANGLE_RAD = math.radians(60)  # target further aside: turn on the spot, slo
 ALONG_RAD = math.radians(20)  # nearer to the road's direction: simply drive on
 SLOW_MPS = 3.0
 TURN_RADIUS_M = WHEELBASE_M / math.tan(MAX_STEERING_RAD) + 0.5
+# The reverse gear is too weak to climb more than this.
+STEEPEST_BACKING_GRADE = -0.06
 HALT_M = 0.9  # from MANOEUVRE_MPS
 GRADE_THROTTLE = GRAVITY_MPS2 / THROTTLE_MPS2  # that holds the car on a slope of 1
 
@@ -117,6 +119,8 @@ class Expert:
         """Return whether the car must drive backwards to turn within the road."""
         error = abs(seen.heading_error_rad)
         if error < ALONG_RAD or seen.forward_mps > SLOW_MPS:
+            return False
+        if self._grade(seen) < STEEPEST_BACKING_GRADE:
             return False
         # How far the ends of the body reach across the road, and the way to a halt.
         reach_m = abs(math.sin(error)) * (BODY_LENGTH_M / 2 + HALT_M)
