@@ -2,11 +2,9 @@
 
     python augment.py data/a        # writes augment.png: each operation, to look at
 
-Every operation is a pure function of a frame, and of the steering where it changes
-that. It works on frames of any size (lengths are fractions of the frame's width and
-height), keeps shape and uint8, and changes nothing at zero strength. What a frame
-undergoes is drawn by `sample_parameters` and done by `apply`; `Augmenter` does it to a
-batch.
+What a frame undergoes is drawn by `sample_parameters` and done by `apply`, with the
+pure functions of `frame_operations.py`, on frames of any size; `Augmenter` does it to a
+batch. `balance_weights` says how often each sample should be drawn.
 """
 
 from __future__ import annotations
@@ -14,13 +12,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import InputError, read_frame, read_recording
+from dataset import CAMERAS, InputError, read_frame, read_recording
+from frame_operations import (
+    blur,
+    brightness,
+    clahe,
+    colour,
+    equalize,
+    flip,
+    gamma,
+    gaussian_noise,
+    invert,
+    shadow,
+    shift,
+    side_camera_steering,
+    swap_channels,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,226 +40,6 @@ BALANCE_MODES = ("off", "cap", "inverse")
 # Bins over [-1, 1] in which steering is counted: a tenth of full lock each, and one
 # in the middle for driving straight.
 BALANCE_BINS = 21
-# Share of luminance of red, green and blue (ITU-R BT.601).
-LUMINANCE = (0.299, 0.587, 0.114)
-
-
-# --- Operations -----------------------------------------------------------------------
-
-
-def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
-    """Mirror left and right; the steering changes its sign."""
-    import cv2
-
-    return cv2.flip(frame, 1), -steering
-
-
-def shift(
-    frame: np.ndarray,
-    steering: float,
-    right: float,
-    down: float,
-    steering_per_width: float,
-) -> tuple[np.ndarray, float]:
-    """Move the picture, as if the car stood further to the side or pitched.
-
-    Args:
-        frame: uint8 (h, w, 3).
-        steering: [-1, 1].
-        right: fraction of the width that the picture moves to the right; the road then
-            lies further right, as seen from a car further left.
-        down: fraction of the height that the picture moves down; the steering stays.
-        steering_per_width: steering added for a move by one width. The usual 0.002 per
-            pixel of a 320-pixel frame is 0.64.
-
-    Returns:
-        The moved frame, its border repeated, and the steering clipped to [-1, 1].
-    """
-    import cv2
-    import numpy as np
-
-    steering = min(1.0, max(-1.0, steering + right * steering_per_width))
-    if not (right or down):
-        return frame, steering
-    height, width = frame.shape[:2]
-    move = np.array([[1, 0, right * width], [0, 1, down * height]], np.float32)
-    moved = cv2.warpAffine(
-        frame,
-        move,
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return moved, steering
-
-
-def side_camera_steering(
-    steering: np.ndarray | float, camera: str, correction: float
-) -> np.ndarray | float:
-    """Return the steering to teach for a frame of the left or right camera.
-
-    Args:
-        steering: of the centre camera, [-1, 1].
-        camera: "left", "center" or "right".
-        correction: steering that brings the car back from where a side camera stands.
-
-    Returns:
-        Clipped to [-1, 1]; the left camera must steer further right.
-    """
-    import numpy as np
-
-    sign = {"left": 1.0, "center": 0.0, "right": -1.0}[camera]
-    return np.clip(steering + sign * correction, -1.0, 1.0)
-
-
-def brightness(frame: np.ndarray, gain: float) -> np.ndarray:
-    """Multiply every value by gain (0 black, 1 as it is), saturated at 255."""
-    import cv2
-
-    return cv2.convertScaleAbs(frame, alpha=gain) if gain != 1 else frame
-
-
-def colour(
-    frame: np.ndarray, saturation: float, red_gain: float, blue_gain: float
-) -> np.ndarray:
-    """Change saturation and white balance, as another version of the game or hour does.
-
-    Args:
-        frame: uint8 RGB (h, w, 3).
-        saturation: 0 grey, 1 as it is.
-        red_gain: factor of the red channel, 1 as it is.
-        blue_gain: factor of the blue channel, 1 as it is.
-    """
-    import cv2
-    import numpy as np
-
-    if saturation == red_gain == blue_gain == 1:
-        return frame
-    mix = saturation * np.eye(3) + (1 - saturation) * np.array([LUMINANCE] * 3)
-    gains = np.array([[red_gain], [1.0], [blue_gain]])
-    return cv2.transform(frame, gains * mix)
-
-
-def gamma(frame: np.ndarray, exponent: float) -> np.ndarray:
-    """Raise values in [0, 1] to an exponent: below 1 lightens the dark parts."""
-    import cv2
-
-    return cv2.LUT(frame, _gamma_table(round(exponent, 2))) if exponent != 1 else frame
-
-
-@lru_cache(maxsize=512)
-def _gamma_table(exponent: float) -> np.ndarray:
-    import numpy as np
-
-    return np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
-
-
-def shadow(
-    frame: np.ndarray, edges: tuple[float, float, float, float], light: float
-) -> np.ndarray:
-    """Lay a hard shadow across the frame from top to bottom.
-
-    Args:
-        frame: uint8 (h, w, 3).
-        edges: where the shadow begins and ends at the top, and at the bottom, as
-            fractions of the width.
-        light: of the shaded part, 0 black, 1 as it is.
-    """
-    import cv2
-    import numpy as np
-
-    if light == 1:
-        return frame
-    height, width = frame.shape[:2]
-    top_from, top_to, bottom_from, bottom_to = (round(edge * width) for edge in edges)
-    corners = np.array(
-        [[top_from, 0], [top_to, 0], [bottom_to, height], [bottom_from, height]]
-    )
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [corners], 255)
-    shaded = frame.copy()
-    cv2.copyTo(cv2.convertScaleAbs(frame, alpha=light), mask, shaded)
-    return shaded
-
-
-def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
-    """Add independent noise to every value.
-
-    Args:
-        frame: uint8 (h, w, 3).
-        std: of the noise, in grey levels.
-        offset: where in the bank of noise this frame's begins, 0 or more. Drawing a
-            new value for each pixel costs more than all other operations together.
-    """
-    import cv2
-
-    if std == 0:
-        return frame
-    bank = _noise_bank(frame.size)
-    start = offset % (len(bank) - frame.size)
-    noise = bank[start : start + frame.size].reshape(frame.shape)
-    return cv2.addWeighted(frame, 1.0, noise, std / NOISE_SCALE, 0.0, dtype=cv2.CV_8U)
-
-
-# The bank holds normal values times this, as 16-bit integers.
-NOISE_SCALE = 1024
-
-
-@lru_cache(maxsize=4)
-def _noise_bank(frame_size: int) -> np.ndarray:
-    import numpy as np
-
-    # The same in every run; which part a frame gets is drawn. Sixteen frames long, so
-    # that two frames share a stretch at the same pixels once in a million draws.
-    normal = np.random.default_rng(0).standard_normal(16 * frame_size, np.float32)
-    return np.rint(normal * NOISE_SCALE).astype(np.int16)
-
-
-def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur with a Gaussian; sigma is a fraction of the frame's height."""
-    import cv2
-
-    if sigma == 0:
-        return frame
-    return cv2.GaussianBlur(frame, (0, 0), max(sigma * frame.shape[0], 0.05))
-
-
-def equalize(frame: np.ndarray) -> np.ndarray:
-    """Spread the histogram of the luminance over the whole range."""
-    import cv2
-
-    return _on_luminance(frame, cv2.equalizeHist)
-
-
-def clahe(frame: np.ndarray, clip_limit: float = 2.0) -> np.ndarray:
-    """Equalize the luminance in tiles, with limited contrast (Zuiderveld 1994)."""
-    import cv2
-
-    return _on_luminance(frame, cv2.createCLAHE(clip_limit, (8, 8)).apply)
-
-
-def _on_luminance(
-    frame: np.ndarray, operation: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    import cv2
-
-    ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
-    ycrcb[:, :, 0] = operation(ycrcb[:, :, 0])
-    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
-
-
-def invert(frame: np.ndarray) -> np.ndarray:
-    """Turn the frame into its negative."""
-    import cv2
-
-    return cv2.bitwise_not(frame)
-
-
-def swap_channels(frame: np.ndarray) -> np.ndarray:
-    """Swap red and blue."""
-    import cv2
-
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
 
 
 # --- Settings and parameters ----------------------------------------------------------
@@ -319,7 +110,8 @@ class Parameters:
     swap_channels: bool = False
 
 
-NUM_DRAWS = 22
+# Uniform numbers that one frame's parameters are made from.
+NUM_DRAWS = 21
 
 
 def sample_parameters(
@@ -348,8 +140,10 @@ def _parameters_from(settings: AugmentSettings, draws: list[float]) -> Parameter
 
     shaded = happens(settings.shadow)
     left, width = next(u) * 1.2 - 0.4, 0.2 + 0.6 * next(u)
-    lean, taper = around_zero(0.8), around_zero(0.2)
+    # The edges never cross: at the bottom the shadow is up to twice as wide, or a line.
+    lean, taper = around_zero(0.8), around_zero(width / 2)
     edges = (left, left + width, left + lean - taper, left + lean + width + taper)
+    light = 0.3 + 0.5 * next(u)
     return Parameters(
         flip=happens(settings.flip),
         shift_right=around_zero(settings.shift_right),
@@ -361,7 +155,7 @@ def _parameters_from(settings: AugmentSettings, draws: list[float]) -> Parameter
         red_gain=1 + around_zero(settings.colour / 2),
         blue_gain=1 + around_zero(settings.colour / 2),
         shadow_edges=edges,
-        shadow_light=0.3 + 0.5 * next(u) if shaded else 1.0,
+        shadow_light=light if shaded else 1.0,
         noise=next(u) * settings.noise,
         noise_offset=int(next(u) * 2**40),
         blur=next(u) * settings.blur,
@@ -410,11 +204,7 @@ def apply(
 
 
 class Augmenter:
-    """Changes whole batches in place, each frame by parameters of its own.
-
-    Args:
-        settings: how strongly and how often.
-    """
+    """Changes whole batches in place, each frame by parameters of its own."""
 
     def __init__(self, settings: AugmentSettings) -> None:
         self.settings = settings
@@ -460,19 +250,19 @@ def balance_weights(steering: np.ndarray, mode: str = "off") -> np.ndarray:
     bins = ((np.clip(steering, -1, 1) + 1) / 2 * BALANCE_BINS).astype(int)
     bins = np.minimum(bins, BALANCE_BINS - 1)
     counts = np.bincount(bins, minlength=BALANCE_BINS).astype(float)
-    most = {
-        "off": np.inf,
-        "cap": counts[counts > 0].mean() if len(steering) else np.inf,
-        "inverse": 1.0,
-    }[mode]
-    weight = (
-        np.ones(len(steering)) if mode == "off" else np.minimum(1, most / counts[bins])
-    )
+    if mode == "off" or not len(steering):
+        weight = np.ones(len(steering))
+    elif mode == "cap":
+        weight = np.minimum(1, counts[counts > 0].mean() / counts[bins])
+    else:
+        weight = 1 / counts[bins]
     return weight / weight.sum()
 
 
 # --- Preview --------------------------------------------------------------------------
 
+# Steering added for the left camera on the sheet, and taken off for the right one.
+PREVIEW_CORRECTION = 0.2
 # Title and parameters of each row of the preview sheet.
 PREVIEW = {
     "as recorded": Parameters(),
@@ -502,57 +292,74 @@ def draw_steering(frame: np.ndarray, steering: float) -> np.ndarray:
     foot = (width // 2, height - 1)
     lean = steering * math.pi / 3
     length = 0.45 * height
-    tip = (
-        round(foot[0] + length * math.sin(lean)),
-        round(foot[1] - length * math.cos(lean)),
-    )
-    for colour_rgb, thickness in (((0, 0, 0), 6), ((255, 220, 0), 3)):
-        cv2.arrowedLine(
-            drawn, foot, tip, colour_rgb, thickness, cv2.LINE_AA, tipLength=0.25
-        )
+    across, up = length * math.sin(lean), length * math.cos(lean)
+    tip = (round(foot[0] + across), round(foot[1] - up))
+    for rgb, thickness in (((0, 0, 0), 6), ((255, 220, 0), 3)):
+        cv2.arrowedLine(drawn, foot, tip, rgb, thickness, cv2.LINE_AA, tipLength=0.25)
     return drawn
 
 
 def write_preview(
     recording: Path, sheet_path: Path, settings: AugmentSettings, seed: int
 ) -> None:
-    """Draw every operation, and three random draws, on frames from left to right."""
-    import io
+    """Draw every operation, and three random draws, on frames from left to right.
 
+    Raises:
+        InputError: the recording cannot be read, or no row of it can be used.
+    """
     import numpy as np
     from matplotlib.figure import Figure
 
-    samples = read_recording(recording).samples
-    samples = samples[samples["excluded"] == ""].sort_values("steering")
-    if samples.empty:
-        raise InputError(f"{recording}: no usable row to preview")
-    chosen = samples.iloc[np.linspace(0, len(samples) - 1, 5).round().astype(int)]
+    columns = _preview_columns(recording)
     rng = np.random.default_rng(seed)
-    rows: list[tuple[str, list[Parameters]]] = [
-        (title, [parameters] * len(chosen)) for title, parameters in PREVIEW.items()
+    rows = [(title, [p] * len(columns)) for title, p in PREVIEW.items()]
+    rows += [
+        (f"random {i + 1}", sample_parameters(settings, rng, len(columns)))
+        for i in range(3)
     ]
-    for i in range(3):
-        rows.append((f"random {i + 1}", sample_parameters(settings, rng, len(chosen))))
-    figure = Figure(figsize=(15, 1.62 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(chosen), squeeze=False)
-    frames = [read_frame(path) for path in chosen["center"]]
+    figure = Figure(figsize=(2.6 * len(columns), 1.45 * len(rows)), layout="compressed")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axes, (title, _, _) in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize=10)
     for (title, drawn), line in zip(rows, grid, strict=True):
-        for k, axes in enumerate(line):
-            steering = float(chosen["steering"].iloc[k])
-            frame, steering = apply(frames[k], steering, drawn[k])
-            axes.imshow(draw_steering(frame, steering))
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_xlabel(f"steering {steering + 0.0:+.2f}", fontsize=8, labelpad=1)
         line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+        for axes, (_, frame, steering), p in zip(line, columns, drawn, strict=True):
+            changed, changed_steering = apply(frame, steering, p)
+            axes.imshow(draw_steering(changed, changed_steering))
+            axes.set(xticks=[], yticks=[])
+            text = f"steering {round(changed_steering, 2) + 0.0:+.2f}"
+            axes.set_xlabel(text, fontsize=8, labelpad=1)
     partial_path = sheet_path.with_name(sheet_path.name + ".partial")
-    partial_path.write_bytes(buffer.getvalue())
+    figure.savefig(partial_path, format="png", dpi=90, bbox_inches="tight")
     partial_path.replace(sheet_path)
 
 
+def _preview_columns(recording: Path) -> list[tuple[str, np.ndarray, float]]:
+    """Return titles, frames and steering: centre frames, then both side cameras."""
+    import numpy as np
+
+    samples = read_recording(recording).samples
+    samples = samples[samples["excluded"] == ""]
+    if samples.empty:
+        raise InputError(f"{recording}: no usable row to preview")
+    steering = samples["steering"]
+    over_range = np.linspace(steering.min(), steering.max(), 3)
+    chosen = [(steering - value).abs().idxmin() for value in over_range]
+    cameras = ["center"] * len(chosen)
+    for camera in CAMERAS[1:]:
+        if samples.at[chosen[1], camera]:
+            cameras.append(camera)
+            chosen.append(chosen[1])
+    columns = []
+    for camera, row in zip(cameras, chosen, strict=True):
+        taught = side_camera_steering(steering[row], camera, PREVIEW_CORRECTION)
+        frame = read_frame(samples.at[row, camera])
+        columns.append((f"{camera} camera", frame, float(taught)))
+    return columns
+
+
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Write a sheet of pictures that shows what each operation does.",
         epilog="Example:\n  python augment.py data/a --out sheet.png",
@@ -572,10 +379,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Write the preview sheet; return the exit status."""
     args = parse_args(argv)
     try:
         if args.out.exists():
             raise InputError(f"{args.out} exists already; give another --out")
+        if not args.out.parent.is_dir():
+            raise InputError(f"{args.out.parent} is no folder; make it first")
         write_preview(args.recording, args.out, AugmentSettings(), args.seed)
     except InputError as error:
         print(error, file=sys.stderr)

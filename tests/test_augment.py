@@ -1,0 +1,354 @@
+"""The operations on frames, how they are drawn, and the preview sheet."""
+
+import dataclasses
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from conftest import write_recording
+
+import augment
+import frame_operations
+from augment import (
+    Augmenter,
+    AugmentSettings,
+    Parameters,
+    apply,
+    balance_weights,
+    draw_steering,
+    main,
+    sample_parameters,
+    side_camera_steering,
+)
+
+SIZES = ((160, 320, 3), (66, 200, 3))
+NOTHING = AugmentSettings(
+    **{setting.name: 0.0 for setting in dataclasses.fields(AugmentSettings)}
+)
+EACH = {
+    "flip": Parameters(flip=True),
+    "shift": Parameters(shift_right=0.1, shift_down=-0.05, shift_steering=0.64),
+    "brightness": Parameters(brightness=0.6),
+    "colour": Parameters(saturation=0.5, red_gain=1.1, blue_gain=0.9),
+    "gamma": Parameters(gamma=0.7),
+    "shadow": Parameters(shadow_edges=(0.2, 0.6, 0.1, 0.7), shadow_light=0.5),
+    "noise": Parameters(noise=5.0, noise_offset=12345),
+    "blur": Parameters(blur=0.02),
+    "equalize": Parameters(equalize=True),
+    "clahe": Parameters(clahe=True),
+    "invert": Parameters(invert=True),
+    "swap_channels": Parameters(swap_channels=True),
+}
+
+
+@pytest.fixture(params=SIZES, ids=["frame", "view"])
+def frame(request, rng):
+    """A frame with areas of one colour, fine texture, and values up to both ends."""
+    coarse = rng.integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    height, width = request.param[:2]
+    large = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.add(large, rng.integers(0, 20, request.param, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_each_operation_keeps_shape_and_type_and_its_input(frame, name):
+    before = frame.copy()
+    changed, steering = apply(frame, 0.3, EACH[name])
+    assert (changed.shape, changed.dtype) == (frame.shape, np.uint8)
+    assert -1 <= steering <= 1
+    assert not np.array_equal(changed, frame)
+    np.testing.assert_array_equal(frame, before)
+
+
+def test_zero_strength_changes_nothing(frame, rng):
+    for parameters in [Parameters(), *sample_parameters(NOTHING, rng, 20)]:
+        changed, steering = apply(frame, 0.3, parameters)
+        np.testing.assert_array_equal(changed, frame)
+        assert steering == 0.3
+
+
+@pytest.mark.parametrize("name", ["flip", "invert", "swap_channels"])
+def test_an_involution_done_twice_gives_the_frame_back(frame, name):
+    once, steering = apply(frame, 0.3, EACH[name])
+    twice, steering = apply(once, steering, EACH[name])
+    np.testing.assert_array_equal(twice, frame)
+    assert steering == 0.3
+
+
+def test_flip_mirrors_and_negates_steering(frame):
+    flipped, steering = frame_operations.flip(frame, 0.3)
+    np.testing.assert_array_equal(flipped, frame[:, ::-1])
+    assert steering == -0.3
+
+
+def test_shift_right_moves_the_picture_and_adds_steering(frame):
+    width = frame.shape[1]
+    moved, steering = frame_operations.shift(frame, 0.1, 10 / width, 0.0, 0.64)
+    np.testing.assert_array_equal(moved[:, 10:], frame[:, :-10])
+    np.testing.assert_array_equal(moved[:, :10], frame[:, :1].repeat(10, axis=1))
+    # The usual 0.002 for a pixel of a frame 320 wide.
+    assert steering == pytest.approx(0.1 + 0.002 * 10 * 320 / width)
+
+
+def test_shift_down_moves_the_picture_and_keeps_the_steering(frame):
+    moved, steering = frame_operations.shift(frame, 0.1, 0.0, 6 / frame.shape[0], 0.64)
+    np.testing.assert_array_equal(moved[6:], frame[:-6])
+    assert steering == 0.1
+
+
+def test_shift_clips_the_steering(frame):
+    assert frame_operations.shift(frame, 0.9, 0.5, 0.0, 0.64)[1] == 1.0
+    assert frame_operations.shift(frame, -0.9, -0.5, 0.0, 0.64)[1] == -1.0
+
+
+def test_shift_and_flip_agree_in_either_order(frame):
+    ten = 10 / frame.shape[1]
+    a, a_steering = frame_operations.flip(
+        *frame_operations.shift(frame, 0.1, ten, 0.0, 0.64)
+    )
+    b, b_steering = frame_operations.shift(
+        *frame_operations.flip(frame, 0.1), -ten, 0.0, 0.64
+    )
+    np.testing.assert_array_equal(a, b)
+    assert a_steering == pytest.approx(b_steering)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5, 1.7])
+def test_brightness_multiplies_and_saturates(frame, gain):
+    expected = np.minimum(np.rint(frame * gain), 255)
+    changed = frame_operations.brightness(frame, gain)
+    # Halves may be rounded either way.
+    np.testing.assert_allclose(changed, expected, atol=0.5 if gain == 0.5 else 0)
+
+
+def test_colour_without_saturation_is_grey_of_the_same_luminance(frame):
+    grey = frame_operations.colour(frame, 0.0, 1.0, 1.0)
+    luminance = frame @ np.array(frame_operations.LUMINANCE)
+    # One level, as OpenCV rounds in single precision.
+    np.testing.assert_allclose(grey, luminance[:, :, None].repeat(3, 2), atol=1)
+
+
+def test_colour_gains_reach_only_their_channel(frame):
+    changed = frame_operations.colour(frame, 1.0, 0.5, 1.0)
+    np.testing.assert_array_equal(changed[:, :, 1:], frame[:, :, 1:])
+    np.testing.assert_allclose(changed[:, :, 0], frame[:, :, 0] / 2, atol=0.5)
+
+
+def test_gamma_keeps_black_and_white_and_lightens_between():
+    frame = np.array([[[0, 64, 255]]], np.uint8)
+    changed = frame_operations.gamma(frame, 0.5)
+    assert changed.tolist() == [[[0, round(255 * (64 / 255) ** 0.5), 255]]]
+
+
+def test_shadow_darkens_its_polygon_and_nothing_else(frame):
+    frame = np.full_like(frame, 200)
+    shaded = frame_operations.shadow(frame, (0.25, 0.75, 0.25, 0.75), 0.5)
+    width = frame.shape[1]
+    assert (shaded[:, width // 4 + 1 : 3 * width // 4 - 1] == 100).all()
+    assert (shaded[:, : width // 4 - 1] == 200).all()
+    assert (shaded[:, 3 * width // 4 + 1 :] == 200).all()
+
+
+def test_noise_has_the_mean_and_deviation_asked_for(rng):
+    frame = np.full((66, 200, 3), 128, np.uint8)
+    offsets = rng.integers(0, 2**40, 8)
+    noise = np.array(
+        [frame_operations.gaussian_noise(frame, 6.0, int(k)) for k in offsets], float
+    )
+    noise -= 128
+    # 316,800 values: a standard error of 0.011 for the mean, 0.008 for the deviation;
+    # rounding to whole levels adds 1/12 to the variance.
+    assert noise.mean() == pytest.approx(0, abs=0.06)
+    assert noise.std() == pytest.approx(np.sqrt(36 + 1 / 12), abs=0.05)
+    assert (np.abs(noise) > 12).mean() == pytest.approx(0.0371, abs=0.003)
+
+
+def test_noise_is_independent_between_frames_channels_and_neighbours(rng):
+    frame = np.full((66, 200, 3), 128, np.uint8)
+    offsets = rng.integers(0, 2**40, 6)
+    noise = [
+        frame_operations.gaussian_noise(frame, 20.0, int(k)).astype(float)
+        for k in offsets
+    ]
+    between_frames = np.corrcoef([n.ravel() for n in noise])
+    within = np.corrcoef(noise[0].reshape(-1, 3).T)
+    neighbours = np.corrcoef(noise[0][:, :-1].ravel(), noise[0][:, 1:].ravel())
+    for correlation in (between_frames, within, neighbours):
+        off_diagonal = correlation[~np.eye(len(correlation), dtype=bool)]
+        # Five standard errors of 13,200 values.
+        assert np.abs(off_diagonal).max() < 5 / np.sqrt(13_200)
+
+
+def test_blur_reaches_as_far_on_a_frame_of_any_size():
+    widths = []
+    for height, width in ((80, 160), (160, 320)):
+        edge = np.zeros((height, width, 3), np.uint8)
+        edge[:, width // 2 :] = 255
+        row = frame_operations.blur(edge, 0.05)[height // 2, :, 0]
+        widths.append(((row > 40) & (row < 215)).sum() / width)
+    # The soft edge is some ten pixels wide, so one more or less is a tenth of it.
+    assert widths[0] == pytest.approx(widths[1], rel=0.15)
+
+
+def test_equalizing_spreads_the_luminance_and_clahe_less_so(frame):
+    dull = frame // 8 + 100
+
+    def spread(changed):
+        return cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY).std()
+
+    # A flat histogram over 0 to 255 has a deviation of 73.9, less what the colours that
+    # would leave the range lose.
+    assert spread(frame_operations.equalize(dull)) > 65
+    assert 1.3 * spread(dull) < spread(frame_operations.clahe(dull)) < 65
+
+
+def test_equalize_keeps_grey_grey(rng):
+    grey = rng.integers(80, 120, (66, 200, 1), dtype=np.uint8).repeat(3, axis=2)
+    changed = frame_operations.equalize(grey).astype(int)
+    assert np.ptp(changed, axis=2).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("camera", "expected"),
+    [("left", [0.2, 1.0]), ("center", [0.0, 0.95]), ("right", [-0.2, 0.75])],
+)
+def test_side_cameras_steer_back_to_the_middle(camera, expected):
+    taught = side_camera_steering(np.array([0.0, 0.95]), camera, 0.2)
+    np.testing.assert_allclose(taught, expected)
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match=r"--shift-right is -0\.1, expected 0 to 1"):
+        AugmentSettings(shift_right=-0.1)
+    with pytest.raises(ValueError, match="--noise is nan, expected 0 to 255"):
+        AugmentSettings(noise=float("nan"))
+
+
+def test_parameters_stay_in_their_ranges_and_reach_their_ends(rng):
+    settings = AugmentSettings(shadow=0.5, noise=9.0, brightness=0.4)
+    drawn = sample_parameters(settings, rng, 4000)
+    shift = np.array([p.shift_right for p in drawn])
+    assert np.abs(shift).max() <= settings.shift_right
+    assert np.ptp(shift) > 1.95 * settings.shift_right
+    light = np.array([p.brightness for p in drawn])
+    assert 0.6 <= light.min() < 0.61
+    assert 1.39 < light.max() <= 1.4
+    # Four standard errors of a share of one half.
+    assert np.mean([p.flip for p in drawn]) == pytest.approx(0.5, abs=0.032)
+    assert np.mean([p.shadow_light < 1 for p in drawn]) == pytest.approx(0.5, abs=0.032)
+    assert max(p.noise for p in drawn) <= 9.0
+
+
+def test_shadow_edges_never_cross(rng):
+    for p in sample_parameters(AugmentSettings(shadow=1.0), rng, 1000):
+        top_from, top_to, bottom_from, bottom_to = p.shadow_edges
+        assert top_from < top_to
+        assert bottom_from <= bottom_to
+
+
+def test_switching_one_operation_off_leaves_the_draws_of_the_others():
+    with_shadow, without = (
+        sample_parameters(AugmentSettings(shadow=s), np.random.default_rng(1), 1)[0]
+        for s in (1.0, 0.0)
+    )
+    assert dataclasses.replace(with_shadow, shadow_light=1.0) == without
+
+
+def test_same_seed_gives_the_same_batch_and_another_seed_another(rng):
+    frames = rng.integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
+    augmenter = Augmenter(AugmentSettings(equalize=0.3, clahe=0.3))
+    batches = [
+        augmenter(frames.copy(), np.zeros(8, np.float32), np.random.default_rng(seed))
+        for seed in (7, 7, 8)
+    ]
+    np.testing.assert_array_equal(batches[0][0], batches[1][0])
+    np.testing.assert_array_equal(batches[0][1], batches[1][1])
+    assert not np.array_equal(batches[0][0], batches[2][0])
+
+
+def test_a_batch_is_its_frames_one_by_one(rng):
+    frames = rng.integers(0, 256, (5, 66, 200, 3), dtype=np.uint8)
+    steering = np.linspace(-1, 1, 5, dtype=np.float32)
+    settings = AugmentSettings()
+    drawn = sample_parameters(settings, np.random.default_rng(3), 5)
+    one_by_one = [
+        apply(*pair)
+        for pair in zip(frames.copy(), steering.tolist(), drawn, strict=True)
+    ]
+    changed, taught = Augmenter(settings)(frames, steering, np.random.default_rng(3))
+    assert changed is frames
+    assert taught is steering
+    np.testing.assert_array_equal(changed, [frame for frame, _ in one_by_one])
+    np.testing.assert_array_equal(taught, np.float32([s for _, s in one_by_one]))
+
+
+def test_inverse_weights_give_every_bin_that_is_used_the_same(rng):
+    steering = np.concatenate([np.zeros(900), np.full(90, 0.5), np.full(10, -1.0)])
+    weights = balance_weights(steering, "inverse")
+    for value in (0.0, 0.5, -1.0):
+        assert weights[steering == value].sum() == pytest.approx(1 / 3)
+
+
+def test_capped_weights_only_thin_out_full_bins():
+    steering = np.concatenate([np.zeros(900), np.full(90, 0.5), np.full(10, 1.0)])
+    weights = balance_weights(steering, "cap")
+    # The average bin holds 1000 / 3 samples, and the fullest then weighs as much.
+    total = 1000 / 3 + 90 + 10
+    assert weights[steering == 0].sum() == pytest.approx(1000 / 3 / total)
+    assert weights[steering == 0.5].sum() == pytest.approx(90 / total)
+
+
+def test_balancing_off_draws_all_alike_and_weights_sum_to_one(rng):
+    steering = rng.normal(0, 0.2, 500).clip(-1, 1)
+    np.testing.assert_allclose(balance_weights(steering, "off"), 1 / 500)
+    for mode in augment.BALANCE_MODES:
+        assert balance_weights(steering, mode).sum() == pytest.approx(1.0)
+        assert balance_weights(np.empty(0), mode).shape == (0,)
+
+
+def test_an_unknown_balance_is_refused():
+    with pytest.raises(ValueError, match="'some', expected one of"):
+        balance_weights(np.zeros(3), "some")
+
+
+def test_the_arrow_leans_to_the_side_of_the_steering():
+    black = np.zeros((160, 320, 3), np.uint8)
+    for steering in (-0.8, 0.8):
+        columns = np.nonzero(draw_steering(black, steering).any(axis=(0, 2)))[0]
+        assert np.sign(columns.mean() - 160) == np.sign(steering)
+    assert not black.any()
+
+
+@pytest.mark.parametrize("num_cameras", [1, 3])
+def test_preview_writes_a_sheet_and_refuses_to_overwrite_it(
+    tmp_path, capsys, num_cameras
+):
+    steering = np.linspace(-0.5, 0.5, 12)
+    recording = write_recording(tmp_path / "a", steering, num_cameras=num_cameras)
+    sheet_path = tmp_path / "sheet.png"
+    assert main([str(recording), "--out", str(sheet_path)]) == 0
+    assert capsys.readouterr().out == f"written: {sheet_path}\n"
+    sheet = cv2.imread(str(sheet_path))
+    assert sheet.shape[0] > 1000
+    assert sheet.std() > 20
+    assert main([str(recording), "--out", str(sheet_path)]) == 1
+    assert "exists already; give another --out" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_preview_refuses_what_it_cannot_read_or_write(tmp_path, capsys):
+    assert main([str(tmp_path / "none"), "--out", str(tmp_path / "s.png")]) == 1
+    assert str(tmp_path / "none") in capsys.readouterr().err
+    recording = write_recording(tmp_path / "a", [0.0] * 3)
+    assert main([str(recording), "--out", str(tmp_path / "no" / "s.png")]) == 1
+    assert "is no folder; make it first" in capsys.readouterr().err
+
+
+def test_help_has_an_example():
+    shown = subprocess.run(
+        [sys.executable, augment.__file__, "--help"], capture_output=True, text=True
+    )
+    assert shown.returncode == 0
+    assert "Example:\n  python augment.py data/a" in shown.stdout
