@@ -1,0 +1,152 @@
+"""What does each augmentation cost, beside the training step that it feeds?
+
+Measures the CPU time (all threads of the process) of each operation on one view, of
+whole batches, and of training steps of the network on one constant batch.
+
+    python benchmarks/augmentation.py
+    python benchmarks/augmentation.py --preset original --batch-size 64
+
+Prints a table, then one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from augment import AugmentSettings
+
+
+def cpu_ms(work: Callable[[], object], repeats: int, rounds: int = 5) -> float:
+    """Return the CPU time of one call in milliseconds: the median over rounds."""
+    work()
+    times = []
+    for _ in range(rounds):
+        started = time.process_time()
+        for _ in range(repeats):
+            work()
+        times.append((time.process_time() - started) / repeats * 1000)
+    return statistics.median(times)
+
+
+def operation_costs(view: np.ndarray) -> dict[str, float]:
+    """Return the CPU time of each operation on one view, in milliseconds."""
+    from augment import PREVIEW, apply
+
+    return {
+        title: cpu_ms(partial(apply, view, 0.1, parameters), repeats=500)
+        for title, parameters in PREVIEW.items()
+    }
+
+
+def batch_cost(views: np.ndarray, settings: AugmentSettings) -> float:
+    """Return the CPU time of augmenting one batch, in milliseconds."""
+    import numpy as np
+
+    from augment import Augmenter
+
+    augmenter = Augmenter(settings)
+    steering = np.zeros(len(views), np.float32)
+    rng = np.random.default_rng(0)
+    return cpu_ms(lambda: augmenter(views, steering, rng), repeats=20)
+
+
+def step_cost(views: np.ndarray, preset: str, num_steps: int = 10) -> float:
+    """Return the CPU time of one training step, in milliseconds."""
+    import keras
+    import numpy as np
+
+    from model import build_model, network_of
+
+    network = network_of(build_model(preset))
+    network.compile(optimizer=keras.optimizers.Adam(1e-4), loss="mse")
+    steering = np.zeros((len(views), 1), np.float32)
+    for _ in range(3):  # compiles, and warms the thread pool up
+        network.train_on_batch(views, steering)
+    return cpu_ms(lambda: network.train_on_batch(views, steering), num_steps, rounds=3)
+
+
+def measure(preset: str, batch_size: int) -> dict[str, object]:
+    """Return all figures, in milliseconds of CPU time."""
+    import numpy as np
+
+    from augment import AugmentSettings
+    from model import VIEW_SHAPE
+
+    shape = (batch_size, *VIEW_SHAPE)
+    views = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    off = {setting.name: 0.0 for setting in dataclasses.fields(AugmentSettings)}
+    on_every_frame = AugmentSettings(
+        **off
+        | {"flip": 1.0, "shift_right": 0.1, "shift_down": 0.1}
+        | {"shift_steering": 0.64, "brightness": 0.4, "noise": 6.0}
+    )
+    return {
+        "preset": preset,
+        "batch_size": batch_size,
+        "operations_ms": operation_costs(views[0]),
+        "batch_four_ms": batch_cost(views, on_every_frame),
+        "batch_default_ms": batch_cost(views, AugmentSettings()),
+        "step_ms": step_cost(views, preset),
+    }
+
+
+def print_table(result: dict) -> None:
+    """Print what `measure` returns."""
+    print(f"{'one view':<42}CPU [µs]")
+    for title, cost_ms in result["operations_ms"].items():
+        print(f"{title:<42}{1000 * cost_ms:8.1f}")
+    step_ms = result["step_ms"]
+    print(f"\n{'batch of ' + str(result['batch_size']):<42}CPU [ms]  of a step")
+    for title, cost_ms in (
+        ("flip, shift, brightness, noise on each", result["batch_four_ms"]),
+        ("all, as train.py does by default", result["batch_default_ms"]),
+        (f"training step, preset {result['preset']}", step_ms),
+    ):
+        print(f"{title:<42}{cost_ms:8.1f}{cost_ms / step_ms:10.1%}")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Measure what augmentation costs beside a training step.",
+        epilog="Example:\n  python benchmarks/augmentation.py --preset original",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--preset", default="original", help="of model.py (default: %(default)s)")
+    add("--batch-size", type=int, default=64, help="frames (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print; return the exit status."""
+    args = parse_args(argv)
+    from dataset import InputError
+
+    try:
+        result = measure(args.preset, args.batch_size)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print_table(result)
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
