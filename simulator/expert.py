@@ -39,7 +39,7 @@ ALONG_RAD = math.radians(20)  # nearer to the road's direction: simply drive on
 SLOW_MPS = 3.0
 TURN_RADIUS_M = WHEELBASE_M / math.tan(MAX_STEERING_RAD) + 0.5
 # The reverse gear is too weak to climb more than this.
-STEEPEST_BACKING_GRADE = -0.06
+STEEPEST_BACKING_GRADE = -0.08
 HALT_M = 0.9  # from MANOEUVRE_MPS
 GRADE_THROTTLE = GRAVITY_MPS2 / THROTTLE_MPS2  # that holds the car on a slope of 1
 

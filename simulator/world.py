@@ -31,11 +31,13 @@ from simulator.vehicle import (
 
 if TYPE_CHECKING:
     from simulator.camera import Renderer
+    from simulator.mesh import Scene
     from simulator.scenery import SceneSettings, Surroundings
 
 PHYSICS_DT_S = 1 / 60
 STEPS_PER_FRAME = 4
 FRAME_DT_S = STEPS_PER_FRAME * PHYSICS_DT_S  # 15 Hz, as the original records
+FRAME_SIZE = (320, 160)  # width, height
 STUCK_AFTER_S = 4.0
 STUCK_BELOW_MPS = 0.3
 ROADSIDE_GAP_M = 0.5  # nothing solid stands nearer to the asphalt than this
@@ -90,7 +92,6 @@ class World:
         seed: Of land, plants and textures, unless `settings` gives them.
         cameras: Which frames an observation has: "left", "center", "right", "chase".
         settings: Sun, haze, look and seeds of the scenery.
-        frame_size: (width, height) of the frames in pixels.
 
     Raises:
         camera.RenderingError: At the first reset, if the renderer does not load.
@@ -104,15 +105,15 @@ class World:
         seed: int = 0,
         cameras: Sequence[str] = ("center",),
         settings: "SceneSettings | None" = None,
-        frame_size: tuple[int, int] = (320, 160),
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
         self.track, self.seed, self.cameras = track, seed, tuple(cameras)
-        self._settings, self._frame_size = settings, frame_size
+        self._settings = settings
         self._surroundings: Surroundings | None = None
         self._collider: Collider | None = None
-        self._renderer: Renderer | None = None
+        self._scene: Scene | None = None
+        self._renderers: dict[tuple, Renderer] = {}
         self._put(track.start_m, 0.0, 0.0, 0.0)
 
     @property
@@ -294,7 +295,7 @@ class World:
     def _observe(self) -> Observation:
         car, place = self._car, self._place
         return Observation(
-            frames=self._render() if self.cameras else {},
+            frames=self.render(self.cameras) if self.cameras else {},
             time_s=self._steps * PHYSICS_DT_S,
             x_m=car.x_m,
             y_m=car.y_m,
@@ -312,17 +313,30 @@ class World:
             stuck=self._idle_s >= STUCK_AFTER_S,
         )
 
-    def _render(self) -> dict[str, np.ndarray]:
+    def render(
+        self, cameras: Sequence[str], size: tuple[int, int] = FRAME_SIZE
+    ) -> dict[str, np.ndarray]:
+        """Return what cameras show now, beyond the frames of the observations.
+
+        Args:
+            cameras: "left", "center", "right" or "chase".
+            size: (width, height) in pixels.
+
+        Returns:
+            Camera name to uint8 RGB (height, width, 3).
+        """
         from simulator.camera import Pose, Renderer
 
-        if self._renderer is None:
-            from simulator.scenery import build_scene
+        key = (tuple(cameras), size)
+        if key not in self._renderers:
+            if self._scene is None:
+                from simulator.scenery import build_scene
 
-            scene = build_scene(self.track, self.settings, self.surroundings)
-            self._renderer = Renderer(scene, self.cameras, self._frame_size)
+                self._scene = build_scene(self.track, self.settings, self.surroundings)
+            self._renderers[key] = Renderer(self._scene, key[0], size)
         height_m, pitch_rad, roll_rad = self._attitude()
         pose = (self._car.x_m, self._car.y_m, height_m, self._car.heading_rad)
-        return self._renderer.render(Pose(*pose, pitch_rad, roll_rad))
+        return self._renderers[key].render(Pose(*pose, pitch_rad, roll_rad))
 
     def digest(self) -> str:
         """Return a short hash of the state of car and time, to compare two runs."""
@@ -330,7 +344,8 @@ class World:
         return hashlib.sha256(struct.pack(f"<{len(state)}d", *state)).hexdigest()[:16]
 
     def close(self) -> None:
-        """Give the renderer's memory back; the next observation makes a new one."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Give the renderers' memory back; the next observation makes new ones."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+        self._scene = None

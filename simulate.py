@@ -1,0 +1,412 @@
+"""The embedded simulator from the command line: record, drive, render.
+
+    python simulate.py record lake --laps 2 --seed 1 --out data/lake1
+    python simulate.py drive lake --laps 3
+    python simulate.py render jungle --out jungle.png
+
+A track is lake, jungle, mountain, or random:SEED for any of as many roads as one likes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from tqdm import tqdm
+
+    from simulator.client import DriveSummary
+    from simulator.film import Film
+    from simulator.recorder import Recorder
+    from simulator.track import Track
+    from simulator.world import Observation, World
+
+DEFAULT_URL = "http://127.0.0.1:4567"
+SHEET_COLUMNS, SHEET_ROWS = 3, 4
+FRAME_SIZE, VIDEO_SIZE = (320, 160), (640, 320)
+VIDEO_FPS = 15
+PAUSE_S = 60.0  # in the file names, between the two ways round
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the settings given on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_record(commands)
+    _add_drive(commands)
+    _add_render(commands)
+    return parser.parse_args(argv)
+
+
+def _add_command(
+    commands: argparse._SubParsersAction, name: str, summary: str, example: str
+) -> argparse.ArgumentParser:
+    """Add a command with the options that all of them have."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"Example:\n  python simulate.py {name} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("track", help="lake, jungle, mountain or random:SEED")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of land, plants, textures and noise (0)"
+    )
+    parser.add_argument(
+        "--direction",
+        choices=("forward", "reverse", "both"),
+        default="forward",
+        help="which way round; both: the laps once each way (forward)",
+    )
+    look = parser.add_argument_group("scenery")
+    look.add_argument("--look", help="kind of country, as lake or desert (the track's)")
+    look.add_argument(
+        "--sun-elevation", type=float, metavar="DEG", help="0 to 90 (the look's)"
+    )
+    look.add_argument(
+        "--sun-azimuth", type=float, metavar="DEG", help="from east, + to north"
+    )
+    look.add_argument(
+        "--haze", type=float, default=1.0, help="gain of the haze, 0 to 2 (1)"
+    )
+    look.add_argument("--no-shadows", action="store_true", help="no cast shadows")
+    look.add_argument(
+        "--variation", type=float, default=0.0, help="of colours, 0 to 1 (0)"
+    )
+    return parser
+
+
+def _add_record(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "record",
+        "Let the expert drive and write a recording as the stock simulator does.",
+        "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--laps", type=int, default=1, help="each way round (1)")
+    length.add_argument("--frames", type=int, help="rows each way round, 15 a second")
+    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    expert = parser.add_argument_group("expert")
+    expert.add_argument("--speed", type=float, default=25.0, help="mph, 3 to 30 (25)")
+    expert.add_argument(
+        "--lane", type=float, metavar="M", help="right of the centre line (the track's)"
+    )
+    expert.add_argument(
+        "--noise",
+        type=float,
+        default=0.0,
+        help="standard deviation of a disturbance of the steering, 0 to 1; the log "
+        "holds what the expert does against it (0)",
+    )
+
+
+def _add_drive(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "drive",
+        "Be the simulator for a running drive.py, without a window.",
+        "lake --laps 3 --json",
+    )
+    parser.add_argument("--laps", type=int, default=1, help="to complete (1)")
+    parser.add_argument(
+        "--url", default=DEFAULT_URL, help=f"of the drive server ({DEFAULT_URL})"
+    )
+    parser.add_argument(
+        "--real-time",
+        action="store_true",
+        help="15 frames a second, answered or not (as fast as answered)",
+    )
+    parser.add_argument(
+        "--max-time", type=float, default=900.0, help="simulated s, then give up (900)"
+    )
+    parser.add_argument("--video", type=Path, help="film the drive to this .mp4")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _add_render(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "render",
+        "Draw a contact sheet (.png), or film the expert (.mp4).",
+        "jungle --out jungle.mp4 --camera chase --seconds 20",
+    )
+    parser.add_argument("--out", type=Path, required=True, help=".png or .mp4 to write")
+    parser.add_argument(
+        "--camera",
+        choices=("center", "left", "right", "chase"),
+        default="center",
+        help="(center)",
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="of film (20)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0: done, 1: refused, 2: wrong usage."""
+    args = parse_args(argv)
+    command = {"record": record, "drive": drive, "render": render}[args.command]
+    try:
+        return command(args)
+    except (ValueError, FileExistsError, RuntimeError) as error:
+        # The simulator's refusals: values, files, the renderer, the drive server.
+        print(f"simulate.py: {error}", file=sys.stderr)
+        return 1
+
+
+def record(args: argparse.Namespace) -> int:
+    """Write a recording of the expert's drive."""
+    from tqdm import tqdm
+
+    from simulator.recorder import Recorder
+
+    if args.laps < 1 or (args.frames is not None and args.frames < 1):
+        raise ValueError("--laps and --frames must be 1 or more")
+    if args.out.exists():
+        raise ValueError(f"{args.out} exists; remove it or give another --out")
+    roads = list(_roads(args))
+    _print_settings(args)
+    started_s = time.monotonic()
+    with Recorder(args.out, args.seed) as recorder:
+        total = args.frames or sum(round(road.length_m) * args.laps for road in roads)
+        unit = " frames" if args.frames else " m"
+        with tqdm(total=total, unit=unit, disable=None) as bar:
+            time_s = 0.0
+            for road in roads:
+                time_s = _record_road(args, road, recorder, bar, time_s)
+        num_rows = recorder.num_rows
+    rate = num_rows / (time.monotonic() - started_s)
+    print(f"wrote {args.out}: {num_rows:,} rows of 3 images, {rate:.0f} rows/s")
+    print(f"next: python explore.py {args.out}")
+    return 0
+
+
+def _record_road(
+    args: argparse.Namespace, road: Track, recorder: Recorder, bar: tqdm, time_s: float
+) -> float:
+    """Record the laps or frames of one way round, and return when they end.
+
+    Args:
+        args: Settings.
+        road: As it is driven.
+        recorder: Takes the rows.
+        bar: Advances by frames or metres.
+        time_s: When the way round begins; time runs on over both.
+    """
+    import numpy as np
+
+    from simulator.expert import Expert, SteeringNoise
+    from simulator.world import FRAME_DT_S
+
+    world = _make_world(args, road, ("center", "left", "right"))
+    expert = Expert(road, args.lane, args.speed)
+    # Each way round has its own disturbance.
+    way = int(road.points[1, 0] > road.points[-1, 0])
+    rng = np.random.default_rng([args.seed, way])
+    noise = SteeringNoise(rng, args.noise)
+    seen = world.reset(lateral_m=expert.lane_offset_m)
+    num_rows = 0
+    while num_rows < args.frames if args.frames else seen.lap < args.laps:
+        control = expert(seen)
+        shifted = replace(seen, time_s=time_s + seen.time_s)
+        recorder.add(shifted, control.steering, control.throttle)
+        before_m, num_rows = seen.progress_m, num_rows + 1
+        seen = world.step(control.steering + noise(FRAME_DT_S), control.throttle)
+        bar.update(1 if args.frames else max(0, round(seen.progress_m - before_m, 1)))
+        if seen.collision or seen.stuck:
+            raise RuntimeError(
+                f"the expert has lost the road at {seen.station_m:.0f} m "
+                f"({seen.collision or 'stuck'}); is --noise {args.noise} too large?"
+            )
+    world.close()
+    return time_s + seen.time_s + PAUSE_S
+
+
+def drive(args: argparse.Namespace) -> int:
+    """Drive for a server, and print how it went."""
+    from tqdm import tqdm
+
+    from simulator import client
+
+    if args.laps < 1:
+        raise ValueError("--laps must be 1 or more")
+    summaries = []
+    if not args.json:
+        _print_settings(args)
+    for road in _roads(args):
+        world = _make_world(args, road, ("center",))
+        connection = client.Client(args.url, world)
+        total = round(road.length_m * args.laps)
+        with (
+            _open_film(args.video) as film,
+            tqdm(total=total, unit=" m", disable=None) as bar,
+        ):
+
+            def show(
+                seen: Observation,
+                world: World = world,
+                film: Film | None = film,
+                bar: tqdm = bar,
+            ) -> None:
+                bar.update(max(0, round(seen.progress_m) - bar.n))
+                if film is not None:
+                    film.add(_film_frame(world, seen))
+
+            summary = client.drive(
+                connection,
+                args.laps,
+                is_real_time=args.real_time,
+                max_simulated_s=args.max_time,
+                on_frame=show,
+            )
+        connection.close()
+        world.close()
+        summaries.append(summary)
+        print(summary.to_json() if args.json else _describe(road, summary))
+    return 0 if all(summary.complete for summary in summaries) else 1
+
+
+def _describe(road: Track, summary: DriveSummary) -> str:
+    """Return a summary as lines for a person."""
+    laps = ", ".join(f"{time_s:.1f} s" for time_s in summary.lap_times_s) or "none"
+    return (
+        f"{road.name}: {summary.laps} laps ({laps}), {summary.interventions} "
+        f"interventions ({summary.off_road} off road, {summary.collisions} collisions, "
+        f"{summary.stuck} stuck), autonomy {summary.autonomy_percent:.1f} %\n"
+        f"cross-track error: mean {summary.mean_abs_cross_track_error_m:.2f} m, "
+        f"RMS {summary.rms_cross_track_error_m:.2f} m, "
+        f"at most {summary.max_abs_cross_track_error_m:.2f} m\n"
+        f"{summary.frames:,} frames answered, mean {summary.mean_speed_mph:.1f} mph, "
+        f"{summary.simulated_s:.0f} s simulated in {summary.wall_s:.0f} s"
+    )
+
+
+def _open_film(path: Path | None) -> AbstractContextManager[Film | None]:
+    """Return the film to write, or a context of None if none is wanted."""
+    if path is None:
+        return nullcontext()
+    from simulator.film import Film
+
+    return Film(path, VIDEO_SIZE, VIDEO_FPS)
+
+
+def _film_frame(world: World, seen: Observation) -> np.ndarray:
+    """Return the car from behind, with what it sees in the corner."""
+    from simulator.film import picture_in_picture
+    from simulator.vehicle import MPS_PER_MPH
+
+    chase = world.render(("chase",), VIDEO_SIZE)["chase"]
+    text = (
+        f"{seen.speed_mps / MPS_PER_MPH:4.1f} mph   steering {seen.steering:+.2f}   "
+        f"lap {seen.lap + 1}   {seen.cross_track_error_m:+.1f} m from the middle"
+    )
+    return picture_in_picture(chase, seen.frames["center"], text)
+
+
+def render(args: argparse.Namespace) -> int:
+    """Draw a contact sheet of places along the road, or film the expert."""
+    if args.out.suffix not in (".png", ".mp4"):
+        raise ValueError(f"{args.out}: expected a name that ends in .png or .mp4")
+    if args.out.exists():
+        raise FileExistsError(f"{args.out} exists; remove it or give another --out")
+    _print_settings(args)
+    for_film = args.out.suffix == ".mp4"
+    road = next(_roads(args))
+    _render_film(args, road) if for_film else _render_sheet(args, road)
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _render_sheet(args: argparse.Namespace, road: Track) -> None:
+    """Write places at even distances along the road as one picture."""
+    import cv2
+    import numpy as np
+
+    world = _make_world(args, road, (args.camera,))
+    count = SHEET_ROWS * SHEET_COLUMNS
+    lane_m = road.lane_offsets_m[0]
+    tiles = []
+    for number in range(count):
+        station_m = road.start_m + number * road.length_m / count
+        seen = world.reset(station_m=station_m, lateral_m=lane_m)
+        tiles.append(seen.frames[args.camera])
+    height, width, _ = tiles[0].shape
+    grid = np.reshape(tiles, (SHEET_ROWS, SHEET_COLUMNS, height, width, 3))
+    sheet = grid.swapaxes(1, 2).reshape(SHEET_ROWS * height, -1, 3)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    draft = args.out.with_name(f".{args.out.name}.part.png")
+    if not cv2.imwrite(str(draft), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        raise ValueError(f"{args.out} cannot be written")
+    draft.replace(args.out)
+
+
+def _render_film(args: argparse.Namespace, road: Track) -> None:
+    """Film the expert's drive."""
+    from tqdm import trange
+
+    from simulator.expert import Expert
+    from simulator.film import Film
+
+    camera = "center" if args.camera == "chase" else args.camera
+    world = _make_world(args, road, (camera,))
+    expert = Expert(road)
+    seen = world.reset(lateral_m=expert.lane_offset_m)
+    size = VIDEO_SIZE if args.camera == "chase" else FRAME_SIZE
+    with Film(args.out, size, VIDEO_FPS) as film:
+        for _ in trange(max(1, round(args.seconds * VIDEO_FPS)), disable=None):
+            seen = world.step(*expert(seen))
+            is_chase = args.camera == "chase"
+            film.add(_film_frame(world, seen) if is_chase else seen.frames[camera])
+
+
+def _roads(args: argparse.Namespace) -> Iterator[Track]:
+    """Yield the track in each direction that is asked for."""
+    from simulator.tracks import make_track
+
+    track = make_track(args.track)
+    if args.direction != "reverse":
+        yield track
+    if args.direction != "forward":
+        yield track.reversed()
+
+
+def _make_world(
+    args: argparse.Namespace, road: Track, cameras: tuple[str, ...]
+) -> World:
+    from simulator.scenery import SceneSettings
+    from simulator.world import World
+
+    settings = SceneSettings(
+        scenery_seed=args.seed,
+        texture_seed=args.seed,
+        look=args.look,
+        sun_azimuth_deg=args.sun_azimuth,
+        sun_elevation_deg=args.sun_elevation,
+        haze=args.haze,
+        shadows=not args.no_shadows,
+        variation=args.variation,
+    )
+    return World(road, seed=args.seed, cameras=cameras, settings=settings)
+
+
+def _print_settings(args: argparse.Namespace) -> None:
+    """Print the settings on one line."""
+    settings = {name: value for name, value in vars(args).items() if value is not None}
+    command = settings.pop("command")
+    print(
+        f"{command}: " + " ".join(f"{name}={value}" for name, value in settings.items())
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Writes frames as an MP4 film (H.264) that browsers and players show."""
+
+from collections.abc import Generator
+from pathlib import Path
+from types import TracebackType
+
+import imageio_ffmpeg
+import numpy as np
+
+
+class Film:
+    """A film, written frame by frame; it appears under its name when complete.
+
+    Args:
+        path: An .mp4 to write; a file of that name is replaced.
+        size: (width, height) in pixels, both even.
+        frames_per_s: Of the film.
+
+    Raises:
+        ValueError: If the path does not end in .mp4 or the size is odd.
+    """
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], frames_per_s: float = 15.0
+    ) -> None:
+        if path.suffix != ".mp4":
+            raise ValueError(f"{path} is no film's name, expected it to end in .mp4")
+        if size[0] % 2 or size[1] % 2:
+            raise ValueError(f"size is {size}, expected even numbers")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.size, self.num_frames = path, size, 0
+        self._draft = path.with_name(f".{path.name}.part.mp4")
+        self._writer: Generator[None, bytes | None, None] = imageio_ffmpeg.write_frames(
+            str(self._draft),
+            size,
+            fps=frames_per_s,
+            codec="libx264",
+            quality=None,
+            macro_block_size=2,
+            output_params=["-crf", "23", "-preset", "veryfast"]
+            + ["-movflags", "+faststart", "-threads", "1"],
+        )
+        self._writer.send(None)
+
+    def add(self, frame: np.ndarray) -> None:
+        """Append a frame, uint8 RGB (height, width, 3)."""
+        assert frame.shape == (self.size[1], self.size[0], 3), frame.shape
+        self._writer.send(np.ascontiguousarray(frame).tobytes())
+        self.num_frames += 1
+
+    def __enter__(self) -> "Film":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        if kind is None and self.num_frames:
+            self._draft.replace(self.path)
+        else:
+            self._draft.unlink(missing_ok=True)
+
+
+def picture_in_picture(large: np.ndarray, small: np.ndarray, text: str) -> np.ndarray:
+    """Return a frame with a smaller one in its corner and a line of text below.
+
+    Args:
+        large: uint8 RGB (height, width, 3).
+        small: uint8 RGB, drawn at a third of the width of `large`.
+        text: ASCII.
+    """
+    import cv2
+
+    frame = large.copy()
+    width = large.shape[1] // 3
+    height = width * small.shape[0] // small.shape[1]
+    inset = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    frame[10 : 14 + height, -14 - width : -10] = 255
+    frame[12 : 12 + height, -12 - width : -12] = inset
+    baseline = (12, large.shape[0] - 14)
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(frame, text, baseline, font, 0.55, colour, thickness, cv2.LINE_AA)
+    return frame
