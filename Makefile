@@ -17,7 +17,12 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-setup: $(VENV)/.installed  ## Make .venv with everything that the project needs.
+# One test drives with JavaScript's own client; without npm it says that it is skipped.
+tests/node/node_modules: tests/node/package-lock.json
+	if command -v npm >/dev/null; then cd tests/node && npm ci --silent --no-audit --no-fund; fi
+	mkdir -p $@ && touch $@
+
+setup: $(VENV)/.installed tests/node/node_modules  ## Make .venv with everything that the project needs.
 
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
 	$(BIN)/python -m pytest

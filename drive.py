@@ -352,13 +352,19 @@ class DriveServer:
         await asyncio.sleep(0.1)
 
 
-async def serve(server: DriveServer, listener: Any, stop: asyncio.Event) -> None:
+async def serve(
+    server: DriveServer,
+    listener: Any,
+    stop: asyncio.Event,
+    on_started: Callable[[], object],
+) -> None:
     """Serve until `stop` is set, then stop the cars and close.
 
     Args:
         server: of the drive.
         listener: a listening socket, from wire.listen.
         stop: set to end.
+        on_started: called when simulators are served.
     """
     import uvicorn
 
@@ -375,10 +381,7 @@ async def serve(server: DriveServer, listener: Any, stop: asyncio.Event) -> None
     serving = asyncio.create_task(web.serve(sockets=[listener]))
     while not web.started and not serving.done():
         await asyncio.sleep(0.01)
-    # Now that uvicorn has set its own handlers: the cars stop before the server does.
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    on_started()
     status = asyncio.create_task(_print_status(server))
     await stop.wait()
     status.cancel()
@@ -491,9 +494,16 @@ async def _drive(args: argparse.Namespace) -> DriveReport:
         server = DriveServer(
             lambda: Pilot(predict, SpeedController(args.speed)), recorder
         )
-        logger.info("listening on %s:%d; Ctrl+C stops the car", args.host, args.port)
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def take_over_signals() -> None:
+            # Only now, after uvicorn has set its own: the cars stop before the server.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+            logger.info("listening on %s:%d; Ctrl+C stops it", args.host, args.port)
+
         try:
-            await serve(server, listener, asyncio.Event())
+            await serve(server, listener, stop, take_over_signals)
         finally:
             if recorder:
                 recorder.close()

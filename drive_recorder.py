@@ -34,11 +34,12 @@ class DriveRecorder:
 
     def __init__(self, folder: Path) -> None:
         try:
-            (folder / "IMG").mkdir(parents=True)
+            folder.mkdir(parents=True)
         except FileExistsError:
             raise InputError(
                 f"{folder} exists already; give another folder to --record"
             ) from None
+        (folder / "IMG").mkdir()
         self.folder = folder
         self.written = 0
         self._last_jpeg = b""

@@ -202,7 +202,7 @@ def test_model_that_could_run_code_is_refused(saved, tmp_path, layer, encode):
 
 
 def test_key_given_twice_cannot_hide_a_layer(saved, tmp_path):
-    """json keeps the last of two equal keys; the one that is checked is the one used."""
+    """json keeps the last of equal keys; the one that is checked is the one used."""
     path = edited(saved[1], tmp_path, lambda document: None)
     text = path.read_text()
     harmless = '"class_name": "ELU"'
