@@ -1,0 +1,218 @@
+"""Show what the camera would have seen from beside the recorded path, and what to do.
+
+NVIDIA judged and taught its network with recorded frames moved sideways and turned
+(Bojarski et al. 2016, arXiv 1604.07316, sections 5 and 6). The road is taken for a
+plane and everything above the horizon for infinitely far, so two homographies move a
+frame; the steering that brings the car back is pure pursuit of the recorded path.
+
+A car stands e_m metres to the right of the recorded path (negative: left) and points
+psi_rad to the right of it. Crests and dips break the plane, and beyond 2 m to the side
+the picture is not to be trusted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dataset import CAMERAS, FRAME_SHAPE
+
+# The simulator's camera, least squares over real frames of three cameras: 60 degrees
+# high, pitched down, this far over the road; the side cameras look straight ahead too.
+FOCAL_LENGTH_PX = 80 / math.tan(math.radians(30))
+CENTRE_PX = (160.0, 80.0)
+PITCH_RAD = math.radians(7.75)
+CAMERA_HEIGHT_M = 1.25
+SIDE_CAMERA_M = 0.8
+# The simulator's car.
+WHEELBASE_M = 2.87
+MAX_STEERING_ANGLE_RAD = math.radians(25)
+# Pure pursuit looks this far ahead: a time, but on slow stretches at least a distance.
+LOOK_AHEAD_S = 0.9
+LOOK_AHEAD_MIN_M = 6.0
+
+
+@dataclass(frozen=True)
+class ViewGeometry:
+    """How a view was cut out of the raw frame and resized; the defaults are the frame.
+
+    Raises:
+        ValueError: nothing is left of the frame, or of the view.
+    """
+
+    height: int = FRAME_SHAPE[0]
+    """Rows of the view."""
+    width: int = FRAME_SHAPE[1]
+    """Columns of the view."""
+    crop_top_rows: int = 0
+    """Rows of the raw frame cut off above."""
+    crop_bottom_rows: int = 0
+    """Rows of the raw frame cut off below."""
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise ValueError(
+                f"view is {self.height}x{self.width}, expected 1x1 or more"
+            )
+        crop = (self.crop_top_rows, self.crop_bottom_rows)
+        if min(crop) < 0 or sum(crop) >= FRAME_SHAPE[0]:
+            raise ValueError(f"crop is {crop} rows of {FRAME_SHAPE[0]}")
+
+    @property
+    def from_frame(self) -> np.ndarray:
+        """Affine map of pixels of the frame to those of the view, float64 (3, 3)."""
+        rows = FRAME_SHAPE[0] - self.crop_top_rows - self.crop_bottom_rows
+        sx, sy = self.width / FRAME_SHAPE[1], self.height / rows
+        # Resizing keeps the outer edges in place, which lie half a pixel out.
+        x = sx / 2 - 0.5
+        y = sy * (0.5 - self.crop_top_rows) - 0.5
+        return np.array([[sx, 0, x], [0, sy, y], [0, 0, 1]])
+
+    @property
+    def num_far_rows(self) -> int:
+        """How many rows at the top of the view lie above the horizon."""
+        horizon_row = CENTRE_PX[1] - FOCAL_LENGTH_PX * math.tan(PITCH_RAD)
+        row = (self.from_frame @ (0, horizon_row, 1))[1]
+        return min(self.height, max(0, math.ceil(row)))
+
+
+RAW_FRAME = ViewGeometry()
+
+
+def view_homographies(
+    e_m: np.ndarray, psi_rad: np.ndarray, geometry: ViewGeometry = RAW_FRAME
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the maps of recorded pixels to those of a camera that was moved.
+
+    Args:
+        e_m: float (n,), metres to the right.
+        psi_rad: float (n,), radians turned to the right.
+        geometry: of the view; the raw frame if not given.
+
+    Returns:
+        For pixels of the road and for those infinitely far, each float64 (n, 3, 3).
+    """
+    e_m, psi_rad = np.asarray(e_m, float), np.asarray(psi_rad, float)
+    intrinsics = np.array(
+        [
+            [FOCAL_LENGTH_PX, 0, CENTRE_PX[0]],
+            [0, FOCAL_LENGTH_PX, CENTRE_PX[1]],
+            [0, 0, 1],
+        ]
+    )
+    to_view = geometry.from_frame @ intrinsics
+    cos, sin = math.cos(PITCH_RAD), math.sin(PITCH_RAD)
+    pitch = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    turn = np.zeros((len(e_m), 3, 3))
+    turn[:, 1, 1] = 1
+    turn[:, 0, 0] = turn[:, 2, 2] = np.cos(psi_rad)
+    turn[:, 2, 0] = np.sin(psi_rad)
+    turn[:, 0, 2] = -turn[:, 2, 0]
+    rotation = pitch @ turn @ pitch.T
+    # The road is where normal . x = height, so a move is linear there.
+    normal = pitch @ (0, 1, 0)
+    move = (pitch @ turn)[:, :, 0] * -e_m[:, None]
+    road = rotation + move[:, :, None] * normal / CAMERA_HEIGHT_M
+    from_view = np.linalg.inv(to_view)
+    return to_view @ road @ from_view, to_view @ rotation @ from_view
+
+
+def nearest_camera(e_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the real camera from which to re-project: the less, the truer.
+
+    Args:
+        e_m: float (n,), metres to the right.
+
+    Returns:
+        int64 (n,), which of dataset.CAMERAS is nearest; and float64 (n,), how far to
+        the right of that one the car stands.
+    """
+    e_m = np.asarray(e_m, float)
+    place_m = {"center": 0.0, "left": -SIDE_CAMERA_M, "right": SIDE_CAMERA_M}
+    places_m = np.array([place_m[camera] for camera in CAMERAS])
+    nearest = np.abs(e_m[:, None] - places_m).argmin(axis=1)
+    return nearest, e_m - places_m[nearest]
+
+
+def reproject(
+    frames: np.ndarray,
+    e_m: np.ndarray,
+    psi_rad: np.ndarray,
+    geometry: ViewGeometry = RAW_FRAME,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return frames as seen from where the car stands; what lies outside repeats.
+
+    Args:
+        frames: uint8 (n, h, w, 3), left as they are.
+        e_m: float (n,), metres to the right of the camera that took each frame.
+        psi_rad: float (n,), radians turned to the right.
+        geometry: of the frames.
+        out: uint8 (n, h, w, 3) to write to, not frames itself; made if not given.
+
+    Returns:
+        out. A frame that is not moved is the same to the bit.
+    """
+    assert frames.shape[1:3] == (geometry.height, geometry.width), frames.shape
+    out = np.empty_like(frames) if out is None else out
+    assert not np.shares_memory(frames, out)
+    split = geometry.num_far_rows
+    road, far = view_homographies(e_m, psi_rad, geometry)
+    # The part below the horizon is written from its own first row on.
+    road = np.array([[1, 0, 0], [0, 1, -split], [0, 0, 1]]) @ road
+    for i, frame in enumerate(frames):
+        if e_m[i] == psi_rad[i] == 0:
+            out[i] = frame
+            continue
+        for part, homography in ((out[i, :split], far[i]), (out[i, split:], road[i])):
+            if len(part):
+                part[:] = cv2.warpPerspective(
+                    frame,
+                    homography,
+                    (geometry.width, len(part)),
+                    flags=cv2.INTER_LINEAR,
+                    borderMode=cv2.BORDER_REPLICATE,
+                )
+    return out
+
+
+def curvature_of(steering: np.ndarray | float) -> np.ndarray:
+    """Return the curvature in 1/m, + is right, of the path that a steering gives.
+
+    Source: a bicycle that does not slip.
+    """
+    angle_rad = np.asarray(steering, float) * MAX_STEERING_ANGLE_RAD
+    return np.tan(angle_rad) / WHEELBASE_M
+
+
+def steering_of(curvature_per_m: np.ndarray | float) -> np.ndarray:
+    """Return the steering for a curvature in 1/m, clipped to [-1, 1]."""
+    angle_rad = np.arctan(WHEELBASE_M * np.asarray(curvature_per_m, float))
+    return np.clip(angle_rad / MAX_STEERING_ANGLE_RAD, -1, 1)
+
+
+def recovery_steering(
+    steering: np.ndarray, e_m: np.ndarray, psi_rad: np.ndarray, speed_mps: np.ndarray
+) -> np.ndarray:
+    """Return the steering that brings the car back to the recorded path.
+
+    Pure pursuit aims at the point of the path that lies the look-ahead in front.
+
+    Args:
+        steering: float (n,) in [-1, 1] of the recorded path; averaged over a moment
+            (dataset.smooth_steering), or pulses of a keyboard are taken for bends.
+        e_m: float (n,), metres to the right of the path.
+        psi_rad: float (n,), radians turned to the right of it.
+        speed_mps: float (n,), metres per second.
+
+    Returns:
+        float64 (n,) in [-1, 1].
+
+    Source: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorithm.
+    """
+    ahead_m = np.maximum(LOOK_AHEAD_MIN_M, LOOK_AHEAD_S * np.asarray(speed_mps, float))
+    back_per_m = -2 * (np.asarray(e_m) + ahead_m * np.asarray(psi_rad)) / ahead_m**2
+    return steering_of(curvature_of(steering) + back_per_m)
