@@ -7,7 +7,7 @@ import numpy as np
 from simulator import looks, mesh, terrain, textures
 from simulator.track import Track
 
-KERB_LINE_M = 3.7  # the lake's yellow lines, measured on rectified real frames
+KERB_LINE_M = 3.8  # outer edge of the lake's lines, measured on rectified real frames
 LANE_BEVEL_M = 0.25
 KERB_RADIUS_M = 75.0  # tighter curves have kerbs
 GAP_M = (70.0, 125.0)  # after the bridge: no kerb and no bank on the right
@@ -15,6 +15,7 @@ SETTS_M = 2.6  # one repeat of the setts: stones of 0.16 m
 WALL_M = 1.15  # height of the parapets of a bridge over water
 PARAPET_M = 0.8  # and of one over a road
 TILE_M = 100.0
+VERGE_M = 8.0  # from the asphalt; no verge is wider
 CLEAR_M = 0.2  # a verge ends this far from another part of the road
 
 
@@ -237,14 +238,16 @@ class RoadBuilder:
         reach = np.full(self.count, np.inf)
         plane = self.track.points[:, :2]
         count = len(plane)
-        apart = np.abs(self.sections[:, None] - np.arange(count)[None])
-        other = np.minimum(apart, count - apart) * self.track.spacing_m > 25
-        for offset in np.arange(self.track.half_width_m, 13.0, 0.5)[::-1]:
-            spot = self.points[:, :2] + side * offset * self.normals
-            near = ((spot[:, None] - plane[None]) ** 2).sum(axis=2)
-            near = np.where(other, near, np.inf).min(axis=1)
-            taken = near < (self.track.half_width_m + CLEAR_M) ** 2
-            reach = np.where(taken, offset - 0.5, reach)
+        index = np.abs(self.sections[:, None] - np.arange(count)[None])
+        other = np.minimum(index, count - index) * self.track.spacing_m > 25
+        apart = np.linalg.norm(self.points[:, None, :2] - plane[None], axis=2)
+        edge = self.track.half_width_m
+        rows = np.nonzero((other & (apart < VERGE_M + 2 * edge)).any(axis=1))[0]
+        for offset in np.arange(edge, VERGE_M + edge, 0.5)[::-1]:
+            spot = self.points[rows, :2] + side * offset * self.normals[rows]
+            near = np.linalg.norm(spot[:, None] - plane[None], axis=2)
+            taken = np.where(other[rows], near, np.inf).min(axis=1) < edge + CLEAR_M
+            reach[rows] = np.where(taken, offset - 0.5, reach[rows])
         return reach
 
     def _gap(self) -> np.ndarray:

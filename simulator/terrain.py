@@ -17,7 +17,8 @@ COARSE_CELLS = 4  # far from the road the renderer draws squares of this many ce
 MARGIN_M = 170.0  # land beyond the outermost parts of the road
 UNDER_ROAD_M = 0.45  # how deep below the road the land passes
 RIVER_DEPTH_M, WATER_LEVEL_M = 5.5, -1.35  # below the road
-_NEVER = 1e9
+BRIDGE_EDGE_M = 0.55  # from the asphalt to the outside of a bridge's wall
+OTHER_ROAD_M = 25.0  # along the road: farther is another part of it
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,11 @@ class Terrain:
         """
         road = self.track.point_at(place.station_m)
         beside_m = abs(place.lateral_m) - self.track.half_width_m
-        if beside_m <= 0 or self.track.on_bridge[place.index]:
+        if beside_m <= 0:
             return road.z_m
+        if self.track.on_bridge[place.index]:
+            land_m = float(self.land_m(np.array([x_m]), np.array([y_m]))[0])
+            return road.z_m if beside_m < BRIDGE_EDGE_M else land_m
         outwards = np.array([[x_m - road.x_m, y_m - road.y_m]]) / abs(place.lateral_m)
         foot = np.array([[road.x_m, road.y_m, road.z_m]])
         return float(self._beside(foot, outwards, np.array([beside_m]))[0])
@@ -118,7 +122,10 @@ class Terrain:
         outwards = (points_m - foot[:, :2]) / np.maximum(distance_m, 1e-6)[:, None]
         beside_m = distance_m - self.track.half_width_m
         beside = self._beside(foot, outwards, np.maximum(beside_m, 0))
-        return np.where(beside_m > 0, beside, foot[:, 2])
+        bridge = self.track.on_bridge[apart.argmin(axis=1)]
+        beside = np.where(bridge, self.land_m(*points_m.T), beside)
+        on_road = beside_m <= np.where(bridge, BRIDGE_EDGE_M, 0)
+        return np.where(on_road, foot[:, 2], beside)
 
     def _beside(
         self, foot: np.ndarray, outwards: np.ndarray, beside_m: np.ndarray
@@ -150,7 +157,7 @@ class Terrain:
             points_m: Where the verge ends, (n, 2).
         """
         rise_m = self.land_m(points_m[:, 0], points_m[:, 1]) - road_m
-        return road_m + np.clip(rise_m - 0.08, -2.5, 3.0)
+        return road_m + np.clip(rise_m - 0.08, -8.0, 3.0)
 
 
 def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
@@ -166,11 +173,9 @@ def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
     span = track.points[:, :2].max(axis=0) + MARGIN_M - low
     columns, rows = (np.ceil(span / step).astype(int) * COARSE_CELLS + 1).tolist()
     origin = (float(low[0]), float(low[1]))
-    reach = track.half_width_m + 2.5
-    distance, nearest, lowest = _relate(track, origin, (rows, columns), reach)
+    distance, nearest, road = _relate(track, origin, (rows, columns))
     inside = _inside(track, origin, (rows, columns))
     noise = _Noise(seed, (rows, columns))
-    road = np.where(lowest < _NEVER, lowest, track.points[nearest, 2])
     beside = np.maximum(distance - track.half_width_m, 0)
     heights = _spread(road, beside > 3.0) + _hills(look.relief, noise, beside, inside)
     verge = VERGES[look.road]
@@ -179,6 +184,9 @@ def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
     river = _river(track, origin, (rows, columns))
     level = -np.inf
     heights = heights * (1 - buried) + (road - UNDER_ROAD_M) * buried
+    # Squares that reach under the asphalt rise gently: they must not pierce it.
+    gentle = road - UNDER_ROAD_M + 0.2 * beside
+    heights = np.where(beside < 1.45 * CELL_M, np.minimum(heights, gentle), heights)
     if river.any():
         bed = road - RIVER_DEPTH_M
         heights = heights * (1 - river) + bed * river
@@ -256,30 +264,39 @@ def _grid(origin: tuple[float, float], shape: tuple[int, int]) -> tuple:
 
 
 def _relate(
-    track: Track, origin: tuple[float, float], shape: tuple[int, int], reach_m: float
+    track: Track, origin: tuple[float, float], shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return distance to the road, nearest sample, and the lowest road within reach.
+    """Return distance to the road, nearest sample, and height of the road nearby.
 
-    The lowest is what counts where roads pass over or close to each other: land that
-    follows it never pokes through a road.
+    Where roads pass over or close to each other it is the height of the lower one:
+    land that follows it never pokes through a road.
     """
     points = np.stack([axis.ravel() for axis in _grid(origin, shape)], axis=1)
-    line, height = track.points[:, :2], track.points[:, 2]
-    squared = np.empty(len(points))
-    nearest = np.empty(len(points), int)
-    lowest = np.full(len(points), _NEVER)
-    for first in range(0, len(points), 4096):
-        part = points[first : first + 4096]
-        apart = (part**2).sum(1)[:, None] - 2 * part @ line.T + (line**2).sum(1)
-        index = apart.argmin(axis=1)
-        nearest[first : first + 4096] = index
-        squared[first : first + 4096] = apart[np.arange(len(index)), index]
-        close = apart.min(axis=1) < reach_m**2
-        lowest[first : first + 4096][close] = np.where(
-            apart[close] < reach_m**2, height, _NEVER
-        ).min(axis=1)
-    distance = np.sqrt(np.maximum(squared, 0))
-    return distance.reshape(shape), nearest.reshape(shape), lowest.reshape(shape)
+    line, count = track.points[:, :2], len(track.points)
+    # The nearest of every fourth sample first, then the nearest around it.
+    rough = 4 * np.concatenate(
+        [
+            (-2 * spots @ line[::4].T + (line[::4] ** 2).sum(1)).argmin(axis=1)
+            for spots in np.array_split(points, 1 + len(points) // 4096)
+        ]
+    )
+    around = (rough[:, None] + np.arange(-4, 5)) % count
+    apart = ((points[:, None] - line[around]) ** 2).sum(axis=2)
+    best = apart.argmin(axis=1)[:, None]
+    nearest = np.take_along_axis(around, best, axis=1)[:, 0]
+    distance = np.sqrt(np.take_along_axis(apart, best, axis=1)[:, 0])
+    # In a dip the straight sides of a square of land would cut the road.
+    dip = np.min([np.roll(track.points[:, 2], k) for k in range(-4, 5)], axis=0)
+    road = dip[nearest]
+    # A square of land under the asphalt has corners up to its diagonal away.
+    reach = track.half_width_m + 1.45 * CELL_M
+    close = np.nonzero(distance < reach)[0]
+    apart = ((points[close, None] - line[None]) ** 2).sum(axis=2)
+    along = np.abs(np.arange(count) - nearest[close, None])
+    other = np.minimum(along, count - along) * track.spacing_m > OTHER_ROAD_M
+    lower = np.where(other & (apart < reach**2), dip, np.inf).min(axis=1)
+    road[close] = np.minimum(road[close], lower)
+    return distance.reshape(shape), nearest.reshape(shape), road.reshape(shape)
 
 
 def _inside(

@@ -112,7 +112,7 @@ def _asphalt(
 def lake_road(rng: np.random.Generator) -> np.ndarray:
     """Return the lake's road, uint8 RGB (1024, 512, 3): see `LAKE_COLUMNS_PX`.
 
-    The asphalt column is 7.4 m wide between the outer edges of the yellow lines.
+    The asphalt column is 7.6 m wide between the outer edges of the double lines.
     Colours: medians of rectified real frames.
     """
     shape = (2 * ROAD_PIXELS, ROAD_PIXELS)
@@ -130,12 +130,15 @@ def lake_road(rng: np.random.Generator) -> np.ndarray:
 
 
 def _double_yellow_lines(image: np.ndarray, dirt: np.ndarray) -> None:
-    """Paint a double line into each edge of the lake's asphalt column, in place."""
-    pixels_per_metre = 256 / 7.4
+    """Paint a double line into each edge of the lake's asphalt column, in place.
+
+    On rectified real frames a dark band lies 3.6 m from the middle, between yellows.
+    """
+    pixels_per_metre = 256 / 7.6
     for outer_m, inner_m, colour in (
-        (0.05, 0.17, (190, 170, 84)),
-        (0.17, 0.36, (74, 66, 48)),
-        (0.36, 0.46, (160, 146, 82)),
+        (0.00, 0.08, (156, 146, 86)),
+        (0.08, 0.30, (82, 76, 56)),
+        (0.30, 0.44, (190, 174, 88)),
     ):
         a, b = round(outer_m * pixels_per_metre), round(inner_m * pixels_per_metre)
         for columns in (slice(a, b), slice(256 - b, 256 - a)):
