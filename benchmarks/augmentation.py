@@ -65,6 +65,22 @@ def batch_cost(views: np.ndarray, settings: AugmentSettings) -> float:
     return cpu_ms(lambda: augmenter(views, steering, rng), repeats=20)
 
 
+def reprojection_cost(views: np.ndarray) -> float:
+    """Return the CPU time of moving the camera of each view, in milliseconds."""
+    import numpy as np
+
+    from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS
+    from reproject import ViewGeometry, reproject
+
+    num, height, width, _ = views.shape
+    geometry = ViewGeometry(height, width, CROP_TOP_ROWS, CROP_BOTTOM_ROWS)
+    rng = np.random.default_rng(0)
+    e_m, psi_rad = rng.normal(0, [[0.4], [0.08]], (2, num))
+    out = np.empty_like(views)
+    move = partial(reproject, views, e_m, psi_rad, geometry, out)
+    return cpu_ms(move, repeats=20)
+
+
 def step_cost(views: np.ndarray, preset: str, num_steps: int = 10) -> float:
     """Return the CPU time of one training step, in milliseconds."""
     import keras
@@ -101,6 +117,7 @@ def measure(preset: str, batch_size: int) -> dict[str, object]:
         "operations_ms": operation_costs(views[0]),
         "batch_four_ms": batch_cost(views, on_every_frame),
         "batch_default_ms": batch_cost(views, AugmentSettings()),
+        "batch_reprojected_ms": reprojection_cost(views),
         "step_ms": step_cost(views, preset),
     }
 
@@ -115,6 +132,7 @@ def print_table(result: dict) -> None:
     for title, cost_ms in (
         ("flip, shift, brightness, noise on each", result["batch_four_ms"]),
         ("all, as train.py does by default", result["batch_default_ms"]),
+        ("camera moved sideways and turned", result["batch_reprojected_ms"]),
         (f"training step, preset {result['preset']}", step_ms),
     ):
         print(f"{title:<42}{cost_ms:8.1f}{cost_ms / step_ms:10.1%}")
