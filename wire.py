@@ -241,7 +241,10 @@ class SimulatorDialect:
             logger.warning("refused: %s", WRONG_VERSION.strip())
             await _refuse(scope, send)
         elif scope["type"] == "websocket":
-            await self.app(scope, _Inbox(self, receive, send).receive, send)
+            # A WebSocket with a session id takes over from polling: its client knows
+            # how to connect, and may have done so there. The simulator's is a new one.
+            inbox = _Inbox(self, receive, send, must_connect="sid=" not in query)
+            await self.app(scope, inbox.receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -255,9 +258,16 @@ class SimulatorDialect:
 class _Inbox:
     """The messages of one WebSocket, made fit for python-socketio."""
 
-    def __init__(self, dialect: SimulatorDialect, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        dialect: SimulatorDialect,
+        receive: Receive,
+        send: Send,
+        must_connect: bool,
+    ) -> None:
         self._dialect, self._receive, self._send = dialect, receive, send
-        self._is_connected = False
+        self._must_connect = must_connect
+        self._has_connected = False
         self._waiting: list[Message] = []
 
     async def receive(self) -> Message:
@@ -276,13 +286,14 @@ class _Inbox:
                 self._dialect.drop(reason)
                 continue
             if passed.startswith("40"):
-                if self._is_connected:
+                if self._has_connected:
                     self._dialect.drop("a second CONNECT")
                     continue
-                self._is_connected = True
+                self._has_connected = True
             message = {"type": "websocket.receive", "text": passed}
-            if passed.startswith("42") and not self._is_connected:
-                self._is_connected = True
+            is_event = passed.startswith("42")
+            if is_event and self._must_connect and not self._has_connected:
+                self._has_connected = True
                 self._waiting.append(message)
                 return {"type": "websocket.receive", "text": "40"}
             return message
