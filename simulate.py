@@ -396,7 +396,7 @@ def _make_world(
         shadows=not args.no_shadows,
         variation=args.variation,
     )
-    return World(road, seed=args.seed, cameras=cameras, settings=settings)
+    return World(road, cameras=cameras, settings=settings)
 
 
 def _print_settings(args: argparse.Namespace) -> None:

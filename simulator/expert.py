@@ -30,7 +30,7 @@ from simulator.vehicle import (
 )
 from simulator.world import Observation
 
-LOOK_AHEAD_M, LOOK_AHEAD_S = 3.0, 0.45
+LOOK_AHEAD_M, LOOK_AHEAD_S = 2.5, 0.3
 SIDEWAYS_MPS2 = 5.0  # in curves
 BRAKING_MPS2 = 3.0  # planned before curves; the brakes give twice that
 MANOEUVRE_MPS = 1.6

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.collisions import Collider
+from simulator.scenery import SceneSettings
 from simulator.track import Place, Track
 from simulator.vehicle import (
     BODY_LENGTH_M,
@@ -32,7 +33,7 @@ from simulator.vehicle import (
 if TYPE_CHECKING:
     from simulator.camera import Renderer
     from simulator.mesh import Scene
-    from simulator.scenery import SceneSettings, Surroundings
+    from simulator.scenery import Surroundings
 
 PHYSICS_DT_S = 1 / 60
 STEPS_PER_FRAME = 4
@@ -89,7 +90,7 @@ class World:
 
     Args:
         track: The road as it is driven; `track.reversed()` for the other direction.
-        seed: Of land, plants and textures, unless `settings` gives them.
+        seed: Of land, plants and textures, in place of those in `settings`.
         cameras: Which frames an observation has: "left", "center", "right", "chase".
         settings: Sun, haze, look and seeds of the scenery.
 
@@ -102,27 +103,18 @@ class World:
         self,
         track: Track,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         cameras: Sequence[str] = ("center",),
-        settings: "SceneSettings | None" = None,
+        settings: SceneSettings | None = None,
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, expected 0 or more")
-        self.track, self.seed, self.cameras = track, seed, tuple(cameras)
-        self._settings = settings
+        self.track, self.cameras = track, tuple(cameras)
+        settings = settings or SceneSettings()
+        self.settings = settings if seed is None else _with_seed(settings, seed)
         self._surroundings: Surroundings | None = None
         self._collider: Collider | None = None
         self._scene: Scene | None = None
         self._renderers: dict[tuple, Renderer] = {}
         self._put(track.start_m, 0.0, 0.0, 0.0)
-
-    @property
-    def settings(self) -> "SceneSettings":
-        """Sun, haze, look and seeds of the scenery."""
-        from simulator.scenery import SceneSettings
-
-        seeds = SceneSettings(scenery_seed=self.seed, texture_seed=self.seed)
-        return self._settings or seeds
 
     @property
     def surroundings(self) -> "Surroundings":
@@ -151,15 +143,10 @@ class World:
             heading_error_rad: From the road's direction, + is left.
             speed_mps: Along the car's nose.
         """
-        if seed is not None and seed != self.seed:
-            if seed < 0:
-                raise ValueError(f"seed is {seed}, expected 0 or more")
+        if seed is not None and _with_seed(self.settings, seed) != self.settings:
             self.close()
-            if self._settings is not None:
-                self._settings = replace(
-                    self._settings, scenery_seed=seed, texture_seed=seed
-                )
-            self.seed, self._surroundings, self._collider = seed, None, None
+            self.settings = _with_seed(self.settings, seed)
+            self._surroundings, self._collider = None, None
         start_m = self.track.start_m if station_m is None else station_m
         self._put(start_m, lateral_m, heading_error_rad, speed_mps)
         return self._observe()
@@ -349,3 +336,7 @@ class World:
             renderer.close()
         self._renderers.clear()
         self._scene = None
+
+
+def _with_seed(settings: SceneSettings, seed: int) -> SceneSettings:
+    return replace(settings, scenery_seed=seed, texture_seed=seed)
