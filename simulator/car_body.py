@@ -24,7 +24,7 @@ _WHEELS = ((-1.60, 0.37), (1.27, 0.335))  # axle y, radius
 
 def car_mesh() -> mesh.Mesh:
     """Return the body with its wheels and lamps as one untextured mesh."""
-    parts = [_hull(), *_lamps()]
+    parts = [_hull(), *_lamps(), _shade()]
     for axle_y, radius in _WHEELS:
         parts += [_wheel(side * 0.92, axle_y, radius) for side in (-1, 1)]
     vertices, colours, triangles, count = [], [], [], 0
@@ -84,6 +84,13 @@ def _lamps() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             quad = np.stack([x, np.full(4, y), (low, low, high, high)], axis=1)
             lamps.append(_from_quads(quad[None], np.array([colour])))
     return lamps
+
+
+def _shade() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the dark patch under the car, which puts it onto the ground."""
+    x, y = np.array((-1.05, 1.05, 1.05, -1.05)), np.array((-2.25, -2.25, 2.1, 2.1))
+    quad = np.stack([x, y, np.full(4, 0.06)], axis=1)
+    return _from_quads(quad[None], np.array([(62, 60, 54)]))
 
 
 def _wheel(

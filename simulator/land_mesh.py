@@ -20,14 +20,15 @@ HAZE_FROM_M, HAZE_TO_M = 40.0, 220.0  # from the road's middle
 def land_meshes(land: terrain.Terrain, look: looks.Look, seed: int) -> list[mesh.Mesh]:
     """Return the land in tiles, without what the road hides and deep water covers."""
     colours = land_colours(land, look, seed)
-    heights, quads = _lattice(land)
+    triangles = lattice_triangles(land)
     hidden = land.distance_m < land.track.half_width_m + land.verge.meets_land_m - 4.6
     hidden &= ~_near_bridge(land)
     hidden |= land.heights_m < land.water_level_m - 1.8
-    quads = quads[~hidden.ravel()[quads].all(axis=1)]
+    triangles = triangles[~hidden.ravel()[triangles].all(axis=1)]
     grid_x, grid_y = land.grid_m
-    vertices = np.stack([grid_x.ravel(), grid_y.ravel(), heights.ravel()], axis=1)
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    vertices = np.stack(
+        [grid_x.ravel(), grid_y.ravel(), land.heights_m.ravel()], axis=1
+    )
     whole = mesh.make_mesh(
         look.ground_texture,
         "ground",
@@ -83,33 +84,39 @@ def _near_bridge(land: terrain.Terrain) -> np.ndarray:
     return land.track.on_bridge[land.nearest]
 
 
-def _lattice(land: terrain.Terrain) -> tuple[np.ndarray, np.ndarray]:
-    """Return heights (rows, columns) and quads, int (n, 4): fine near the road.
+def lattice_triangles(land: terrain.Terrain) -> np.ndarray:
+    """Return triangles over the lattice's corners, int (n, 3): fine near the road.
 
-    Where a coarse square meets fine ones, the fine corners on their common side are
-    put onto the coarse side's straight line: no cracks.
+    A coarse square next to fine ones is a fan that has their corners on its rim, so
+    that no crack opens between them.
     """
     n = COARSE_CELLS
-    heights = land.heights_m.copy()
     corners = land.distance_m[::n, ::n]
     near = np.minimum(
         np.minimum(corners[:-1, :-1], corners[1:, :-1]),
         np.minimum(corners[:-1, 1:], corners[1:, 1:]),
     )
     fine = near < FINE_M
-    share = np.arange(n + 1) / n
-    for a, b in np.argwhere(~fine) * n:
-        for row in (a, a + n):
-            ends = land.heights_m[row, b], land.heights_m[row, b + n]
-            heights[row, b : b + n + 1] = ends[0] * (1 - share) + ends[1] * share
-        for column in (b, b + n):
-            ends = land.heights_m[a, column], land.heights_m[a + n, column]
-            heights[a : a + n + 1, column] = ends[0] * (1 - share) + ends[1] * share
-    index = np.arange(heights.size).reshape(heights.shape)
-    small = np.kron(fine, np.ones((n, n), bool))
-    return heights, np.concatenate(
-        [_quads(index[::n, ::n])[~fine.ravel()], _quads(index)[small.ravel()]]
+    ringed = np.pad(fine, 1)
+    sides = (ringed[:-2, 1:-1], ringed[1:-1, 2:], ringed[2:, 1:-1], ringed[1:-1, :-2])
+    border = ~fine & np.any(sides, axis=0)
+    index = np.arange(land.heights_m.size).reshape(land.heights_m.shape)
+    quads = np.concatenate(
+        [
+            _quads(index[::n, ::n])[(~fine & ~border).ravel()],
+            _quads(index)[np.kron(fine, np.ones((n, n), bool)).ravel()],
+        ]
     )
+    triangles = [quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]
+    for row, column in np.argwhere(border):
+        square = index[n * row : n * row + n + 1, n * column : n * column + n + 1]
+        edges = (square[0], square[:, -1], square[-1, ::-1], square[::-1, 0])
+        steps = [1 if side[row, column] else n for side in sides]
+        rim = [edge[:-1:step] for edge, step in zip(edges, steps, strict=True)]
+        ring = np.concatenate(rim)
+        middle = np.full(len(ring), square[n // 2, n // 2])
+        triangles.append(np.stack([middle, ring, np.roll(ring, -1)], axis=1))
+    return np.concatenate(triangles)
 
 
 def _quads(index: np.ndarray) -> np.ndarray:

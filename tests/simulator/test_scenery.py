@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from simulator import looks, mesh, scenery, shadows, terrain, tracks
+from simulator import land_mesh, looks, mesh, scenery, shadows, terrain, tracks
 from simulator.scenery import SceneSettings
 from simulator.track import Track
 
@@ -193,6 +193,32 @@ def test_tiles_keep_every_triangle():
     corners = np.concatenate([t.vertices[t.triangles] for t in tiles])
     expected = whole.vertices[whole.triangles]
     assert sorted(map(bytes, corners)) == sorted(map(bytes, expected))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_land_has_no_cracks(name):
+    land = surroundings(name).land
+    triangles = land_mesh.lattice_triangles(land)
+    width = land.heights_m.shape[1]
+    used = set(np.unique(triangles).tolist())
+    edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    # A corner within another triangle's long side would open a crack there.
+    for a, b in edges[np.abs(edges[:, 0] - edges[:, 1]) > 1].tolist():
+        step = 1 if a // width == b // width else width
+        if (b - a) % step == 0 and (step == 1 or abs(b - a) // width <= 4):
+            between = range(min(a, b) + step, max(a, b), step)
+            assert not used.intersection(between)
+
+
+def test_land_covers_its_whole_square():
+    land = surroundings("lake").land
+    triangles = land_mesh.lattice_triangles(land)
+    x, y = (axis.ravel()[triangles] for axis in land.grid_m)
+    cross = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0])
+    cross -= (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    rows, columns = land.heights_m.shape
+    whole = (rows - 1) * (columns - 1) * terrain.CELL_M**2
+    assert np.abs(cross).sum() / 2 == pytest.approx(whole)
 
 
 def test_merged_meshes_hold_the_triangles_of_all():
