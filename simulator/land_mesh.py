@@ -64,9 +64,7 @@ def land_colours(land: terrain.Terrain, look: looks.Look, seed: int) -> np.ndarr
     colours = colours * (1 - shore) + 0.85 * np.array(look.dirt) * shore
     lit = 1 - look.light.shadow * land_shadow(land, look.light)
     colours = colours * look.light.on(land.normals, lit) * 255 / textures.DETAIL_LEVEL
-    # Too bright is dimmed as a whole: cutting the channels one by one turns the hue.
-    colours *= 255 / np.maximum(colours.max(axis=2, keepdims=True), 255)
-    return _add_haze(colours, land.distance_m, look)
+    return _add_haze(looks.dimmed(colours), land.distance_m, look)
 
 
 def _add_haze(

@@ -302,6 +302,14 @@ LOOKS = {
 }  # fmt: skip
 
 
+def dimmed(colours: np.ndarray) -> np.ndarray:
+    """Return colours (..., 3) with those above 255 dimmed to it as a whole.
+
+    Cutting off the channels one by one would turn the hue.
+    """
+    return colours * (255 / np.maximum(colours.max(axis=-1, keepdims=True), 255))
+
+
 def look_of(name: str) -> Look:
     """Return a look by its name.
 

@@ -124,7 +124,7 @@ def rock_meshes(
         gain = 255 / textures.DETAIL_LEVEL * tone * (0.75 + 0.25 * share[:, None, None])
         triangles.append(ring + len(vertices) * ring_size)
         vertices.append(np.stack([x, y, z], axis=2).reshape(-1, 3) + foot)
-        colours.append((np.array(look.rock) * lit * gain).reshape(-1, 3))
+        colours.append(looks.dimmed(np.array(look.rock) * lit * gain).reshape(-1, 3))
     corners = np.concatenate(vertices)
     lumpy = mesh.make_mesh(
         look.ground_texture,

@@ -220,16 +220,17 @@ class RoadBuilder:
         far = np.maximum(np.minimum(far, self._clearance(side)), start + 0.1)
         position = self.points[:, :2] + (side * far)[:, None] * self.normals
         end = self.land.verge_end_m(self.points[:, 2], position) - self.points[:, 2]
-        grass = np.array(self.look.grass) * 0.7 + np.array(self.look.dirt) * 0.3
-        light = self.look.light.on(np.array([[0.0, 0.0, 1.0]]))[0]
-        gain = 255 / textures.DETAIL_LEVEL * light
+        look, bare = self.look, self.look.dirt_share
+        grass = 0.8 * np.array(look.grass) + 0.2 * np.array(look.grass_dark)
+        soil = grass * (1 - bare) + np.array(look.dirt) * bare
+        light = look.light.on(np.array([0.0, 0.0, 1.0])) * 255 / textures.DETAIL_LEVEL
         return Strip(
             self.look.ground_texture,
             side * self._rails(start, far),
             self._rails(rise, end),
             (0.0, 0.5),
             8.0,
-            np.tile(grass * gain, (self.count, 1)),
+            np.tile(looks.dimmed(soil * light), (self.count, 1)),
             ~self.bridge,
         )
 
