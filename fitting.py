@@ -10,10 +10,11 @@ import math
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import keras
 import numpy as np
 import pandas as pd
@@ -22,7 +23,14 @@ from tqdm import tqdm
 from augment import Augmenter, balance_weights, side_camera_steering
 from dataset import CAMERAS, smooth_steering
 from frame_cache import FrameCache
-from model import network_of, save_weights
+from model import (
+    CROP_BOTTOM_ROWS,
+    CROP_TOP_ROWS,
+    VIEW_SHAPE,
+    network_of,
+    save_weights,
+)
+from reproject import ViewGeometry, nearest_camera, recovery_steering, reproject
 from run_folder import (
     NonFiniteLossError,
     Progress,
@@ -39,6 +47,13 @@ if TYPE_CHECKING:
 # little ahead of the car, serves every figure, whatever a run trains on.
 REFERENCE_BEFORE_S = 0.3
 REFERENCE_AFTER_S = 0.7
+
+MPS_PER_MPH = 0.44704
+# Farther from its path than this, a re-projected frame is not to be trusted.
+MOST_OFFSET_M = 2.0
+VIEW_GEOMETRY = ViewGeometry(
+    VIEW_SHAPE[0], VIEW_SHAPE[1], CROP_TOP_ROWS, CROP_BOTTOM_ROWS
+)
 
 
 @dataclass(frozen=True)
@@ -96,11 +111,13 @@ class TrainingSet:
     """int64 (n, 3), from cache_positions."""
     steering: np.ndarray
     """float32 (n,), the steering taught for the centre camera."""
+    speed_mps: np.ndarray
+    """float32 (n,), speed of the car."""
     weights: np.ndarray
     """float64 (n,), probability of drawing each sample; sums to 1."""
 
     def __post_init__(self) -> None:
-        lengths = {len(self.positions), len(self.steering), len(self.weights)}
+        lengths = {len(array) for name, array in vars(self).items() if name != "cache"}
         if len(lengths) != 1:
             raise ValueError(f"lengths differ: {sorted(lengths)}")
         if (self.positions[:, 0] < 0).any():
@@ -118,8 +135,13 @@ def make_training_set(
         cache: holds every frame of the samples.
         balance: how steering is balanced, a mode of augment.balance_weights.
     """
-    weights = balance_weights(steering, mode=balance)
-    return TrainingSet(cache, cache_positions(samples, cache), steering, weights)
+    return TrainingSet(
+        cache,
+        cache_positions(samples, cache),
+        steering,
+        samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
+        balance_weights(steering, mode=balance),
+    )
 
 
 class Batches(keras.utils.PyDataset):
@@ -127,69 +149,92 @@ class Batches(keras.utils.PyDataset):
 
     Args:
         training_set: what to draw from.
-        augmenter: what is done to the frames drawn.
-        epoch: 0-based; with seed it determines every batch.
+        settings: of the run.
+        epoch: 0-based; with the seed it determines every batch.
         num_batches: batches in the epoch.
-        batch_size: samples in a batch.
-        side_camera_share: part of a batch that is drawn from the left and right
-            cameras, [0, 1]; samples without them give their centre frame.
-        side_camera_correction: steering added for the left camera and taken off for
-            the right one.
-        seed: of the run.
     """
 
     def __init__(
         self,
         training_set: TrainingSet,
-        augmenter: Augmenter,
-        *,
+        settings: Settings,
         epoch: int,
         num_batches: int,
-        batch_size: int,
-        side_camera_share: float,
-        side_camera_correction: float,
-        seed: int,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self.training_set = training_set
-        self.augmenter = augmenter
+        self.settings = settings
         self.epoch = epoch
         self._length = num_batches
-        self.batch_size = batch_size
-        self.side_camera_share = side_camera_share
-        self.side_camera_correction = side_camera_correction
-        self.seed = seed
+        augment = settings.augment
+        if settings.recovery == "reproject":
+            # Re-projection shifts the view itself, and knows the steering for it.
+            augment = replace(augment, shift_right=0.0)
+        self._augmenter = Augmenter(augment)
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return uint8 views (batch_size, 66, 200, 3) and float32 steering (…, 1)."""
-        rng, rows, cameras = self._draw(batch)
-        training_set = self.training_set
-        views = training_set.cache.gather(training_set.positions[rows, cameras])
-        steering = training_set.steering[rows].copy()
-        for side in (1, 2):
-            drawn = cameras == side
-            steering[drawn] = side_camera_steering(
-                steering[drawn], CAMERAS[side], self.side_camera_correction
-            )
-        views, steering = self.augmenter(views, steering, rng)
+        rng, rows = self._draw(batch)
+        if self.settings.recovery == "reproject":
+            views, steering = self._reprojected(rows, rng)
+        else:
+            views, steering = self._from_side_cameras(rows, rng)
+        views, steering = self._augmenter(views, steering.astype(np.float32), rng)
         return views, steering[:, None]
 
     def rows_of(self, batch: int) -> list[int]:
         """Return the rows of the training set that a batch is made from."""
         return self._draw(batch)[1].tolist()
 
-    def _draw(self, batch: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([self.seed, self.epoch, batch])
-        training_set = self.training_set
-        size = self.batch_size
-        rows = rng.choice(len(training_set.weights), size, p=training_set.weights)
-        from_side = rng.random(size) < self.side_camera_share
-        cameras = np.where(from_side, rng.integers(1, 3, size), 0)
-        missing = training_set.positions[rows, cameras] < 0
-        return rng, rows, np.where(missing, 0, cameras)
+    def _draw(self, batch: int) -> tuple[np.random.Generator, np.ndarray]:
+        rng = np.random.default_rng([self.settings.seed, self.epoch, batch])
+        weights = self.training_set.weights
+        return rng, rng.choice(len(weights), self.settings.batch_size, p=weights)
+
+    def _from_side_cameras(
+        self, rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Take some frames from the side cameras, with a fixed correction."""
+        training_set, settings = self.training_set, self.settings
+        from_side = rng.random(len(rows)) < settings.side_camera_share
+        cameras = np.where(from_side, rng.integers(1, 3, len(rows)), 0)
+        cameras[training_set.positions[rows, cameras] < 0] = 0
+        steering = training_set.steering[rows].copy()
+        for side in (1, 2):
+            drawn = cameras == side
+            steering[drawn] = side_camera_steering(
+                steering[drawn], CAMERAS[side], settings.side_camera_correction
+            )
+        views = training_set.cache.gather(training_set.positions[rows, cameras])
+        return views, steering
+
+    def _reprojected(
+        self, rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move the car beside its path, and steer back as pure pursuit does."""
+        training_set, settings = self.training_set, self.settings
+        offset_m = rng.normal(0, settings.offset_std_m, len(rows))
+        heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))
+        # Without side cameras the picture bears less: see reproject.py.
+        has_sides = (training_set.positions[rows] >= 0).all(axis=1)
+        most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
+        offset_m = np.clip(offset_m, -most_m, most_m)
+        cameras, rest_m = nearest_camera(offset_m)
+        cameras, rest_m = (
+            np.where(has_sides, cameras, 0),
+            np.where(has_sides, rest_m, offset_m),
+        )
+        views = training_set.cache.gather(training_set.positions[rows, cameras])
+        steering = recovery_steering(
+            training_set.steering[rows],
+            offset_m,
+            heading_rad,
+            training_set.speed_mps[rows],
+        )
+        return reproject(views, rest_m, heading_rad, VIEW_GEOMETRY), steering
 
 
 def predict(network: keras.Model, cache: FrameCache, rows: np.ndarray) -> np.ndarray:
@@ -269,7 +314,7 @@ def fit_epoch(
     num_samples = 0
     # disable=None shows the bar on a terminal only.
     bar = tqdm(
-        total=len(batches) * batches.batch_size,
+        total=len(batches) * batches.settings.batch_size,
         desc=title,
         unit=" samples",
         leave=False,
@@ -284,8 +329,8 @@ def fit_epoch(
                 f"finite number; its samples are rows {batches.rows_of(batch)}; the "
                 "best weights so far are kept; try a lower --learning-rate"
             )
-        num_samples += batches.batch_size
-        bar.update(batches.batch_size)
+        num_samples += batches.settings.batch_size
+        bar.update(batches.settings.batch_size)
         bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
         network.stop_training = interruption.requested
 
@@ -321,25 +366,17 @@ def fit(
     num_batches = settings.steps_per_epoch or math.ceil(
         num_frames / settings.batch_size
     )
+    # The cores are busy with the network; OpenCV's threads would only take turns.
+    cv2.setNumThreads(1)
     network = network_of(model)
     compile_network(network, settings, num_batches)
     progress = load_state(folder, network)
     if settings.from_model and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
         progress.best_val_loss = validation_loss(network, training_set, validation)
-    augmenter = Augmenter(settings.augment)
     started, first_epoch = time.perf_counter(), progress.epoch
     while not (is_finished(progress, settings) or interruption.requested):
-        batches = Batches(
-            training_set,
-            augmenter,
-            epoch=progress.epoch,
-            num_batches=num_batches,
-            batch_size=settings.batch_size,
-            side_camera_share=settings.side_camera_share,
-            side_camera_correction=settings.side_camera_correction,
-            seed=settings.seed,
-        )
+        batches = Batches(training_set, settings, progress.epoch, num_batches)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
         loss, rate = fit_epoch(network, batches, title, interruption)
         val_loss = validation_loss(network, training_set, validation)

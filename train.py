@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from run_folder import Progress
 
 SCHEDULES = ("cosine", "constant")
+RECOVERIES = ("reproject", "shift")
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,12 @@ class Settings:
     learning_rate: float | None = None
     schedule: str = "cosine"
     patience: int = 10
-    label_before_s: float = 0.15
-    label_after_s: float = 0.35
+    label_before_s: float = 0.2
+    label_after_s: float = 0.5
     balance: str = "off"
+    recovery: str = "reproject"
+    offset_std_m: float = 0.6
+    heading_std_deg: float = 4.5
     side_camera_share: float = 0.5
     side_camera_correction: float = 0.2
     augment: AugmentSettings = field(default_factory=AugmentSettings)
@@ -78,6 +82,8 @@ class Settings:
             "patience": (self.patience >= 0, "0 (never stop early) or more"),
             "label-before-s": (self.label_before_s >= 0, "0 or more"),
             "label-after-s": (self.label_after_s >= 0, "0 or more"),
+            "offset-std-m": (0 <= self.offset_std_m <= 2, "0 to 2 m"),
+            "heading-std-deg": (0 <= self.heading_std_deg <= 20, "0 to 20 degrees"),
             "side-camera-share": (0 <= self.side_camera_share <= 1, "[0, 1]"),
             "side-camera-correction": (0 <= self.side_camera_correction <= 1, "[0, 1]"),
         }
@@ -371,8 +377,20 @@ def make_parser() -> argparse.ArgumentParser:
         "before to so many after the frame; 0 0: as is",
     )
     add(labels, "--balance", str, "of the steering drawn", choices=BALANCE_MODES)
-    add(labels, "--side-camera-share", float, "part drawn from left and right cameras")
-    add(labels, "--side-camera-correction", float, "steering added for the left camera")
+
+    back = parser.add_argument_group("teaching the way back to the middle")
+    add(
+        back,
+        "--recovery",
+        str,
+        "reproject: move the view beside the path, steer back by pure pursuit; shift: "
+        "side cameras and shifted pixels with fixed corrections",
+        choices=RECOVERIES,
+    )
+    add(back, "--offset-std-m", float, "reproject: spread of the offset, metres")
+    add(back, "--heading-std-deg", float, "reproject: spread of the heading, degrees")
+    add(back, "--side-camera-share", float, "shift: part drawn from the side cameras")
+    add(back, "--side-camera-correction", float, "shift: steering for the left camera")
 
     augment = parser.add_argument_group("augmentation (0 turns one off)")
     for setting in fields(AugmentSettings):

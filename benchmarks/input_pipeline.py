@@ -40,7 +40,7 @@ def link_samples(recording: Path, num_samples: int, folder: Path) -> None:
         seconds = i / 10
         clock = time.strftime("%Y_%m_%d_%H_%M_%S", time.gmtime(1.6e9 + seconds))
         name = f"center_{clock}_{int(seconds * 1000) % 1000:03d}.jpg"
-        os.symlink(row["center"], folder / "IMG" / name)
+        (folder / "IMG" / name).symlink_to(row["center"])
         rows.append(f"IMG/{name},,,{row['steering']},0.5,0,{row['speed_mph'] + 1}")
     (folder / "driving_log.csv").write_text("\n".join(rows) + "\n")
 
@@ -51,7 +51,6 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     import numpy as np
     import psutil
 
-    from augment import Augmenter
     from fitting import Batches, compile_network, make_training_set
     from model import build_model, network_of
     from train import Settings, open_cache, read_split
@@ -67,16 +66,7 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     compile_network(network, settings, num_batches)
 
     def pipeline(epoch: int) -> Batches:
-        return Batches(
-            training_set,
-            Augmenter(settings.augment),
-            epoch=epoch,
-            num_batches=num_batches,
-            batch_size=settings.batch_size,
-            side_camera_share=settings.side_camera_share,
-            side_camera_correction=settings.side_camera_correction,
-            seed=0,
-        )
+        return Batches(training_set, settings, epoch, num_batches)
 
     batch = pipeline(0)[0]
 
@@ -139,7 +129,9 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(measure(args.recording, *_sizes(args))))
         return 0
     results = [measure_apart(args, num_samples) for num_samples in args.samples]
-    print(f"{'samples':>8}{'constant':>12}{'pipeline':>12}{'ratio':>16}{'resident':>12}")
+    print(
+        f"{'samples':>8}{'constant':>12}{'pipeline':>12}{'ratio':>16}{'resident':>12}"
+    )
     for result in results:
         constant, pipeline = (result["rates"][k] for k in ("constant", "pipeline"))
         ratios = [p / c for p, c in zip(pipeline, constant, strict=True)]

@@ -1,0 +1,484 @@
+"""Look at recordings before training on them: pictures, numbers, what to record next.
+
+    python explore.py data/a data/b --out report
+
+writes report/report.html, one file that opens without a network, and its pictures. The
+judgements are simple rules on the numbers beside them; the thresholds stand below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+import io
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset import Recording, read_frame, read_recording, smooth_steering
+from driving_log import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+# Steering within this of 0 counts as straight on.
+STRAIGHT = 0.02
+# Beyond this a bend is sharp: a radius of some 22 m.
+SHARP = 0.3
+# A row whose steering differs so much from the second around it is a correction.
+CORRECTION = 0.2
+# A step between neighbouring rows that a hand on a mouse or a wheel seldom makes.
+JUMP = 0.25
+MPS_PER_MPH = 0.44704
+WHEELBASE_M = 2.87
+MAX_STEERING_ANGLE_DEG = 25.0
+
+
+# --- Numbers --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one recording holds; shares are of the usable rows, 0 to 1."""
+
+    name: str
+    rows: int
+    usable: int
+    excluded: dict[str, int]
+    cameras: int
+    sessions: int
+    minutes: float
+    rate_hz: float
+    """Rows a second, median."""
+    distance_m: float
+    mean_speed_mph: float
+    straight: float
+    left: float
+    right: float
+    sharp_left: float
+    sharp_right: float
+    clockwise: float
+    """Whole turns driven in sessions that turn right on the whole: one lap is one."""
+    counter_clockwise: float
+    """The same of sessions that turn left."""
+    jumps: float
+    """Share of rows with a step of the steering that looks like a key."""
+    corrections_per_min: float
+    """Moments in which the driver steered against the second around them."""
+    standing: float
+    """Share of all rows in which the car stands."""
+
+
+def find_out(recording: Recording) -> Findings:
+    """Count what a recording holds.
+
+    Raises:
+        InputError: no row of it is usable.
+    """
+    import numpy as np
+    import pandas as pd
+
+    samples = usable_rows(recording)
+    steering = samples["steering"].to_numpy()
+    speed_mps = samples["speed_mph"].to_numpy() * MPS_PER_MPH
+    same = samples["session"].diff().fillna(1).to_numpy() == 0
+    dt_s = np.where(same, samples["time_s"].diff().fillna(0), 0).clip(0, 1)
+    curvature = np.tan(np.radians(MAX_STEERING_ANGLE_DEG * steering)) / WHEELBASE_M
+    turned = pd.Series(curvature * speed_mps * dt_s / (2 * np.pi))
+    turns = turned.groupby(samples["session"]).sum()
+    away = np.abs(steering - smooth_steering(samples, 0.5, 0.5)) > CORRECTION
+    begins = away & ~np.concatenate([[False], away[:-1]])
+    minutes = float(dt_s.sum()) / 60
+    step = np.abs(np.diff(steering, prepend=steering[:1])) * same
+    return Findings(
+        name=recording.name,
+        rows=len(recording.samples),
+        usable=len(samples),
+        excluded=recording.excluded,
+        cameras=len(recording.cameras),
+        sessions=int(samples["session"].nunique()),
+        minutes=minutes,
+        rate_hz=float(1 / np.median(dt_s[dt_s > 0])) if minutes else 0.0,
+        distance_m=float((speed_mps * dt_s).sum()),
+        mean_speed_mph=float(samples["speed_mph"].mean()),
+        straight=float((np.abs(steering) <= STRAIGHT).mean()),
+        left=float((steering < -STRAIGHT).mean()),
+        right=float((steering > STRAIGHT).mean()),
+        sharp_left=float((steering < -SHARP).mean()),
+        sharp_right=float((steering > SHARP).mean()),
+        clockwise=float(turns[turns > 0].sum()),
+        counter_clockwise=float(-turns[turns < 0].sum()),
+        jumps=float((step > JUMP).mean()),
+        corrections_per_min=float(begins.sum() / minutes) if minutes else 0.0,
+        standing=recording.excluded.get("standing", 0) / len(recording.samples),
+    )
+
+
+def usable_rows(recording: Recording) -> pd.DataFrame:
+    """Return the rows of a recording that are not excluded.
+
+    Raises:
+        InputError: there is none.
+    """
+    samples = recording.samples[recording.samples["excluded"] == ""]
+    if samples.empty:
+        raise InputError(
+            f"{recording.log_path}: none of its {len(recording.samples)} rows can be "
+            f"used; {'; '.join(recording.warnings)}"
+        )
+    return samples.reset_index(drop=True)
+
+
+def what_to_record(findings: list[Findings]) -> list[str]:
+    """Say in words, with numbers, what these recordings lack together."""
+    total = sum(f.usable for f in findings)
+
+    def share(name: str) -> float:
+        return sum(getattr(f, name) * f.usable for f in findings) / total
+
+    minutes = sum(f.minutes for f in findings)
+    rate = sum(f.corrections_per_min * f.minutes for f in findings) / max(minutes, 1e-9)
+    advice = []
+    if minutes < 3:
+        advice.append(
+            f"{minutes:.1f} minutes in all: drive at least three laps, some 4 minutes."
+        )
+    for side, other in (("left", "right"), ("right", "left")):
+        sharp, sharp_other = share(f"sharp_{side}"), share(f"sharp_{other}")
+        if sharp < 0.01 or sharp < 0.4 * sharp_other:
+            advice.append(
+                f"Few sharp bends to the {side}: {sharp:.1%} of the rows steer beyond "
+                f"{SHARP}, {sharp_other:.1%} to the {other}. Drive the sharpest bends "
+                "again, or the track in the other direction; training mirrors frames, "
+                "which helps with the balance, not with the places."
+            )
+    clockwise = sum(f.clockwise for f in findings)
+    counter = sum(f.counter_clockwise for f in findings)
+    if min(clockwise, counter) < 0.25 * max(clockwise, counter):
+        way = "counter-clockwise" if counter < clockwise else "clockwise"
+        advice.append(
+            f"Nearly one direction: {clockwise:.1f} turns clockwise, {counter:.1f} "
+            f"counter-clockwise. Drive some laps {way}, as a recording of its own."
+        )
+    if rate < 2:
+        advice.append(
+            f"Hardly any recovery: {rate:.1f} corrections a minute. Training's "
+            "re-projection makes some from every frame where there are three cameras; "
+            "else record returning from the edge (not drifting towards it)."
+        )
+    standing = sum(f.standing * f.rows for f in findings) / sum(
+        f.rows for f in findings
+    )
+    if standing > 0.05:
+        advice.append(
+            f"The car stands in {standing:.0%} of the rows; they are left out. Start "
+            "recording when it rolls."
+        )
+    for finding in findings:
+        if finding.jumps > 0.05:
+            advice.append(
+                f"{finding.name}: {finding.jumps:.0%} of the rows jump by more than "
+                f"{JUMP}, as with a keyboard. A mouse or a wheel gives truer labels; "
+                "train.py averages the steering over a moment."
+            )
+        if finding.cameras < 3:
+            advice.append(
+                f"{finding.name}: one camera only, so nothing shows the road from "
+                "beside its middle. Record with the simulator's three."
+            )
+    return advice or ["Nothing is plainly missing."]
+
+
+# --- Pictures -------------------------------------------------------------------------
+
+
+def draw_histograms(recordings: list[Recording]) -> Figure:
+    """Steering of each recording, as recorded and as balancing would draw it."""
+    import numpy as np
+    import seaborn
+
+    from augment import BALANCE_BINS, balance_weights
+
+    figure, grid = _figure(len(recordings), 3, (13, 2.7))
+    edges = np.linspace(-1, 1, BALANCE_BINS + 1)
+    for recording, line in zip(recordings, grid, strict=True):
+        steering = usable_rows(recording)["steering"].to_numpy()
+        for axes, mode in zip(line, ("off", "cap", "inverse"), strict=True):
+            seaborn.histplot(
+                x=steering,
+                weights=balance_weights(steering, mode) * 100,
+                bins=list(edges),
+                ax=axes,
+                color="tab:blue",
+            )
+            what = "as recorded" if mode == "off" else f"--balance {mode}"
+            axes.set(
+                title=f"{recording.name}: {what}",
+                xlabel="steering, + is right",
+                ylabel="% of draws",
+            )
+    return figure
+
+
+def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure:
+    """Steering that the three cameras would be taught with a fixed correction."""
+    import seaborn
+
+    from augment import side_camera_steering
+
+    figure, grid = _figure(1, len(recordings), (4.4 * len(recordings), 3))
+    for recording, axes in zip(recordings, grid[0], strict=True):
+        steering = usable_rows(recording)["steering"].to_numpy()
+        for camera in recording.cameras:
+            taught = side_camera_steering(steering, camera, correction)
+            seaborn.kdeplot(x=taught, ax=axes, label=camera, clip=(-1, 1), cut=0)
+        axes.set(
+            title=f"{recording.name}: cameras, ±{correction}",
+            xlabel="steering, + is right",
+            ylabel="density",
+        )
+        axes.legend()
+    return figure
+
+
+def draw_time(recordings: list[Recording], smooth_s: float) -> Figure:
+    """Steering and speed over time, sessions apart; a minute of steering closer."""
+    figure, grid = _figure(len(recordings), 3, (15, 2.8))
+    for recording, line in zip(recordings, grid, strict=True):
+        samples = usable_rows(recording)
+        begin = samples["time_s"].iloc[0]
+        for _, session in samples.groupby("session"):
+            seconds = session["time_s"] - begin
+            line[0].plot(seconds, session["steering"], linewidth=0.6)
+            line[2].plot(seconds, session["speed_mph"], linewidth=0.8)
+        first = samples[samples["session"] == samples["session"].iloc[0]]
+        closer = first[first["time_s"] < first["time_s"].iloc[0] + 60]
+        seconds = closer["time_s"] - begin
+        line[1].plot(seconds, closer["steering"], linewidth=0.8, label="recorded")
+        if smooth_s:
+            smooth = savitzky_golay(closer, smooth_s)
+            text = f"Savitzky-Golay, {smooth_s:g} s"
+            line[1].plot(seconds, smooth, linewidth=1.2, label=text)
+            line[1].legend()
+        labels = ("steering", "steering, first minute", "speed [mph]")
+        for axes, label in zip(line, labels, strict=True):
+            axes.set(title=f"{recording.name}: {label}", xlabel="time [s]")
+    return figure
+
+
+def savitzky_golay(samples: pd.DataFrame, window_s: float) -> np.ndarray:
+    """Smooth the steering by cubics over a window of time, float (n,)."""
+    from scipy.signal import savgol_filter
+
+    dt_s = samples["time_s"].diff().median()
+    length = max(5, 2 * round(window_s / dt_s / 2) + 1)
+    if length > len(samples):
+        return samples["steering"].to_numpy()
+    return savgol_filter(samples["steering"].to_numpy(), length, 3)
+
+
+def draw_sessions(recordings: list[Recording]) -> Figure:
+    """When the rows were recorded, and which of them are left out."""
+    figure, grid = _figure(len(recordings), 1, (13, 1.3))
+    for recording, (axes,) in zip(recordings, grid, strict=True):
+        samples = recording.samples
+        minutes = (samples["time_s"] - samples["time_s"].iloc[0]) / 60
+        used = samples["excluded"] == ""
+        for chosen, color in ((used, "tab:green"), (~used, "tab:red")):
+            axes.vlines(minutes[chosen], 0, 1, color=color, linewidth=0.5)
+        axes.set(
+            title=f"{recording.name}: green used, red left out",
+            xlabel="time [min]",
+            yticks=[],
+        )
+    return figure
+
+
+def draw_contact_sheet(recordings: list[Recording]) -> Figure:
+    """Frames of each recording from the sharpest left to the sharpest right."""
+    import numpy as np
+
+    num_frames = 7
+    figure, grid = _figure(len(recordings), num_frames, (15, 1.5))
+    for recording, line in zip(recordings, grid, strict=True):
+        samples = usable_rows(recording).sort_values("steering")
+        low, high = samples["steering"].iloc[0], samples["steering"].iloc[-1]
+        for axes, wanted in zip(line, np.linspace(low, high, num_frames), strict=True):
+            nearest = (samples["steering"] - wanted).abs().idxmin()
+            axes.imshow(read_frame(samples.loc[nearest, "center"]))
+            steering = samples.loc[nearest, "steering"] + 0.0
+            axes.set(title=f"{recording.name} {steering:+.2f}", xticks=[], yticks=[])
+    return figure
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> Any:
+    """Return a figure whose height grows with its rows, and its grid of axes."""
+    import seaborn
+    from matplotlib.figure import Figure
+
+    seaborn.set_theme(style="whitegrid", context="paper")
+    figure = Figure(figsize=(size[0], size[1] * rows + 0.4), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+# --- Report ---------------------------------------------------------------------------
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto;
+       padding: 0 1rem; }
+table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right;
+       border-bottom: 1px solid #8885; } td:first-child, th:first-child
+       { text-align: left; }
+img { width: 100%; background: white; border-radius: .4rem; margin: .4rem 0 1rem; }
+"""
+# Heading and meaning of each row of the table of numbers.
+TABLE = {
+    "rows": ("rows", "{:,}"),
+    "usable": ("usable", "{:,}"),
+    "sessions": ("sessions", "{}"),
+    "minutes": ("minutes", "{:.1f}"),
+    "rate_hz": ("rows a second", "{:.1f}"),
+    "distance_m": ("distance [m]", "{:,.0f}"),
+    "mean_speed_mph": ("mean speed [mph]", "{:.1f}"),
+    "straight": (f"straight (within {STRAIGHT})", "{:.1%}"),
+    "left": ("left", "{:.1%}"),
+    "right": ("right", "{:.1%}"),
+    "sharp_left": (f"sharp left (beyond {SHARP})", "{:.1%}"),
+    "sharp_right": (f"sharp right (beyond {SHARP})", "{:.1%}"),
+    "clockwise": ("turns clockwise", "{:.1f}"),
+    "counter_clockwise": ("turns counter-clockwise", "{:.1f}"),
+    "jumps": (f"jumps beyond {JUMP} (keyboard)", "{:.1%}"),
+    "corrections_per_min": ("corrections a minute", "{:.1f}"),
+    "cameras": ("cameras", "{}"),
+}
+
+
+def write_report(
+    folder: Path,
+    recordings: list[Recording],
+    findings: list[Findings],
+    smooth_s: float,
+) -> None:
+    """Write report.html and its pictures into a new folder, all or nothing."""
+    figures = {
+        "contact_sheet": ("Frames, from left to right", draw_contact_sheet(recordings)),
+        "steering": (
+            "Steering before and after balancing",
+            draw_histograms(recordings),
+        ),
+        "cameras": ("Steering by camera", draw_cameras(recordings)),
+        "time": ("Over time", draw_time(recordings, smooth_s)),
+        "sessions": ("Sessions and gaps", draw_sessions(recordings)),
+    }
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    parts = [_advice_html(findings), _table_html(findings), _excluded_html(recordings)]
+    for name, (title, figure) in figures.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110)
+        (partial / f"{name}.png").write_bytes(buffer.getvalue())
+        picture = base64.b64encode(buffer.getvalue()).decode()
+        parts.append(
+            f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{picture}">'
+        )
+    names = html.escape(", ".join(f.name for f in findings))
+    (partial / "report.html").write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Recordings: {names}</title><style>{STYLE}</style>"
+        f"<h1>Recordings: {names}</h1>{''.join(parts)}</html>\n",
+        encoding="utf-8",
+    )
+    partial.rename(folder)
+
+
+def _advice_html(findings: list[Findings]) -> str:
+    items = "".join(f"<li>{html.escape(text)}" for text in what_to_record(findings))
+    return f"<h2>What to record next</h2><ul>{items}</ul>"
+
+
+def _table_html(findings: list[Findings]) -> str:
+    head = "".join(f"<th>{html.escape(f.name)}" for f in findings)
+    rows = "".join(
+        f"<tr><td>{title}"
+        + "".join(f"<td>{form.format(getattr(f, name))}" for f in findings)
+        for name, (title, form) in TABLE.items()
+    )
+    return f"<h2>Numbers</h2><table><tr><th>{head}{rows}</table>"
+
+
+def _excluded_html(recordings: list[Recording]) -> str:
+    items = "".join(
+        f"<li>{html.escape(recording.name)}: {html.escape(warning)}"
+        for recording in recordings
+        for warning in recording.warnings
+    )
+    return f"<h2>Left out</h2><ul>{items or '<li>nothing'}</ul>"
+
+
+# --- Command line ---------------------------------------------------------------------
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Show what recordings hold, and say what to record next.",
+        epilog="Example:\n  python explore.py data/a data/b --out report",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "recordings", nargs="+", type=Path, help="folders with a driving_log.csv"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("report"),
+        help="folder to make (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smooth-s",
+        type=float,
+        default=0.0,
+        help="overlay a Savitzky-Golay filter of so many seconds (default: 0, none)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        if args.out.exists():
+            raise InputError(f"{args.out} exists already; give another --out")
+        recordings = [read_recording(path) for path in args.recordings]
+        findings = [find_out(recording) for recording in recordings]
+        write_report(args.out, recordings, findings, args.smooth_s)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    advice = what_to_record(findings)
+    if args.json:
+        said = {"recordings": [asdict(f) for f in findings], "advice": advice}
+        print(json.dumps(said))
+        return 0
+    for finding in findings:
+        print(
+            f"{finding.name}: {finding.usable:,} of {finding.rows:,} rows usable, "
+            f"{finding.minutes:.1f} min, left {finding.left:.0%}, straight "
+            f"{finding.straight:.0%}, right {finding.right:.0%}"
+        )
+    print("what to record next:", *advice, sep="\n  ")
+    print(f"written: {args.out / 'report.html'}")
+    print(f"next: python train.py {' '.join(map(str, args.recordings))} --name first")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
