@@ -258,7 +258,7 @@ def drive(
     """
     log = _Log()
     started_s = due_s = time.monotonic()
-    while log.laps < num_laps and client.seen.time_s < max_simulated_s:
+    while True:
         due_s = max(due_s + FRAME_DT_S, time.monotonic() - 1.0)
         if is_real_time:
             while (left_s := due_s - time.monotonic()) > 0:
@@ -270,6 +270,8 @@ def drive(
         log.add(seen)
         if on_frame is not None:
             on_frame(seen)
+        if log.laps >= num_laps or seen.time_s >= max_simulated_s:
+            break  # and leave no frame unanswered
         if seen.off_road or seen.collision or seen.stuck:
             seen = client.world.move_to_road()
         client.advance(seen)
@@ -352,6 +354,7 @@ def _connect(url: str, wait_s: float) -> ClientConnection:
                 ping_interval=None,
                 open_timeout=90,
                 close_timeout=2,
+                legacy=True,  # connect now, without a with statement
             )
         except InvalidHandshake as error:
             raise DriveServerError(f"{url} refuses the simulator: {error}") from None
