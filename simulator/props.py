@@ -14,6 +14,8 @@ HAZES = (
     ("sprites_far", 1.0, (170.0, np.inf)),
 )
 FLAT = ("sign", "mast_sign", "guard_post")  # one quad, across the road
+ROCK_SIDES = 9
+ROCK_RINGS = np.array([-0.15, 0.25, 0.55, 0.8, 0.95, 1.0])  # shares of the height
 PYLON_SPACING_M, PYLON_M, PYLON_GAP_M = 60.0, 34.0, 40.0
 
 
@@ -68,10 +70,7 @@ def _billboards(
         chosen = np.concatenate([chosen, solid])
     foot, size = things.foot_m[chosen], things.size_m[chosen].copy()
     size[:, 0] *= [sprites.width_share(str(kind)) for kind in things.kind[chosen]]
-    across = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
-    half = np.column_stack([across * size[:, :1] / 2, np.zeros(len(foot))])
-    up = np.column_stack([np.zeros((len(foot), 2)), size[:, 1]])
-    quads = np.stack([foot - half, foot + half, foot + half + up, foot - half + up], 1)
+    quads = _upright(foot, size, headings)
     box = np.array([sprites.uv_box(str(kind)) for kind in things.kind])[chosen]
     uv = np.stack([box[:, [0, 1]], box[:, [2, 1]], box[:, [2, 3]], box[:, [0, 3]]], 1)
     sunny = np.cos(headings - np.radians(light.sun_azimuth_deg))
@@ -93,6 +92,20 @@ def _billboards(
     )
 
 
+def _upright(foot: np.ndarray, size: np.ndarray, headings: np.ndarray) -> np.ndarray:
+    """Return the corners of upright rectangles, (n, 4, 3), from the lower left.
+
+    Args:
+        foot: Middle of the lower side, (n, 3).
+        size: Width and height, (n, 2).
+        headings: Direction that the face looks to [rad], (n,).
+    """
+    across = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
+    half = np.column_stack([across * size[:, :1] / 2, np.zeros(len(foot))])
+    up = np.column_stack([np.zeros((len(foot), 2)), size[:, 1]])
+    return np.stack([foot - half, foot + half, foot + half + up, foot - half + up], 1)
+
+
 def rock_meshes(
     rocks: obstacles.Obstacles, look: looks.Look, seed: int
 ) -> list[mesh.Mesh]:
@@ -100,31 +113,16 @@ def rock_meshes(
     if not len(rocks):
         return []
     rng = textures.texture_rng("rocks", seed)
-    sides, share = 9, np.array([-0.15, 0.25, 0.55, 0.8, 0.95, 1.0])
-    turn = np.linspace(0, 2 * np.pi, sides + 1)[:-1]
     vertices: list[np.ndarray] = []
     colours: list[np.ndarray] = []
     triangles: list[np.ndarray] = []
-    ring = mesh.grid_triangles(len(share), sides + 1)
-    ring_size = len(share) * (sides + 1)
+    one = mesh.grid_triangles(len(ROCK_RINGS), ROCK_SIDES + 1)
     for kind, foot, size in zip(rocks.kind, rocks.foot_m, rocks.size_m, strict=True):
-        if kind == obstacles.SPIRE:
-            girth = np.array([1.15, 0.95, 0.72, 0.5, 0.28, 0.04])
-        else:
-            girth = np.sqrt(np.clip(1 - share**2, 0, 1)) + 0.05
-        lumps = rng.uniform(0.75, 1.15, (len(share), sides))
-        radius = size[0] / 2 * girth[:, None] * lumps
-        radius, angle = radius[:, [*range(sides), 0]], turn[[*range(sides), 0]]
-        x, y = radius * np.cos(angle), radius * np.sin(angle)
-        z = np.broadcast_to(size[1] * share[:, None], x.shape)
-        normals = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
-        normals = normals + np.outer(np.ones(sides + 1), (0, 0, 0.5))
-        lit = look.light.on(normals / np.linalg.norm(normals, axis=1, keepdims=True))
-        tone = rng.uniform(0.55, 1.0)
-        gain = 255 / textures.DETAIL_LEVEL * tone * (0.75 + 0.25 * share[:, None, None])
-        triangles.append(ring + len(vertices) * ring_size)
-        vertices.append(np.stack([x, y, z], axis=2).reshape(-1, 3) + foot)
-        colours.append(looks.dimmed(np.array(look.rock) * lit * gain).reshape(-1, 3))
+        shape, lit = _rock(str(kind) == obstacles.SPIRE, size, look.light, rng)
+        triangles.append(one + sum(len(part) for part in vertices))
+        vertices.append(shape.reshape(-1, 3) + foot)
+        gain = lit * 255 / textures.DETAIL_LEVEL
+        colours.append(looks.dimmed(np.array(look.rock) * gain).reshape(-1, 3))
     corners = np.concatenate(vertices)
     lumpy = mesh.make_mesh(
         look.ground_texture,
@@ -135,6 +133,26 @@ def rock_meshes(
         np.concatenate(triangles),
     )
     return mesh.split_into_tiles(lumpy, TILE_M)
+
+
+def _rock(
+    needle: bool, size: np.ndarray, light: looks.Light, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return corners around the foot and gains of light, (rings, sides + 1, 3) each."""
+    if needle:
+        girth = np.array([1.15, 0.95, 0.72, 0.5, 0.28, 0.04])
+    else:
+        girth = np.sqrt(np.clip(1 - ROCK_RINGS**2, 0, 1)) + 0.05
+    around = [*range(ROCK_SIDES), 0]  # the last corner closes the ring
+    angle = np.linspace(0, 2 * np.pi, ROCK_SIDES + 1)[around]
+    lumps = rng.uniform(0.75, 1.15, (len(ROCK_RINGS), ROCK_SIDES))
+    radius = size[0] / 2 * (girth[:, None] * lumps)[:, around]
+    height = np.broadcast_to(size[1] * ROCK_RINGS[:, None], radius.shape)
+    corners = [radius * np.cos(angle), radius * np.sin(angle), height]
+    outwards = np.stack([np.cos(angle), np.sin(angle), np.full_like(angle, 0.5)], 1)
+    lit = light.on(outwards / np.linalg.norm(outwards, axis=1, keepdims=True))
+    tone = rng.uniform(0.55, 1.0) * (0.75 + 0.25 * ROCK_RINGS)
+    return np.stack(corners, axis=2), lit * tone[:, None, None]
 
 
 def power_line(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:

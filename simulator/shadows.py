@@ -76,10 +76,7 @@ def shadow_meshes(
 def _land_on_road(
     track: Track, land: terrain.Terrain, light: looks.Light, alpha: float
 ) -> mesh.Mesh:
-    """Return the land's shadow on the asphalt as outlines cut from a grid.
-
-    Squares of the grid that lie wholly in shadow are joined across the road.
-    """
+    """Return the land's shadow on the asphalt as outlines cut from a grid."""
     rows = max(4, round(track.length_m / ALONG_M))
     step = np.arange(rows + 1) * len(track.points) / rows
     index = np.rint(step).astype(int) % len(track.points)
@@ -94,16 +91,7 @@ def _land_on_road(
     )
     grid[..., 2] = track.points[index, None, 2] + SHEET_M
     hidden = sun_hidden_m(land, light, grid.reshape(-1, 3)).reshape(grid.shape[:2])
-    dark = hidden > 0
-    corners = dark[:-1, :-1].astype(int) + dark[1:, :-1] + dark[:-1, 1:] + dark[1:, 1:]
-    polygons = [
-        _clip_square(grid, hidden, i, j)
-        for i, j in np.argwhere((corners > 0) & (corners < 4))
-    ]
-    for i in np.nonzero((corners == 4).any(axis=1))[0]:
-        edges = np.diff(np.concatenate([[0], (corners[i] == 4).astype(int), [0]]))
-        for a, b in zip(*(np.nonzero(edges == s)[0] for s in (1, -1)), strict=True):
-            polygons.append(grid[[i, i, i + 1, i + 1], [a, b, b, a]])
+    polygons = _outlines(grid, hidden)
     vertices = np.concatenate([np.zeros((0, 3)), *polygons])
     triangles, first = [], 0
     for polygon in polygons:
@@ -119,6 +107,24 @@ def _land_on_road(
         np.zeros((len(vertices), 2)),
         np.array(triangles, int).reshape(-1, 3),
     )
+
+
+def _outlines(grid: np.ndarray, hidden: np.ndarray) -> list[np.ndarray]:
+    """Return convex polygons, each (3 to 6, 3), that cover where `hidden` is positive.
+
+    Squares of the grid that lie wholly in shadow are joined across the road.
+    """
+    dark = hidden > 0
+    corners = dark[:-1, :-1].astype(int) + dark[1:, :-1] + dark[:-1, 1:] + dark[1:, 1:]
+    polygons = [
+        _clip_square(grid, hidden, i, j)
+        for i, j in np.argwhere((corners > 0) & (corners < 4))
+    ]
+    for i in np.nonzero((corners == 4).any(axis=1))[0]:
+        edges = np.diff(np.concatenate([[0], (corners[i] == 4).astype(int), [0]]))
+        for a, b in zip(*(np.nonzero(edges == s)[0] for s in (1, -1)), strict=True):
+            polygons.append(grid[[i, i, i + 1, i + 1], [a, b, b, a]])
+    return polygons
 
 
 def _clip_square(grid: np.ndarray, hidden: np.ndarray, i: int, j: int) -> np.ndarray:
@@ -146,16 +152,10 @@ def _trees_on_road(
     flat = max(float(np.hypot(east, north)), 1e-6)
     away = -np.array([east, north]) / flat
     stretch = min(flat / up, 3.0)
-    casts = np.isin(things.kind, list(sprites.PAINTERS)) & (things.radius_m > 0)
-    casts &= sun_hidden_m(land, light, things.foot_m + (0, 0, 2.0)) < 0
-    # The shadow's middle, where it would fall on level land.
-    tip = things.foot_m[:, :2] + away * (things.size_m[:, 1:] * stretch)
-    middle = (things.foot_m[:, :2] + tip) / 2
-    reach = np.linalg.norm(middle[:, None] - track.points[None, :, :2], axis=2)
-    casts &= reach.min(axis=1) < track.half_width_m + things.size_m[:, 1] * stretch / 2
-    if not casts.any():
+    sunny = sun_hidden_m(land, light, things.foot_m + (0, 0, 2.0)) < 0
+    chosen = _reaching_road(track, things.chosen(sunny), away * stretch)
+    if not len(chosen):
         return None
-    chosen = things.chosen(casts)
     share = np.linspace(0, 1, 4)
     across = np.array([-away[1], away[0]])
     length = chosen.size_m[:, 1] * stretch
@@ -179,3 +179,21 @@ def _trees_on_road(
         uv.reshape(-1, 2),
         (first + one).reshape(-1, 3),
     )
+
+
+def _reaching_road(
+    track: Track, things: obstacles.Obstacles, throw: np.ndarray
+) -> obstacles.Obstacles:
+    """Return upright sprites whose shadow would touch the road on level land.
+
+    Args:
+        track: The road.
+        things: What may cast a shadow.
+        throw: Length and direction of the shadow of a pole of one metre, (2,).
+    """
+    casts = np.isin(things.kind, list(sprites.PAINTERS)) & (things.radius_m > 0)
+    half = things.size_m[:, 1:] * throw / 2
+    middle = things.foot_m[:, :2] + half
+    apart = np.linalg.norm(middle[:, None] - track.points[None, :, :2], axis=2)
+    reach = track.half_width_m + np.linalg.norm(half, axis=1)
+    return things.chosen(casts & (apart.min(axis=1) < reach))
