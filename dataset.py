@@ -399,7 +399,7 @@ def split_by_time(
         Rows to train on and rows to validate on, each int (n,), ascending.
 
     Raises:
-        InputError: nothing is left to train on.
+        InputError: too little is left to train on.
     """
     import numpy as np
 
@@ -413,7 +413,8 @@ def split_by_time(
         rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
         held_out = np.sort(times[validates[rows]])
         trains[rows] &= _distance(times, held_out) > margin_s
-    if not trains.any() or not validates.any():
+    # Less than a quarter left to train on is a mistake, not a split.
+    if trains.sum() < len(samples) / 4 or not validates.any():
         seconds = len(samples) / NOMINAL_RATE_HZ
         raise InputError(
             f"{len(samples)} usable rows, about {seconds:.0f} s, are too few to split "
