@@ -20,15 +20,16 @@ CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed")
 
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
-# The words that header cells begin with, after everything but letters is dropped.
+# Words within header cells, after everything but letters is dropped; the first that is
+# found counts, so that `steering_angle_left` is a steering and `image_left` an image.
 COLUMN_WORDS = {
-    "center": ("center", "centre", "image", "filename", "file", "path"),
-    "left": ("left",),
-    "right": ("right",),
     "steering": ("steer", "angle"),
     "throttle": ("throttle", "accel", "gas"),
-    "brake": ("brake", "reverse"),
-    "speed": ("speed", "velocity"),
+    "brake": ("brake", "break", "reverse"),
+    "speed": ("speed", "velocity", "mph"),
+    "left": ("left",),
+    "right": ("right",),
+    "center": ("center", "centre", "image", "img", "file", "path"),
 }
 
 
@@ -130,7 +131,10 @@ class _BadNumberError(ValueError):
 
 def _decode(path: Path) -> str:
     """Return the text of a log; refuse what is none."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if path.name.startswith("._") or content.startswith(b"\x00\x05\x16\x07"):
         raise InputError(
             f"{path}: a macOS resource file, not a log; use the file without '._'"
@@ -161,7 +165,10 @@ def _delimiter(numbered: list[tuple[int, str]]) -> str:
 
 def _split(line: str, delimiter: str) -> list[str]:
     """Split a line into stripped cells; a path that holds the delimiter stays whole."""
-    cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:
+        return [line]  # Longer than any row: it will be left out as one.
     cells = [cell.strip() for cell in cells]
     last_image = max(
         (i for i, cell in enumerate(cells) if IMAGE_NAME.search(cell)), default=-1
@@ -192,8 +199,8 @@ def _is_header(cells: list[str]) -> bool:
 
 def _column_of(cell: str) -> str | None:
     word = re.sub(r"[^a-z]", "", cell.lower())
-    for column, beginnings in COLUMN_WORDS.items():
-        if any(word.startswith(beginning) for beginning in beginnings):
+    for column, parts in COLUMN_WORDS.items():
+        if any(part in word for part in parts):
             return column
     return None
 
@@ -222,10 +229,18 @@ def _refuse_decimal_commas(
     if delimiter != ",":
         return
     tails = [(line, _numbers_behind_images(row)) for line, row in cells]
-    # Beside numbers with decimal points, one more column is only one more column.
+    # As many columns in every row, or in the header, and points somewhere: one more
+    # column is only one more column.
+    widths = {len(tail) for _, tail in tails if tail}
     has_points = any("." in cell for _, tail in tails for cell in tail)
-    for line, tail in tails:
-        if len(tail) > len(NUMBERS) + has_points:
+    if has_points and len(widths) == 1:
+        return
+    named = max((len(row) for _, row in cells if _is_header(row)), default=0)
+    for (line, tail), (_, row) in zip(tails, cells, strict=True):
+        plain = not any("." in cell for cell in tail) and any(
+            cell.strip("0") for cell in tail
+        )
+        if len(tail) > len(NUMBERS) and len(row) > named and plain:
             raise InputError(
                 f"{path} row {line}: found {len(tail)} numbers ({','.join(tail)}), "
                 f"expected {len(NUMBERS)}; with decimal commas between commas they "
@@ -265,7 +280,8 @@ def _read_row(
     numbers = {}
     for name in NUMBERS:
         # Some people's logs keep the steering alone.
-        cell = by_column.get(name, "0" if header else None)
+        absent = header is not None and name not in header
+        cell = by_column.get(name, "0" if absent else None)
         if cell is None:
             raise ValueError(f"found {len(cells)} columns, none for {name}")
         value = _number_or_none(cell, decimal)
