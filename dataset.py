@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -79,7 +80,11 @@ def find_log(path: Path) -> Path:
     log_path = path / "driving_log.csv"
     if log_path.is_file():
         return log_path
-    found = [p for p in sorted(path.glob("*.csv")) if not p.name.startswith("._")]
+    found = [
+        entry
+        for entry in sorted(path.iterdir())
+        if entry.suffix.lower() == ".csv" and not entry.name.startswith("._")
+    ]
     if len(found) == 1:
         return found[0]
     inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
@@ -151,8 +156,14 @@ def read_frame(path: str | Path) -> np.ndarray:
         InputError: the file is missing, is no picture, or has another size.
     """
     import cv2
+    import numpy as np
 
-    frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    # Not cv2.imread, which cannot open every name that the system allows.
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if frame is None:
         raise InputError(f"{path}: not a picture that can be read")
     if frame.shape != FRAME_SHAPE:
@@ -245,9 +256,10 @@ def _image_files(folder: Path) -> dict[str, str]:
     inside.sort(key=lambda p: p.name.upper() != "IMG")
     files: dict[str, str] = {}
     for place in [*inside, folder]:
-        for entry in place.iterdir():
-            if not entry.name.startswith("._"):
-                files.setdefault(entry.name.lower(), str(entry))
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_file() and not entry.name.startswith("._"):
+                    files.setdefault(entry.name.lower(), entry.path)
     return files
 
 
@@ -533,8 +545,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(found))
         return 0
+    # A path need not be text; what is none is shown as \xNN.
+    log_path = os.fsencode(found["log"]).decode(errors="backslashreplace")
     print(
-        f"{found['log']}: {found['rows']:,} rows, {found['usable']:,} usable, "
+        f"{log_path}: {found['rows']:,} rows, {found['usable']:,} usable, "
         f"{found['cameras']} cameras, {found['sessions']} sessions"
     )
     for warning in found["warnings"]:

@@ -14,8 +14,10 @@ import os
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +25,16 @@ import cv2
 import numpy as np
 
 from dataset import FRAME_SHAPE, read_frame
+from driving_log import InputError
 
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
 SHARD_SIZE = 2048
 # Frames decoded and viewed at a time while a shard is built.
 CHUNK_SIZE = 64
 DECODING_THREADS = 4
+# A file still without its name after so long belongs to a build that was killed: a
+# shard takes seconds.
+LEFTOVER_AGE_S = 3600.0
 
 
 def cache_folder() -> Path:
@@ -63,38 +69,63 @@ def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
         The fact of each path.
     """
     stats = {path: Path(path).stat() for path in dict.fromkeys(paths)}
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with _open_index(folder / "images.sqlite") as index:
+    index_path = _make_folder(cache_folder()) / "images.sqlite"
+    try:
+        return _facts_of(stats, index_path)
+    except sqlite3.OperationalError as error:
+        raise InputError(
+            f"{index_path}: {error}; let BC_CACHE_DIR name a folder to write to"
+        ) from error
+    except sqlite3.DatabaseError:
+        # It is only a memory: a damaged one is forgotten.
+        index_path.unlink(missing_ok=True)
+        return _facts_of(stats, index_path)
+
+
+def _make_folder(folder: Path) -> Path:
+    """Make a folder of the cache.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made: {error.strerror}; let BC_CACHE_DIR name a "
+            "folder to write to"
+        ) from error
+    return folder
+
+
+def _facts_of(
+    stats: dict[str, os.stat_result], index_path: Path
+) -> dict[str, ImageFact]:
+    with closing(sqlite3.connect(index_path, timeout=60)) as index:
+        # Paths are bytes: on Linux they need not be text.
+        index.execute(
+            "CREATE TABLE IF NOT EXISTS image_file (path BLOB PRIMARY KEY,"
+            " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT)"
+        )
         known = _known_facts(index, stats)
         missing = [path for path in stats if path not in known]
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             found = dict(zip(missing, pool.map(_look, missing), strict=True))
         index.executemany(
-            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO image_file VALUES (?, ?, ?, ?, ?)",
             [
-                (p, stats[p].st_size, stats[p].st_mtime_ns, fact.digest, fact.fault)
-                for p, fact in found.items()
+                (
+                    os.fsencode(path),
+                    stats[path].st_size,
+                    stats[path].st_mtime_ns,
+                    fact.digest,
+                    fact.fault,
+                )
+                for path, fact in found.items()
             ],
         )
         index.commit()
-    index.close()
     return known | found
-
-
-def _open_index(path: Path) -> sqlite3.Connection:
-    index = sqlite3.connect(path, timeout=60)
-    try:
-        index.execute(
-            "CREATE TABLE IF NOT EXISTS image (path TEXT PRIMARY KEY, size INTEGER,"
-            " mtime_ns INTEGER, digest TEXT, fault TEXT)"
-        )
-    except sqlite3.DatabaseError:
-        # It is only a memory: a damaged one is forgotten.
-        index.close()
-        path.unlink()
-        return _open_index(path)
-    return index
 
 
 def _known_facts(
@@ -103,7 +134,8 @@ def _known_facts(
     known = {}
     for path, stat in stats.items():
         row = index.execute(
-            "SELECT size, mtime_ns, digest, fault FROM image WHERE path = ?", (path,)
+            "SELECT size, mtime_ns, digest, fault FROM image_file WHERE path = ?",
+            (os.fsencode(path),),
         ).fetchone()
         if row and row[:2] == (stat.st_size, stat.st_mtime_ns):
             known[path] = ImageFact(*row[2:])
@@ -111,7 +143,10 @@ def _known_facts(
 
 
 def _look(path: str) -> ImageFact:
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        return ImageFact("", "unreadable-image")
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     return ImageFact(digest, _fault_of(content))
 
@@ -161,8 +196,8 @@ class FrameCache:
     ) -> None:
         paths = list(dict.fromkeys(image_paths))
         self.position = {path: i for i, path in enumerate(paths)}
-        self._folder = (cache_dir or cache_folder()) / "views"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = _make_folder((cache_dir or cache_folder()) / "views")
+        _remove_leftovers(self._folder)
         facts = image_facts(paths)
         shards = [paths[i : i + SHARD_SIZE] for i in range(0, len(paths), SHARD_SIZE)]
         names = [
@@ -214,6 +249,14 @@ class FrameCache:
         ) as bar:
             for shard, path in todo:
                 _build_shard(shard, path, view, bar.update)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what builds that were killed have left, but not what is being built."""
+    for path in folder.glob("*.partial"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
+                path.unlink()
 
 
 class _Shard:

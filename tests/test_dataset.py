@@ -454,3 +454,51 @@ def test_refused_log_is_one_line_and_exit_code_1(tmp_path, capsys):
     assert main([str(tmp_path / "none"), "--json"]) == 1
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
+
+
+def test_names_that_are_no_text_are_read(tiny_recording, capfd):
+    folder = Path(os.fsdecode(os.fsencode(tiny_recording) + b"\xff"))
+    tiny_recording.rename(folder)
+    recording = read_recording(folder)
+    assert not recording.excluded
+    assert read_frame(recording.samples["center"].iloc[0]).shape == (160, 320, 3)
+    assert main([str(folder)]) == 0
+    assert "\\xff/driving_log.csv: 60 rows" in capfd.readouterr().out
+
+
+def test_link_to_nowhere_and_folder_named_as_an_image_are_missing(tiny_recording):
+    center = sorted((tiny_recording / "IMG").glob("center_*"))
+    for path in center[:2]:
+        path.unlink()
+    center[0].symlink_to(tiny_recording / "none.jpg")
+    center[1].mkdir()
+    assert read_recording(tiny_recording).excluded == {"missing-image": 2}
+
+
+def test_cache_folder_that_cannot_be_made_names_the_way_out(
+    tiny_recording, monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BC_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    assert main([str(tiny_recording)]) == 1
+    assert "let BC_CACHE_DIR name a folder to write to" in capsys.readouterr().err
+
+
+def test_database_damaged_in_the_middle_is_forgotten(tiny_recording):
+    paths = paths_of(tiny_recording)
+    facts = image_facts(paths)
+    database = frame_cache.cache_folder() / "images.sqlite"
+    content = bytearray(database.read_bytes())
+    content[100:] = bytes(len(content) - 100)
+    database.write_bytes(content)
+    assert image_facts(paths) == facts
+
+
+def test_leftovers_of_killed_builds_are_removed_in_time(tiny_recording, tmp_path):
+    views = tmp_path / "cache" / "views"
+    views.mkdir(parents=True)
+    for name, age_s in (("old.partial", 7200), ("new.partial", 0)):
+        (views / name).write_bytes(b"")
+        os.utime(views / name, (time.time() - age_s,) * 2)
+    FrameCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
+    assert {path.name for path in views.glob("*.partial")} == {"new.partial"}
