@@ -34,6 +34,8 @@ FRAME_SHAPE = (160, 320, 3)
 SESSION_GAP_S = 1.0
 # Rate of rows whose file names carry no time: the slowest that was seen.
 NOMINAL_RATE_HZ = 10.0
+# A session is cut into no fewer blocks, so that about a fifth can be held out.
+MIN_BLOCKS = 5
 # Below this the car stands: its steering says nothing about the road.
 STANDING_MPH = 1.0
 # Rows in a row for which the brake is on while the speed grows: the car drives back.
@@ -281,11 +283,13 @@ def _reasons(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str]:
         faulty = samples.pop(f"{camera}_fault") != ""
         samples.loc[faulty, camera] = ""
     fault = samples.pop("center_fault").to_numpy(object)
-    steering = samples["steering"].to_numpy()
+    steering, speed = samples["steering"].to_numpy(), samples["speed_mph"].to_numpy()
+    # Some people's logs keep no speed; a car that never moved would be no recording.
+    has_speed = bool(speed.any())
     reasons = np.where(np.abs(steering) > 1, "steering-out-of-range", fault)
     conditions = {
         "reversing": _is_reversing(samples),
-        "standing": np.abs(samples["speed_mph"].to_numpy()) < STANDING_MPH,
+        "standing": has_speed & (np.abs(speed) < STANDING_MPH),
         "stale-frame": _is_stale(digests["center"]),
     }
     for reason, holds in conditions.items():
@@ -341,6 +345,8 @@ def _warnings(
             lost = int((samples[camera] == "").sum())
             if lost:
                 warnings.append(f"{lost} rows have no good {camera} image")
+    if not samples["speed_mph"].any():
+        warnings.append("every speed is 0; took the car to be moving all the time")
     if not timed:
         warnings.append(
             "some file names carry no time; took such rows as "
@@ -398,7 +404,8 @@ def split_by_time(
 
     Neighbouring frames are near copies, so a split by row would validate on what was
     trained on. Each session gives some of its blocks to validation, and training frames
-    too near to one of those are left out.
+    too near to one of those are left out. Where a recording holds many sessions shorter
+    than two blocks, each of those is a block.
 
     Args:
         samples: what usable_samples returns.
@@ -416,10 +423,15 @@ def split_by_time(
     import numpy as np
 
     validates = np.zeros(len(samples), bool)
-    for _, session in samples.groupby("session"):
-        validates[session.index] = _validation_blocks(
-            session["time_s"].to_numpy(), validation_fraction, rng, block_s
-        )
+    for _, recording in samples.groupby("recording"):
+        long, clips = _long_and_short(recording, 2 * block_s)
+        for session in long:
+            times = session["time_s"].to_numpy()
+            blocks = _blocks_of_time(times, block_s)
+            validates[session.index] = _held_out(blocks, validation_fraction, rng)
+        if clips is not None:
+            blocks = clips["session"].to_numpy()
+            validates[clips.index] = _held_out(blocks, validation_fraction, rng)
     trains = ~validates
     for _, recording in samples.groupby("recording"):
         rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
@@ -435,25 +447,50 @@ def split_by_time(
     return np.flatnonzero(trains), np.flatnonzero(validates)
 
 
-def _validation_blocks(
-    times: np.ndarray, fraction: float, rng: np.random.Generator, block_s: float
+def _long_and_short(
+    recording: pd.DataFrame, least_s: float
+) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
+    """Part the sessions of a recording into those to cut and those to keep whole.
+
+    Recoveries are recorded as many clips of a few seconds. Cut into blocks with margins
+    between them, nothing of them would be left to train on.
+    """
+    import numpy as np
+
+    sessions = [session for _, session in recording.groupby("session")]
+    is_short = [np.ptp(session["time_s"]) < least_s for session in sessions]
+    if sum(is_short) < MIN_BLOCKS:
+        return sessions, None
+    long = [s for s, short in zip(sessions, is_short, strict=True) if not short]
+    in_long = [session.index for session in long]
+    return long, recording.drop(np.concatenate([*in_long, []]).astype(int))
+
+
+def _blocks_of_time(times: np.ndarray, block_s: float) -> np.ndarray:
+    """Return the number of the block that each row of a session lies in, int (n,)."""
+    import numpy as np
+
+    duration = float(np.ptp(times)) + 1e-6
+    num_blocks = max(MIN_BLOCKS, round(duration / block_s))
+    return ((times - times.min()) / duration * num_blocks).astype(int)
+
+
+def _held_out(
+    blocks: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return bool (n,): which rows of one session lie in a block for validation."""
+    """Return bool (n,): which rows lie in the blocks drawn for validation."""
     import numpy as np
     from sklearn.model_selection import GroupShuffleSplit
 
-    duration = float(np.ptp(times)) + 1e-6
-    num_blocks = max(5, round(duration / block_s))
-    block = ((times - times.min()) / duration * num_blocks).astype(int)
-    validates = np.zeros(len(times), bool)
-    num_blocks = len(np.unique(block))
+    held_out = np.zeros(len(blocks), bool)
+    num_blocks = len(np.unique(blocks))
     if num_blocks > 1:
         num_held_out = min(max(1, round(fraction * num_blocks)), num_blocks - 1)
         splitter = GroupShuffleSplit(
             1, test_size=num_held_out, random_state=int(rng.integers(2**31))
         )
-        validates[next(splitter.split(times, groups=block))[1]] = True
-    return validates
+        held_out[next(splitter.split(blocks, groups=blocks))[1]] = True
+    return held_out
 
 
 def _distance(times: np.ndarray, others: np.ndarray) -> np.ndarray:

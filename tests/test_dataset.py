@@ -502,3 +502,23 @@ def test_leftovers_of_killed_builds_are_removed_in_time(tiny_recording, tmp_path
         os.utime(views / name, (time.time() - age_s,) * 2)
     FrameCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
     assert {path.name for path in views.glob("*.partial")} == {"new.partial"}
+
+
+def test_clips_of_recoveries_are_split_whole_and_mostly_trained_on(rng):
+    samples = made_up_samples(rng, [60, *[3] * 40])
+    train, held_out = split_by_time(samples, 0.2, rng)
+    session = samples["session"].to_numpy()
+    clips = session > 0
+    assert len(np.unique(session[held_out])) == 1 + 8
+    assert not set(session[held_out][clips[held_out]]) & set(session[train])
+    times = samples["time_s"].to_numpy()
+    assert np.abs(times[held_out][:, None] - times[train][None]).min() >= 2
+    assert clips[train].sum() > 0.3 * clips.sum()
+
+
+def test_log_without_speeds_is_used(tiny_recording):
+    log = tiny_recording / "driving_log.csv"
+    log.write_text(log.read_text().replace(",20.0\n", ",0\n"))
+    recording = read_recording(tiny_recording)
+    assert not recording.excluded
+    assert "every speed is 0" in recording.warnings[0]
