@@ -13,27 +13,22 @@ import argparse
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    import numpy as np
     from tqdm import tqdm
 
     from simulator.client import DriveSummary
     from simulator.film import Film
-    from simulator.recorder import Recorder
     from simulator.track import Track
     from simulator.world import Observation, World
 
 DEFAULT_URL = "http://127.0.0.1:4567"
 SHEET_COLUMNS, SHEET_ROWS = 3, 4
-FRAME_SIZE, VIDEO_SIZE = (320, 160), (640, 320)
 VIDEO_FPS = 15
-PAUSE_S = 60.0  # in the file names, between the two ways round
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -166,9 +161,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def record(args: argparse.Namespace) -> int:
     """Write a recording of the expert's drive."""
+    import numpy as np
     from tqdm import tqdm
 
-    from simulator.recorder import Recorder
+    from simulator.expert import Expert, SteeringNoise
+    from simulator.recorder import CAMERAS, Recorder, record_expert
 
     if args.laps < 1 or (args.frames is not None and args.frames < 1):
         raise ValueError("--laps and --frames must be 1 or more")
@@ -181,9 +178,22 @@ def record(args: argparse.Namespace) -> int:
         total = args.frames or sum(round(road.length_m) * args.laps for road in roads)
         unit = " frames" if args.frames else " m"
         with tqdm(total=total, unit=unit, disable=None) as bar:
-            time_s = 0.0
-            for road in roads:
-                time_s = _record_road(args, road, recorder, bar, time_s)
+            size = args.noise
+            for number, road in enumerate(roads):
+                world = _make_world(args, road, CAMERAS)
+                record_expert(
+                    recorder,
+                    world,
+                    Expert(road, args.lane, args.speed),
+                    # Each way round has its own disturbance.
+                    SteeringNoise(
+                        np.random.default_rng([args.seed, number]), args.noise
+                    ),
+                    num_laps=args.laps,
+                    num_rows=args.frames,
+                    on_frame=_progress(bar, by_frames=bool(args.frames)),
+                )
+                world.close()
         num_rows = recorder.num_rows
     rate = num_rows / (time.monotonic() - started_s)
     print(f"wrote {args.out}: {num_rows:,} rows of 3 images, {rate:.0f} rows/s")
@@ -191,45 +201,16 @@ def record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _record_road(
-    args: argparse.Namespace, road: Track, recorder: Recorder, bar: tqdm, time_s: float
-) -> float:
-    """Record the laps or frames of one way round, and return when they end.
+def _progress(bar: tqdm, by_frames: bool) -> Callable[[Observation], None]:
+    """Return what moves a progress bar on by each frame, or by the metres driven."""
+    driven_m = 0.0
 
-    Args:
-        args: Settings.
-        road: As it is driven.
-        recorder: Takes the rows.
-        bar: Advances by frames or metres.
-        time_s: When the way round begins; time runs on over both.
-    """
-    import numpy as np
+    def move(seen: Observation) -> None:
+        nonlocal driven_m
+        bar.update(1 if by_frames else max(0.0, round(seen.progress_m - driven_m, 1)))
+        driven_m = seen.progress_m
 
-    from simulator.expert import Expert, SteeringNoise
-    from simulator.world import FRAME_DT_S
-
-    world = _make_world(args, road, ("center", "left", "right"))
-    expert = Expert(road, args.lane, args.speed)
-    # Each way round has its own disturbance.
-    way = int(road.points[1, 0] > road.points[-1, 0])
-    rng = np.random.default_rng([args.seed, way])
-    noise = SteeringNoise(rng, args.noise)
-    seen = world.reset(lateral_m=expert.lane_offset_m)
-    num_rows = 0
-    while num_rows < args.frames if args.frames else seen.lap < args.laps:
-        control = expert(seen)
-        shifted = replace(seen, time_s=time_s + seen.time_s)
-        recorder.add(shifted, control.steering, control.throttle)
-        before_m, num_rows = seen.progress_m, num_rows + 1
-        seen = world.step(control.steering + noise(FRAME_DT_S), control.throttle)
-        bar.update(1 if args.frames else max(0, round(seen.progress_m - before_m, 1)))
-        if seen.collision or seen.stuck:
-            raise RuntimeError(
-                f"the expert has lost the road at {seen.station_m:.0f} m "
-                f"({seen.collision or 'stuck'}); is --noise {args.noise} too large?"
-            )
-    world.close()
-    return time_s + seen.time_s + PAUSE_S
+    return move
 
 
 def drive(args: argparse.Namespace) -> int:
@@ -237,6 +218,7 @@ def drive(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from simulator import client
+    from simulator.film import film_frame
 
     if args.laps < 1:
         raise ValueError("--laps must be 1 or more")
@@ -260,7 +242,7 @@ def drive(args: argparse.Namespace) -> int:
             ) -> None:
                 bar.update(max(0, round(seen.progress_m) - bar.n))
                 if film is not None:
-                    film.add(_film_frame(world, seen))
+                    film.add(film_frame(world, seen))
 
             summary = client.drive(
                 connection,
@@ -295,22 +277,9 @@ def _open_film(path: Path | None) -> AbstractContextManager[Film | None]:
     """Return the film to write, or a context of None if none is wanted."""
     if path is None:
         return nullcontext()
-    from simulator.film import Film
+    from simulator.film import FILM_SIZE, Film
 
-    return Film(path, VIDEO_SIZE, VIDEO_FPS)
-
-
-def _film_frame(world: World, seen: Observation) -> np.ndarray:
-    """Return the car from behind, with what it sees in the corner."""
-    from simulator.film import picture_in_picture
-    from simulator.vehicle import MPS_PER_MPH
-
-    chase = world.render(("chase",), VIDEO_SIZE)["chase"]
-    text = (
-        f"{seen.speed_mps / MPS_PER_MPH:4.1f} mph   steering {seen.steering:+.2f}   "
-        f"lap {seen.lap + 1}   {seen.cross_track_error_m:+.1f} m from the middle"
-    )
-    return picture_in_picture(chase, seen.frames["center"], text)
+    return Film(path, FILM_SIZE, VIDEO_FPS)
 
 
 def render(args: argparse.Namespace) -> int:
@@ -355,18 +324,19 @@ def _render_film(args: argparse.Namespace, road: Track) -> None:
     from tqdm import trange
 
     from simulator.expert import Expert
-    from simulator.film import Film
+    from simulator.film import FILM_SIZE, Film, film_frame
+    from simulator.world import FRAME_SIZE
 
     camera = "center" if args.camera == "chase" else args.camera
     world = _make_world(args, road, (camera,))
     expert = Expert(road)
     seen = world.reset(lateral_m=expert.lane_offset_m)
-    size = VIDEO_SIZE if args.camera == "chase" else FRAME_SIZE
+    size = FILM_SIZE if args.camera == "chase" else FRAME_SIZE
     with Film(args.out, size, VIDEO_FPS) as film:
         for _ in trange(max(1, round(args.seconds * VIDEO_FPS)), disable=None):
             seen = world.step(*expert(seen))
             is_chase = args.camera == "chase"
-            film.add(_film_frame(world, seen) if is_chase else seen.frames[camera])
+            film.add(film_frame(world, seen) if is_chase else seen.frames[camera])
 
 
 def _roads(args: argparse.Namespace) -> Iterator[Track]:

@@ -7,6 +7,11 @@ from types import TracebackType
 import imageio_ffmpeg
 import numpy as np
 
+from simulator.vehicle import MPS_PER_MPH
+from simulator.world import Observation, World
+
+FILM_SIZE = (640, 320)  # width, height
+
 
 class Film:
     """A film, written frame by frame; it appears under its name when complete.
@@ -85,3 +90,17 @@ def picture_in_picture(large: np.ndarray, small: np.ndarray, text: str) -> np.nd
         font = cv2.FONT_HERSHEY_SIMPLEX
         cv2.putText(frame, text, baseline, font, 0.55, colour, thickness, cv2.LINE_AA)
     return frame
+
+
+def film_frame(world: World, seen: Observation) -> np.ndarray:
+    """Return the car from behind, with what it sees in the corner.
+
+    Returns:
+        uint8 RGB (320, 640, 3).
+    """
+    text = (
+        f"{seen.speed_mps / MPS_PER_MPH:4.1f} mph   steering {seen.steering:+.2f}   "
+        f"lap {seen.lap + 1}   {seen.cross_track_error_m:+.1f} m from the middle"
+    )
+    chase = world.render(("chase",), FILM_SIZE)["chase"]
+    return picture_in_picture(chase, seen.frames["center"], text)

@@ -11,19 +11,23 @@ import math
 import shutil
 import struct
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
+from simulator.expert import Expert, SteeringNoise
 from simulator.vehicle import MPS_PER_MPH
-from simulator.world import Observation
+from simulator.world import FRAME_DT_S, Observation, World
 
 CAMERAS = ("center", "left", "right")
 JPEG_QUALITY = 75
 LOG_NAME, IMAGE_DIR = "driving_log.csv", "IMG"
 FIRST_DAY = datetime.datetime(2017, 1, 1, 12, 0, 0)
 MOST_DAYS = 3000  # seeds share their days after that
+PAUSE_S = 60.0  # between two drives in one recording
 
 
 class Recorder:
@@ -45,6 +49,7 @@ class Recorder:
         if folder.exists():
             raise FileExistsError(f"{folder} exists; remove it or give another name")
         self.folder, self.num_rows = folder, 0
+        self._last_s: float | None = None
         self._start = FIRST_DAY + datetime.timedelta(days=seed % MOST_DAYS)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder as the result, so that the last step is a mere renaming.
@@ -70,6 +75,12 @@ class Recorder:
         fields = [*numbers, seen.speed_mps / MPS_PER_MPH]
         self._log.write(",".join([*names, *map(csharp_float, fields)]) + "\n")
         self.num_rows += 1
+        self._last_s = seen.time_s
+
+    @property
+    def next_start_s(self) -> float:
+        """When another drive may begin, so that it is a session of its own [s]."""
+        return 0.0 if self._last_s is None else self._last_s + PAUSE_S
 
     def _stamp(self, time_s: float) -> str:
         now = self._start + datetime.timedelta(milliseconds=round(1000 * time_s))
@@ -93,6 +104,47 @@ class Recorder:
             raise FileExistsError(f"{self.folder} appeared during the recording")
         self._draft.chmod(0o755)  # mkdtemp lets nobody else in
         self._draft.replace(self.folder)
+
+
+def record_expert(
+    recorder: Recorder,
+    world: World,
+    expert: Expert,
+    noise: SteeringNoise,
+    *,
+    num_laps: int = 1,
+    num_rows: int | None = None,
+    on_frame: Callable[[Observation], None] | None = None,
+) -> None:
+    """Let the expert drive and record it; the steering logged is without the noise.
+
+    Args:
+        recorder: Takes the rows, after those it has.
+        world: With all three CAMERAS; is reset.
+        expert: Drives.
+        noise: Disturbs the steering that is executed.
+        num_laps: To drive, unless `num_rows` is given.
+        num_rows: To write.
+        on_frame: Called with each observation that was recorded.
+
+    Raises:
+        RuntimeError: If the noise throws the expert off the road for good.
+    """
+    start_s = recorder.next_start_s
+    seen, written = world.reset(lateral_m=expert.lane_offset_m), 0
+    while written < num_rows if num_rows is not None else seen.lap < num_laps:
+        control = expert(seen)
+        shifted = replace(seen, time_s=start_s + seen.time_s)
+        recorder.add(shifted, control.steering, control.throttle)
+        written += 1
+        if on_frame is not None:
+            on_frame(seen)
+        seen = world.step(control.steering + noise(FRAME_DT_S), control.throttle)
+        if seen.collision or seen.stuck:
+            raise RuntimeError(
+                f"the expert has lost the road at {seen.station_m:.0f} m "
+                f"({seen.collision or 'stuck'}); is the noise too large?"
+            )
 
 
 def encode_jpeg(frame: np.ndarray) -> bytes:
