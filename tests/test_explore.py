@@ -1,4 +1,4 @@
-"""Exploring: the numbers are right, the advice follows from them, the report is whole."""
+"""Exploring: the numbers are right, advice follows from them, the report is whole."""
 
 import json
 import re
