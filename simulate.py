@@ -178,17 +178,15 @@ def record(args: argparse.Namespace) -> int:
         total = args.frames or sum(round(road.length_m) * args.laps for road in roads)
         unit = " frames" if args.frames else " m"
         with tqdm(total=total, unit=unit, disable=None) as bar:
-            size = args.noise
             for number, road in enumerate(roads):
                 world = _make_world(args, road, CAMERAS)
+                # Each way round has its own disturbance.
+                rng = np.random.default_rng([args.seed, number])
                 record_expert(
                     recorder,
                     world,
                     Expert(road, args.lane, args.speed),
-                    # Each way round has its own disturbance.
-                    SteeringNoise(
-                        np.random.default_rng([args.seed, number]), args.noise
-                    ),
+                    SteeringNoise(rng, args.noise),
                     num_laps=args.laps,
                     num_rows=args.frames,
                     on_frame=_progress(bar, by_frames=bool(args.frames)),
