@@ -24,6 +24,9 @@ tests/node/node_modules: tests/node/package-lock.json
 
 setup: $(VENV)/.installed tests/node/node_modules  ## Make .venv with everything that the project needs.
 
+demo: setup  ## Record, explore, train, drive: the main job, into demo/ (DATA=folder: yours).
+	./demo.sh
+
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
 	$(BIN)/python -m pytest
 
