@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# TensorFlow prints its start-up notices on stderr; errors still come through.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# TensorFlow's start-up notices, on missing GPUs and such, stay off the screen.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help setup demo test test-slow lint bench clean
 

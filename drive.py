@@ -487,8 +487,9 @@ async def _drive(args: argparse.Namespace) -> DriveReport:
         if args.host not in ("127.0.0.1", "localhost", "::1"):
             logger.warning("anybody who reaches %s can see and steer", args.host)
         logger.info("loading %s", args.model)
-        from model import load_model, make_predictor
+        from model import load_model, make_predictor, quiet_tensorflow
 
+        quiet_tensorflow()
         predict = make_predictor(load_model(args.model))
         recorder = DriveRecorder(args.record) if args.record else None
         server = DriveServer(

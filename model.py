@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -80,6 +81,11 @@ PRESETS = {
 
 
 # --- Building -------------------------------------------------------------------------
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's start-up notices, on missing GPUs and such, off the screen."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def build_model(preset: str = "default", dropout: float | None = None) -> keras.Model:
@@ -426,6 +432,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    quiet_tensorflow()
     try:
         model = load_model(args.model) if args.model else build_model(args.preset)
     except InputError as error:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from augment import BALANCE_MODES, AugmentSettings
 from dataset import InputError
-from model import PRESETS
+from model import PRESETS, quiet_tensorflow
 from run_folder import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -441,6 +441,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    quiet_tensorflow()
     try:
         folder, settings = open_run(args, given_settings(argv))
         print(json.dumps(asdict(settings), indent=1))
