@@ -522,3 +522,10 @@ def test_log_without_speeds_is_used(tiny_recording):
     recording = read_recording(tiny_recording)
     assert not recording.excluded
     assert "every speed is 0" in recording.warnings[0]
+
+
+def test_sample_that_comes_with_the_project_is_a_whole_recording():
+    recording = read_recording(ROOT / "data" / "sample")
+    assert len(usable_samples([recording])) == 16 and not recording.warnings
+    assert recording.cameras == ("center", "left", "right")
+    assert (np.diff(recording.samples["time_s"]) < 0.07).all()
