@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Steering within this of 0 counts as straight on.
 STRAIGHT = 0.02
+# Share of straight rows beyond which bends are too few; a whole lap of the lake has 0.56.
+MOSTLY_STRAIGHT = 0.7
 # Beyond this a bend is sharp: a radius of some 22 m.
 SHARP = 0.3
 # A row whose steering differs so much from the second around it is a correction.
@@ -113,7 +115,7 @@ def find_out(recording: Recording) -> Findings:
         sharp_left=float((steering < -SHARP).mean()),
         sharp_right=float((steering > SHARP).mean()),
         clockwise=float(turns[turns > 0].sum()),
-        counter_clockwise=float(-turns[turns < 0].sum()),
+        counter_clockwise=float(turns[turns < 0].abs().sum()),
         jumps=float((step > JUMP).mean()),
         corrections_per_min=float(begins.sum() / minutes) if minutes else 0.0,
         standing=recording.excluded.get("standing", 0) / len(recording.samples),
@@ -158,6 +160,12 @@ def what_to_record(findings: list[Findings]) -> list[str]:
                 "again, or the track in the other direction; training mirrors frames, "
                 "which helps with the balance, not with the places."
             )
+    straight = share("straight")
+    if straight > MOSTLY_STRAIGHT:
+        advice.append(
+            f"{straight:.0%} of the rows drive straight on. Record bends, several "
+            "times, or train with --balance cap."
+        )
     clockwise = sum(f.clockwise for f in findings)
     counter = sum(f.counter_clockwise for f in findings)
     if min(clockwise, counter) < 0.25 * max(clockwise, counter):
@@ -312,7 +320,8 @@ def draw_contact_sheet(recordings: list[Recording]) -> Figure:
         for axes, wanted in zip(line, np.linspace(low, high, num_frames), strict=True):
             nearest = (samples["steering"] - wanted).abs().idxmin()
             axes.imshow(read_frame(samples.loc[nearest, "center"]))
-            steering = samples.loc[nearest, "steering"] + 0.0
+            # Adding 0 makes a 0 of a -0.
+            steering = round(samples.loc[nearest, "steering"], 2) + 0.0
             axes.set(title=f"{recording.name} {steering:+.2f}", xticks=[], yticks=[])
     return figure
 

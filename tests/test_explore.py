@@ -47,6 +47,12 @@ def test_advice_names_what_is_missing_and_stops_when_it_is_there(tmp_path):
     assert "one direction" not in advice and "sharp bends" not in advice
 
 
+def test_road_without_bends_is_named(tmp_path):
+    folder = write_recording(tmp_path / "straight", np.zeros(50))
+    advice = what_to_record([findings_of(folder)])
+    assert any("100% of the rows drive straight on" in text for text in advice)
+
+
 def test_one_camera_is_named(tmp_path):
     folder = write_recording(tmp_path / "one", np.zeros(50), num_cameras=1)
     assert "one: one camera only" in " ".join(what_to_record([findings_of(folder)]))
@@ -81,7 +87,7 @@ def test_existing_report_is_refused_and_untouched(tiny_recording, tmp_path, caps
 
 
 def test_recording_without_a_usable_row_is_refused(tmp_path, capsys):
-    folder = write_recording(tmp_path / "standing", np.zeros(20), speed_mph=0.0)
+    folder = write_recording(tmp_path / "standing", np.zeros(20), speed_mph=0.1)
     assert main([str(folder), "--out", str(tmp_path / "report")]) == 1
     assert "none of its 20 rows can be used" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
