@@ -34,6 +34,7 @@ $python explore.py "$data" --out "$out/report"
 say "3/4 train: $epochs epochs"
 $python train.py "$data" --name model --models-dir "$out" --epochs "$epochs"
 
+: >"$out/drive.log"
 say "4/4 drive: one lap of the embedded lake at 25 mph, over the socket"
 $python drive.py "$out/model/model.json" --speed 25 --port "$port" --json \
     >"$out/drive.json" 2>"$out/drive.log" &
