@@ -13,35 +13,31 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving_log import CAMERAS, DrivingLog, InputError, read_log
+from driving_log import CAMERAS, InputError, read_log
+from row_checks import (
+    NOMINAL_RATE_HZ,
+    locate_images,
+    reasons_of,
+    sessions_of,
+    times_of,
+    warnings_of,
+    without_duplicates,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 FRAME_SHAPE = (160, 320, 3)
-# A gap longer than this starts a new session. The simulator writes 10 to 15 rows a
-# second; a slow disk makes it pause for some tenths of a second.
-SESSION_GAP_S = 1.0
-# Rate of rows whose file names carry no time: the slowest that was seen.
-NOMINAL_RATE_HZ = 10.0
 # A session is cut into no fewer blocks, so that about a fifth can be held out.
 MIN_BLOCKS = 5
-# Below this the car stands: its steering says nothing about the road.
-STANDING_MPH = 1.0
-# Rows in a row for which the brake is on while the speed grows: the car drives back.
-REVERSING_ROWS = 3
-
-TIME_STAMP = re.compile(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})")
 
 
 @dataclass(frozen=True)
@@ -116,26 +112,19 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     log = read_log(log_path)
     samples = pd.DataFrame(
         [
-            (
-                row.line,
-                *row.images,
-                row.steering,
-                row.throttle,
-                row.brake,
-                row.speed_mph,
-            )
-            for row in log.rows
+            (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
+            for r in log.rows
         ],
         columns=["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"],
     )
-    samples, num_duplicates = _without_duplicates(samples)
-    samples["time_s"], timed = _times(samples["center"])
-    samples["session"] = _sessions(samples["time_s"])
-    digests = _locate_images(samples, log_path.parent, check_images)
-    samples["excluded"] = _reasons(samples, digests)
-    excluded = log.excluded + Counter(duplicate_row=num_duplicates)
+    samples, num_duplicates = without_duplicates(samples)
+    samples["time_s"], timed = times_of(samples["center"])
+    samples["session"] = sessions_of(samples["time_s"])
+    digests = locate_images(samples, log_path.parent, check_images)
+    samples["excluded"] = reasons_of(samples, digests)
+    excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
     excluded += Counter(reason for reason in samples["excluded"] if reason)
-    warnings = [*log.warnings, *_warnings(samples, log, timed, num_duplicates)]
+    warnings = [*log.warnings, *warnings_of(samples, log, timed, num_duplicates)]
     content = [log_path.read_bytes(), *(d.encode() for d in digests["center"])]
     fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
     return Recording(
@@ -145,7 +134,7 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
         has_header=log.has_header,
         cameras=log.cameras,
         samples=samples,
-        excluded={k.replace("_", "-"): v for k, v in sorted(excluded.items()) if v},
+        excluded={reason: n for reason, n in sorted(excluded.items()) if n},
         warnings=tuple(warnings),
         fingerprint=fingerprint,
     )
@@ -174,185 +163,6 @@ def read_frame(path: str | Path) -> np.ndarray:
             f"{FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
         )
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
-def _without_duplicates(samples: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Drop rows that say for the second time what an earlier one said."""
-    columns = [column for column in samples if column != "line"]
-    repeated = samples.duplicated(subset=columns)
-    return samples[~repeated].reset_index(drop=True), int(repeated.sum())
-
-
-def _times(names: pd.Series) -> tuple[np.ndarray, bool]:
-    """Return the time of each row in seconds, and whether every name carries one."""
-    import numpy as np
-
-    times = np.array([_time_of(name) for name in names])
-    missing = np.isnan(times)
-    for i in np.flatnonzero(missing):
-        times[i] = times[i - 1] + 1 / NOMINAL_RATE_HZ if i else 0.0
-    return times, not missing.any()
-
-
-def _time_of(name: str) -> float:
-    found = TIME_STAMP.search(name)
-    if not found:
-        return float("nan")
-    year, month, day, hour, minute, second, millisecond = map(int, found.groups())
-    try:
-        stamp = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return float("nan")
-    return stamp.timestamp() + millisecond / 1000
-
-
-def _sessions(times: pd.Series) -> np.ndarray:
-    """Number the stretches between gaps and steps back in time."""
-    import numpy as np
-
-    steps = np.diff(times, prepend=times.iloc[:1])
-    return np.cumsum((steps < 0) | (steps > SESSION_GAP_S))
-
-
-def _locate_images(
-    samples: pd.DataFrame, folder: Path, check_images: bool
-) -> dict[str, list[str]]:
-    """Put absolute paths into the camera columns, and faults into columns beside them.
-
-    Returns:
-        For each camera the digest of each row's image, "" where it is not known.
-    """
-    files = _image_files(folder)
-    facts: dict[str, Any] = {}
-    for camera in CAMERAS:
-        samples[camera] = [_path_of(name, files, folder) for name in samples[camera]]
-    if check_images:
-        from frame_cache import image_facts
-
-        there = set(files.values())
-        facts = image_facts(
-            [p for camera in CAMERAS for p in samples[camera] if p in there]
-        )
-    digests = {}
-    for camera in CAMERAS:
-        known = [facts.get(path) for path in samples[camera]]
-        samples[f"{camera}_fault"] = [
-            _fault(path, fact, check_images)
-            for path, fact in zip(samples[camera], known, strict=True)
-        ]
-        digests[camera] = [fact.digest if fact else "" for fact in known]
-    return digests
-
-
-def _fault(path: str, fact: Any, check_images: bool) -> str:
-    if not path:
-        return ""
-    if fact:
-        return str(fact.fault)
-    return "missing-image" if check_images or not Path(path).exists() else ""
-
-
-def _image_files(folder: Path) -> dict[str, str]:
-    """Return the images of a recording by lower-case file name; IMG/ comes first."""
-    inside = [p for p in sorted(folder.iterdir()) if p.is_dir()]
-    inside.sort(key=lambda p: p.name.upper() != "IMG")
-    files: dict[str, str] = {}
-    for place in [*inside, folder]:
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_file() and not entry.name.startswith("._"):
-                    files.setdefault(entry.name.lower(), entry.path)
-    return files
-
-
-def _path_of(name: str, files: dict[str, str], folder: Path) -> str:
-    return files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
-
-
-# --- Excluding ------------------------------------------------------------------------
-
-
-def _reasons(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str]:
-    """Return for each row why it is not used, "" if it is; the first reason counts.
-
-    A side camera's faulty image costs that image, not the row.
-    """
-    import numpy as np
-
-    for camera in CAMERAS[1:]:
-        faulty = samples.pop(f"{camera}_fault") != ""
-        samples.loc[faulty, camera] = ""
-    fault = samples.pop("center_fault").to_numpy(object)
-    steering, speed = samples["steering"].to_numpy(), samples["speed_mph"].to_numpy()
-    # Some people's logs keep no speed; a car that never moved would be no recording.
-    has_speed = bool(speed.any())
-    reasons = np.where(np.abs(steering) > 1, "steering-out-of-range", fault)
-    conditions = {
-        "reversing": _is_reversing(samples),
-        "standing": has_speed & (np.abs(speed) < STANDING_MPH),
-        "stale-frame": _is_stale(digests["center"]),
-    }
-    for reason, holds in conditions.items():
-        reasons[(reasons == "") & holds] = reason
-    return list(reasons)
-
-
-def _is_reversing(samples: pd.DataFrame) -> np.ndarray:
-    """Find where the car drives backwards: the log holds the speed without its sign.
-
-    In the simulator the brake pedal of a standing car is its reverse gear.
-    """
-    import numpy as np
-
-    speed, brake = samples["speed_mph"].to_numpy(), samples["brake"].to_numpy()
-    growing = np.diff(speed, prepend=speed[:1]) > 0
-    backing = (brake > 0) & growing & (speed < 10)
-    # Only several rows in a row: single ones are noise of the physics.
-    runs = np.convolve(backing, np.ones(REVERSING_ROWS), "full")
-    ends = runs[: len(backing)] >= REVERSING_ROWS
-    spread = np.convolve(ends[::-1], np.ones(REVERSING_ROWS), "full")[: len(ends)][::-1]
-    return (spread > 0) | (speed < -STANDING_MPH)
-
-
-def _is_stale(digests: list[str]) -> np.ndarray:
-    """Find rows whose picture is, to the bit, that of the row before."""
-    import numpy as np
-
-    digest = np.array(digests, object)
-    same = np.zeros(len(digest), bool)
-    same[1:] = (digest[1:] == digest[:-1]) & (digest[1:] != "")
-    return same
-
-
-def _warnings(
-    samples: pd.DataFrame, log: DrivingLog, timed: bool, num_duplicates: int
-) -> list[str]:
-    """Return in words what the user should know, with examples."""
-    warnings = []
-    if num_duplicates:
-        warnings.append(f"{num_duplicates} rows stand in the log twice; used once")
-    for reason, group in samples[samples["excluded"] != ""].groupby("excluded"):
-        lines = ", ".join(str(line) for line in group["line"].head(3))
-        text = f"{len(group)} rows excluded as {reason}, for example row {lines}"
-        if reason == "steering-out-of-range":
-            worst = float(group["steering"].abs().max())
-            text += f": up to {worst:g}, expected [-1, 1]; was it logged in degrees?"
-        if reason == "missing-image":
-            text += f": {Path(group['center'].iloc[0]).name} is not in IMG/"
-        warnings.append(text)
-    for camera in CAMERAS[1:]:
-        if camera in log.cameras:
-            lost = int((samples[camera] == "").sum())
-            if lost:
-                warnings.append(f"{lost} rows have no good {camera} image")
-    if not samples["speed_mph"].any():
-        warnings.append("every speed is 0; took the car to be moving all the time")
-    if not timed:
-        warnings.append(
-            "some file names carry no time; took such rows as "
-            f"{1 / NOMINAL_RATE_HZ:g} s apart"
-        )
-    return warnings
 
 
 # --- Samples of several recordings ----------------------------------------------------
