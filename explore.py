@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Steering within this of 0 counts as straight on.
 STRAIGHT = 0.02
-# Share of straight rows beyond which bends are too few; a whole lap of the lake has 0.56.
+# Share of straight rows beyond which bends are too few; laps of the lake have 0.56.
 MOSTLY_STRAIGHT = 0.7
 # Beyond this a bend is sharp: a radius of some 22 m.
 SHARP = 0.3
