@@ -260,11 +260,9 @@ class DriveServer:
         self._said: Counter[str] = Counter()
         # One worker: frames are answered in order while the loop answers pings.
         self._worker = ThreadPoolExecutor(1, "pilot")
-        # async_handlers would answer the two frames in flight in any order. Browsers
-        # send an Origin, the simulator none: an empty list lets no web page in.
-        self.socketio = socketio.AsyncServer(
-            async_mode="asgi", async_handlers=False, cors_allowed_origins=[]
-        )
+        # async_handlers would answer the two frames in flight in any order. By default
+        # web pages of other origins are refused; the simulator sends no origin at all.
+        self.socketio = socketio.AsyncServer(async_mode="asgi", async_handlers=False)
         self.socketio.on("connect", self._on_connect)
         self.socketio.on("disconnect", self._on_disconnect)
         self.socketio.on("telemetry", self._on_telemetry)
@@ -288,7 +286,7 @@ class DriveServer:
     async def _on_telemetry(self, sid: str, data: object = None, *_: object) -> None:
         arrived_s = time.perf_counter()
         client, report = self.clients[sid], self.report
-        dt_s = arrived_s - client.last_packet_s if client.last_packet_s else 0.0
+        dt_s = arrived_s - (client.last_packet_s or arrived_s)
         client.last_packet_s = arrived_s
         report.elapsed_s += dt_s
         if not data:

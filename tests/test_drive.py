@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 import socketio
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from dataset import InputError, read_recording
@@ -305,6 +305,14 @@ def test_engine_io_3_is_refused_with_a_line_that_says_so(running, transport):
         while "not served" not in answer and (more := raw.recv(4096)):
             answer += more.decode()
     assert " 400 " in answer.splitlines()[0] and "Engine.IO 3" in answer
+
+
+def test_web_pages_of_other_origins_are_refused(running):
+    """A page somewhere on the web must not see or steer through the user's browser."""
+    with connect(running.url, origin=f"http://127.0.0.1:{running.port}") as client:
+        assert client.recv(timeout=5).startswith("0{")
+    with pytest.raises(InvalidHandshake):
+        connect(running.url, origin="http://example.com").__enter__()
 
 
 # --- Malformed packets ----------------------------------------------------------------
