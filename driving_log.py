@@ -20,6 +20,7 @@ CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed")
 
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 # Words within header cells, after everything but letters is dropped; the first that is
 # found counts, so that `steering_angle_left` is a steering and `image_left` an image.
 COLUMN_WORDS = {
@@ -102,7 +103,7 @@ def read_log(path: Path) -> DrivingLog:
             header, log.has_header = _columns_of(path, line, row), True
             continue
         try:
-            log.rows.append(_read_row(line, row, header, delimiter))
+            log.rows.append(_read_row(line, row, header))
         except _BadNumberError as error:
             log.excluded["bad-number"] += 1
             problems.append(f"row {line}: {error}")
@@ -114,7 +115,7 @@ def read_log(path: Path) -> DrivingLog:
         found = problems[0] if problems else f"row {numbered[0][0]}: only a header"
         raise InputError(
             f"{path} {found}, expected image paths, steering, throttle, brake and "
-            "speed; no row of the log can be read"
+            "speed; record again, or save it with these columns between commas"
         )
     if problems:
         log.warnings.append(f"{len(problems)} rows left out; {'; '.join(problems[:3])}")
@@ -188,13 +189,13 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Say whether a row holds names: no image, no number, but a word we know."""
+    """Say whether a row holds names: no image, no number, but words we know."""
     if any(IMAGE_NAME.search(cell) for cell in cells):
         return False
     words = [cell for cell in cells if cell]
-    if any(_number_or_none(cell, ",") is not None for cell in words):
+    if any(_number_or_none(cell) is not None for cell in words):
         return False
-    return any(_column_of(cell) for cell in words)
+    return len({_column_of(cell) for cell in words} - {None}) >= 2
 
 
 def _column_of(cell: str) -> str | None:
@@ -262,9 +263,7 @@ def _numbers_behind_images(cells: list[str]) -> list[str]:
     return tail
 
 
-def _read_row(
-    line: int, cells: list[str], header: list[str] | None, delimiter: str
-) -> LogRow:
+def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
     """Turn the cells of a row into numbers and file names.
 
     Raises:
@@ -276,7 +275,6 @@ def _read_row(
         raise ValueError(f"found no centre image in {cells[:3]}")
     if "steering" not in by_column:
         raise ValueError(f"found {len(cells)} columns")
-    decimal = "," if delimiter in ";\t" else "."
     numbers = {}
     for name in NUMBERS:
         # Some people's logs keep the steering alone.
@@ -284,7 +282,7 @@ def _read_row(
         cell = by_column.get(name, "0" if absent else None)
         if cell is None:
             raise ValueError(f"found {len(cells)} columns, none for {name}")
-        value = _number_or_none(cell, decimal)
+        value = _number_or_none(cell)
         if value is None:
             raise _BadNumberError(f"{name} is {cell!r}, expected a number")
         numbers[name] = value
@@ -313,11 +311,14 @@ def _pair(cells: list[str], header: list[str] | None) -> Iterator[tuple[str, str
     yield from zip(NUMBERS, cells[num_images:], strict=False)
 
 
-def _number_or_none(cell: str, decimal: str) -> float | None:
-    try:
-        value = float(cell.replace(",", ".") if decimal == "," else cell)
-    except ValueError:
+def _number_or_none(cell: str) -> float | None:
+    """Return a finite number; a comma in a cell without a point is a decimal one."""
+    if "." not in cell:
+        cell = cell.replace(",", ".")
+    cell = cell.replace("\N{MINUS SIGN}", "-")
+    if not NUMBER.fullmatch(cell):
         return None
+    value = float(cell)
     return value if math.isfinite(value) else None
 
 

@@ -38,6 +38,32 @@ def test_columns_are_told_apart_by_commas_semicolons_and_tabs(tmp_path, comma, d
     assert numbers_of(log) == NUMBERS and not log.has_header and not log.warnings
 
 
+@pytest.mark.parametrize("cell", ['"-0,5"', "\u22120.5", "-5E-01", "-.5"])
+def test_numbers_as_other_programs_write_them(tmp_path, cell):
+    log = read_log(write(tmp_path, [",".join([*images(0), cell, "1", "0", "9"])]))
+    assert log.rows[0].steering == -0.5
+
+
+@pytest.mark.parametrize("cell", ["1_0", "None", "inf", "nan", "", '"1,000.5"', "0x1"])
+def test_what_is_no_number_is_left_out_and_shown(tmp_path, cell):
+    lines = [*stock_lines(), ",".join([*images(3), cell, "1", "0", "9"])]
+    log = read_log(write(tmp_path, lines))
+    assert numbers_of(log) == NUMBERS and log.excluded == {"bad-number": 1}
+    shown = cell.strip('"')
+    assert f"row 4: steering is {shown!r}, expected a number" in log.warnings[0]
+
+
+@pytest.mark.parametrize("comma", ["|", " "])
+def test_unknown_separators_are_refused(tmp_path, comma):
+    with pytest.raises(InputError, match="row 1: found no centre image"):
+        read_log(write(tmp_path, stock_lines(comma)))
+
+
+def test_line_of_words_above_the_rows_is_no_header(tmp_path):
+    log = read_log(write(tmp_path, ["# images of the first lap", *stock_lines()]))
+    assert numbers_of(log) == NUMBERS and not log.has_header
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 def test_folder_names_in_any_encoding_do_not_matter(tmp_path, encoding):
     lines = [f"C:\\Müller\\{line}" for line in stock_lines()]
