@@ -115,6 +115,8 @@ class TrainingSet:
     """float32 (n,), speed of the car."""
     weights: np.ndarray
     """float64 (n,), probability of drawing each sample; sums to 1."""
+    loss_weights: np.ndarray
+    """float32 (n,), factor of each sample's loss, from loss_weights_of."""
 
     def __post_init__(self) -> None:
         lengths = {len(array) for name, array in vars(self).items() if name != "cache"}
@@ -124,14 +126,39 @@ class TrainingSet:
             raise ValueError("a sample has no centre frame in the cache")
 
 
+def loss_weights_of(samples: pd.DataFrame, steering: np.ndarray) -> np.ndarray:
+    """Weigh each recording's loss by the inverse spread of its steering.
+
+    A hilly road steers, and errs, several times as much as a wide one; unweighted, its
+    noise drowns what the wide one has to teach.
+
+    Args:
+        samples: what usable_samples returns.
+        steering: float32 (n,), what is taught for each.
+
+    Returns:
+        float32 (n,), with mean 1.
+    """
+    spread = (
+        pd.Series(steering).groupby(samples["recording"].to_numpy()).transform("std")
+    )
+    weight = 1 / spread.to_numpy(np.float32).clip(0.01)
+    return weight / weight.mean()
+
+
 def make_training_set(
-    samples: pd.DataFrame, steering: np.ndarray, cache: FrameCache, balance: str
+    samples: pd.DataFrame,
+    steering: np.ndarray,
+    loss_weights: np.ndarray,
+    cache: FrameCache,
+    balance: str,
 ) -> TrainingSet:
     """Bring samples, their labels and their frames together.
 
     Args:
         samples: rows to train on.
         steering: float32 (n,), what to teach for each of them.
+        loss_weights: float32 (n,), factor of each one's loss.
         cache: holds every frame of the samples.
         balance: how steering is balanced, a mode of augment.balance_weights.
     """
@@ -141,6 +168,7 @@ def make_training_set(
         steering,
         samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
         balance_weights(steering, mode=balance),
+        loss_weights,
     )
 
 
@@ -175,15 +203,18 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return uint8 views (batch_size, 66, 200, 3) and float32 steering (…, 1)."""
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return views, steering and loss weights.
+
+        uint8 (batch_size, 66, 200, 3), float32 (batch_size, 1), float32 (batch_size,).
+        """
         rng, rows = self._draw(batch)
         if self.settings.recovery == "reproject":
             views, steering = self._reprojected(rows, rng)
         else:
             views, steering = self._from_side_cameras(rows, rng)
         views, steering = self._augmenter(views, steering.astype(np.float32), rng)
-        return views, steering[:, None]
+        return views, steering[:, None], self.training_set.loss_weights[rows]
 
     def rows_of(self, batch: int) -> list[int]:
         """Return the rows of the training set that a batch is made from."""
@@ -260,6 +291,18 @@ def predict(network: keras.Model, cache: FrameCache, rows: np.ndarray) -> np.nda
 
 
 # --- Training -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The samples that the weights are chosen by."""
+
+    positions: np.ndarray
+    """int64 (m,), places of their centre frames in the cache."""
+    steering: np.ndarray
+    """float32 (m,), as taught."""
+    loss_weights: np.ndarray
+    """float32 (m,), factor of each sample's loss."""
 
 
 # --- Epochs ---------------------------------------------------------------------------
@@ -345,7 +388,7 @@ def fit(
     folder: Path,
     model: keras.Model,
     training_set: TrainingSet,
-    validation: tuple[np.ndarray, np.ndarray],
+    validation: Validation,
     settings: Settings,
     interruption: Interruption,
 ) -> Progress:
@@ -355,7 +398,7 @@ def fit(
         folder: of the run; its state is taken up where there is one.
         model: of the run, with the weights that it starts from.
         training_set: what to draw batches from.
-        validation: int (m,) places in the cache, and float32 (m,) steering there.
+        validation: what the weights are chosen by.
         settings: of the run.
         interruption: asked after every batch.
 
@@ -397,14 +440,12 @@ def fit(
 
 
 def validation_loss(
-    network: keras.Model,
-    training_set: TrainingSet,
-    validation: tuple[np.ndarray, np.ndarray],
+    network: keras.Model, training_set: TrainingSet, validation: Validation
 ) -> float:
-    """Return the mean square error on frames as they are, without augmentation."""
-    rows, steering = validation
-    predicted = predict(network, training_set.cache, rows)
-    return float(np.mean(np.square(predicted - steering)))
+    """Return the weighted mean square error on frames without augmentation."""
+    predicted = predict(network, training_set.cache, validation.positions)
+    error = np.square(predicted - validation.steering)
+    return float(np.mean(validation.loss_weights * error))
 
 
 def is_finished(progress: Progress, settings: Settings) -> bool:

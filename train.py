@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from run_folder import Progress
 
 SCHEDULES = ("cosine", "constant")
+WEIGHTS = ("spread", "equal")
 RECOVERIES = ("reproject", "shift")
 
 
@@ -61,6 +62,7 @@ class Settings:
     label_before_s: float = 0.2
     label_after_s: float = 0.5
     balance: str = "off"
+    weigh_recordings: str = "spread"
     recovery: str = "reproject"
     offset_std_m: float = 0.6
     heading_std_deg: float = 4.5
@@ -274,7 +276,16 @@ def write_report(
 
 def run(folder: Path, settings: Settings) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics."""
-    from fitting import Interruption, cache_positions, fit, make_training_set
+    import numpy as np
+
+    from fitting import (
+        Interruption,
+        Validation,
+        cache_positions,
+        fit,
+        loss_weights_of,
+        make_training_set,
+    )
     from model import save_model
 
     split = read_split(settings)
@@ -286,14 +297,22 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
     )
     taught = split.labels.trained
+    weights = np.ones(len(taught), np.float32)
+    if settings.weigh_recordings == "spread":
+        weights = loss_weights_of(split.samples, taught)
     training_set = make_training_set(
-        split.samples.iloc[split.train], taught[split.train], cache, settings.balance
+        split.samples.iloc[split.train],
+        taught[split.train],
+        weights[split.train],
+        cache,
+        settings.balance,
     )
     held_out = cache_positions(split.samples.iloc[split.validation], cache)[:, 0]
     if not (folder / "model.json").exists():
         save_model(model, folder)
     with Interruption() as interruption:
-        validation = (held_out, taught[split.validation])
+        rows = split.validation
+        validation = Validation(held_out, taught[rows], weights[rows])
         progress = fit(folder, model, training_set, validation, settings, interruption)
     return write_report(folder, split, cache, progress)
 
@@ -377,6 +396,14 @@ def make_parser() -> argparse.ArgumentParser:
         "before to so many after the frame; 0 0: as is",
     )
     add(labels, "--balance", str, "of the steering drawn", choices=BALANCE_MODES)
+    add(
+        labels,
+        "--weigh-recordings",
+        str,
+        "spread: each recording's loss by the inverse spread of its steering, so that "
+        "a hilly road does not drown a wide one; equal: all alike",
+        choices=WEIGHTS,
+    )
 
     back = parser.add_argument_group("teaching the way back to the middle")
     add(

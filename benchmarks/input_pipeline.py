@@ -61,7 +61,8 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     cache = open_cache(split, model)
     taught = split.labels.trained[split.train]
     samples = split.samples.iloc[split.train]
-    training_set = make_training_set(samples, taught, cache, settings.balance)
+    weights = np.ones(len(taught), np.float32)
+    training_set = make_training_set(samples, taught, weights, cache, settings.balance)
     network = network_of(model)
     compile_network(network, settings, num_batches)
 
@@ -74,7 +75,7 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
         def __len__(self) -> int:
             return num_batches
 
-        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
             return batch
 
     rates: dict[str, list[float]] = {"constant": [], "pipeline": []}
