@@ -16,14 +16,15 @@ import logging
 import signal
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset import FRAME_SHAPE, InputError
+from drive_report import DriveReport
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
-INTERVENTION_S = 6.0
-# Latencies kept for the percentiles: the last ten minutes or so.
-NUM_LATENCIES = 10_000
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 
 
@@ -154,76 +151,6 @@ def decode_frame(jpeg: bytes) -> np.ndarray:
     if frame.shape != FRAME_SHAPE:
         raise ValueError(f"image: shape {frame.shape}, expected {FRAME_SHAPE}")
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
-# --- How the drive goes ---------------------------------------------------------------
-
-
-@dataclass
-class DriveReport:
-    """Counts of a drive."""
-
-    frames: int = 0
-    """Telemetry answered by the model."""
-    manual: int = 0
-    """Telemetry while a person drove."""
-    interventions: int = 0
-    """Times that a person took over."""
-    unusable: int = 0
-    """Telemetry that could not be read, answered with the brake."""
-    faults: int = 0
-    """Telemetry on which the pilot failed, answered with the brake."""
-    elapsed_s: float = 0.0
-    """Time driven: from the first to the last packet of each connection."""
-    latencies_ms: deque[float] = field(
-        default_factory=lambda: deque(maxlen=NUM_LATENCIES)
-    )
-
-    def autonomy_percent(self) -> float:
-        """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100."""
-        if not self.elapsed_s:
-            return 0.0 if self.interventions else 100.0
-        lost = self.interventions * INTERVENTION_S / self.elapsed_s
-        return max(0.0, (1 - lost) * 100)
-
-    def percentile_ms(self, percent: float) -> float:
-        """Return a percentile of the time from a packet to its answer."""
-        ordered = sorted(self.latencies_ms)
-        if not ordered:
-            return 0.0
-        return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
-
-    def document(self) -> dict[str, Any]:
-        """Return the report as one JSON document."""
-        elapsed = self.elapsed_s
-        return {
-            "frames": self.frames,
-            "manual": self.manual,
-            "unusable": self.unusable,
-            "faults": self.faults,
-            "elapsed_s": round(elapsed, 3),
-            "rate_hz": round((self.frames + self.manual) / elapsed, 2)
-            if elapsed
-            else 0,
-            "latency_ms": {
-                "p50": round(self.percentile_ms(50), 3),
-                "p99": round(self.percentile_ms(99), 3),
-            },
-            "interventions": self.interventions,
-            "autonomy_percent": round(self.autonomy_percent(), 2),
-        }
-
-    def summary(self) -> str:
-        """Return the report as lines for a person."""
-        said = self.document()
-        latency = said["latency_ms"]
-        return (
-            f"{said['frames']:,} frames in {said['elapsed_s']:.0f} s "
-            f"({said['rate_hz']:.1f}/s), latency p50 {latency['p50']:.1f} ms, "
-            f"p99 {latency['p99']:.1f} ms, {said['unusable']} unusable, "
-            f"{said['faults']} faults\n{said['interventions']} interventions; autonomy "
-            f"(1 - interventions x 6 s / elapsed) {said['autonomy_percent']:.1f} %"
-        )
 
 
 # --- The server -----------------------------------------------------------------------

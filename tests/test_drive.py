@@ -25,7 +25,6 @@ from websockets.sync.client import connect
 from dataset import InputError, read_recording
 from drive import (
     Command,
-    DriveReport,
     DriveServer,
     Pilot,
     SpeedController,
@@ -33,6 +32,7 @@ from drive import (
     serve,
 )
 from drive_recorder import DriveRecorder
+from drive_report import DriveReport
 from wire import listen
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,0 +1,95 @@
+"""How a drive goes: counts, latencies, and NVIDIA's autonomy.
+
+Source: Bojarski et al., End to End Learning for Self-Driving Cars, 2016, section 7.1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+# Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
+INTERVENTION_S = 6.0
+# Latencies kept for the percentiles, the last five minutes or so: memory stays flat.
+NUM_LATENCIES = 10_000
+
+
+@dataclass
+class DriveReport:
+    """Counts of a drive."""
+
+    frames: int = 0
+    """Telemetry answered by the model."""
+    manual: int = 0
+    """Telemetry while a person drove."""
+    interventions: int = 0
+    """Times that a person took over."""
+    unusable: int = 0
+    """Telemetry that could not be read, answered with the brake."""
+    faults: int = 0
+    """Telemetry on which the pilot failed, answered with the brake."""
+    elapsed_s: float = 0.0
+    """Time driven: from the first to the last packet of each connection."""
+    latencies_ms: deque[float] = field(
+        default_factory=lambda: deque(maxlen=NUM_LATENCIES)
+    )
+    """From a packet to its answer, the last ones."""
+
+    @property
+    def answered(self) -> int:
+        """Telemetry answered, in whatever way."""
+        return self.frames + self.manual + self.unusable + self.faults
+
+    def autonomy_percent(self) -> float:
+        """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100."""
+        if not self.elapsed_s:
+            return 0.0 if self.interventions else 100.0
+        lost = self.interventions * INTERVENTION_S / self.elapsed_s
+        return max(0.0, (1 - lost) * 100)
+
+    def percentile_ms(self, percent: float) -> float:
+        """Return a percentile of the time from a packet to its answer."""
+        ordered = sorted(self.latencies_ms)
+        if not ordered:
+            return 0.0
+        return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as one JSON document."""
+        elapsed = self.elapsed_s
+        return {
+            "frames": self.frames,
+            "manual": self.manual,
+            "unusable": self.unusable,
+            "faults": self.faults,
+            "elapsed_s": round(elapsed, 3),
+            "rate_hz": round(self.answered / elapsed, 2) if elapsed else 0.0,
+            "latency_ms": {
+                "p50": round(self.percentile_ms(50), 3),
+                "p99": round(self.percentile_ms(99), 3),
+            },
+            "interventions": self.interventions,
+            "autonomy_percent": round(self.autonomy_percent(), 2),
+        }
+
+    def summary(self) -> str:
+        """Return the report as lines for a person."""
+        said = self.document()
+        latency = said["latency_ms"]
+        return (
+            f"{said['frames']:,} frames in {said['elapsed_s']:.0f} s "
+            f"({said['rate_hz']:.1f}/s), latency p50 {latency['p50']:.1f} ms, "
+            f"p99 {latency['p99']:.1f} ms, {said['unusable']} unusable, "
+            f"{said['faults']} faults\n{said['interventions']} interventions; autonomy "
+            f"(1 - interventions x 6 s / elapsed) {said['autonomy_percent']:.1f} %"
+        )
+
+    def status(self, frames_per_s: float) -> str:
+        """Return the line that is shown every second."""
+        return (
+            f"{frames_per_s:5.1f} frames/s | p50 {self.percentile_ms(50):.1f} ms, "
+            f"p99 {self.percentile_ms(99):.1f} ms | "
+            f"{self.unusable + self.faults} unusable | "
+            f"{self.interventions} interventions"
+        )
