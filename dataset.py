@@ -168,6 +168,21 @@ def read_frame(path: str | Path) -> np.ndarray:
 # --- Samples of several recordings ----------------------------------------------------
 
 
+def usable_rows(recording: Recording) -> pd.DataFrame:
+    """Return the rows of a recording that are not excluded, with a fresh index.
+
+    Raises:
+        InputError: there is none.
+    """
+    samples = recording.samples[recording.samples["excluded"] == ""]
+    if samples.empty:
+        raise InputError(
+            f"{recording.log_path}: none of its {len(recording.samples)} rows can be "
+            f"used; {'; '.join(recording.warnings)}"
+        )
+    return samples.reset_index(drop=True)
+
+
 def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Return the rows to use of all recordings.
 
@@ -191,12 +206,7 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
         names[recording.name] += 1
         number = names[recording.name]
         name = recording.name if number == 1 else f"{recording.name}-{number}"
-        part = recording.samples[recording.samples["excluded"] == ""]
-        if part.empty:
-            raise InputError(
-                f"{recording.log_path}: none of its {len(recording.samples)} rows can "
-                f"be used; {'; '.join(recording.warnings)}"
-            )
+        part = usable_rows(recording)
         session = part["session"] + sessions
         sessions = int(session.max()) + 1
         parts.append(part.assign(recording=name, session=session))

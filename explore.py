@@ -11,21 +11,23 @@ from __future__ import annotations
 import argparse
 import base64
 import html
-import io
 import json
+import math
+import os
+import shlex
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from dataset import Recording, read_frame, read_recording, smooth_steering
+from dataset import (
+    Recording,
+    read_recording,
+    smooth_steering,
+    usable_rows,
+    usable_samples,
+)
 from driving_log import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 # Steering within this of 0 counts as straight on.
 STRAIGHT = 0.02
@@ -35,6 +37,8 @@ MOSTLY_STRAIGHT = 0.7
 SHARP = 0.3
 # A row whose steering differs so much from the second around it is a correction.
 CORRECTION = 0.2
+# Three laps of the lake at 30 mph take so long; less shows each bend but once or twice.
+ENOUGH_MIN = 3.0
 # A step between neighbouring rows that a hand on a mouse or a wheel seldom makes.
 JUMP = 0.25
 MPS_PER_MPH = 0.44704
@@ -122,21 +126,6 @@ def find_out(recording: Recording) -> Findings:
     )
 
 
-def usable_rows(recording: Recording) -> pd.DataFrame:
-    """Return the rows of a recording that are not excluded.
-
-    Raises:
-        InputError: there is none.
-    """
-    samples = recording.samples[recording.samples["excluded"] == ""]
-    if samples.empty:
-        raise InputError(
-            f"{recording.log_path}: none of its {len(recording.samples)} rows can be "
-            f"used; {'; '.join(recording.warnings)}"
-        )
-    return samples.reset_index(drop=True)
-
-
 def what_to_record(findings: list[Findings]) -> list[str]:
     """Say in words, with numbers, what these recordings lack together."""
     total = sum(f.usable for f in findings)
@@ -147,7 +136,7 @@ def what_to_record(findings: list[Findings]) -> list[str]:
     minutes = sum(f.minutes for f in findings)
     rate = sum(f.corrections_per_min * f.minutes for f in findings) / max(minutes, 1e-9)
     advice = []
-    if minutes < 3:
+    if minutes < ENOUGH_MIN:
         advice.append(
             f"{minutes:.1f} minutes in all: drive at least three laps, some 4 minutes."
         )
@@ -168,7 +157,9 @@ def what_to_record(findings: list[Findings]) -> list[str]:
         )
     clockwise = sum(f.clockwise for f in findings)
     counter = sum(f.counter_clockwise for f in findings)
-    if min(clockwise, counter) < 0.25 * max(clockwise, counter):
+    most = max(clockwise, counter)
+    # Less than half a turn tells no direction: an eight has none.
+    if most > 0.5 and min(clockwise, counter) < 0.25 * most:
         way = "counter-clockwise" if counter < clockwise else "clockwise"
         advice.append(
             f"Nearly one direction: {clockwise:.1f} turns clockwise, {counter:.1f} "
@@ -189,6 +180,11 @@ def what_to_record(findings: list[Findings]) -> list[str]:
             "recording when it rolls."
         )
     for finding in findings:
+        if finding.minutes < ENOUGH_MIN <= minutes:
+            advice.append(
+                f"{finding.name}: {finding.minutes:.1f} minutes only. If no other of "
+                "these recordings shows its track, drive it again."
+            )
         if finding.jumps > 0.05:
             advice.append(
                 f"{finding.name}: {finding.jumps:.0%} of the rows jump by more than "
@@ -201,139 +197,6 @@ def what_to_record(findings: list[Findings]) -> list[str]:
                 "beside its middle. Record with the simulator's three."
             )
     return advice or ["Nothing is plainly missing."]
-
-
-# --- Pictures -------------------------------------------------------------------------
-
-
-def draw_histograms(recordings: list[Recording]) -> Figure:
-    """Steering of each recording, as recorded and as balancing would draw it."""
-    import numpy as np
-    import seaborn
-
-    from augment import BALANCE_BINS, balance_weights
-
-    figure, grid = _figure(len(recordings), 3, (13, 2.7))
-    edges = np.linspace(-1, 1, BALANCE_BINS + 1)
-    for recording, line in zip(recordings, grid, strict=True):
-        steering = usable_rows(recording)["steering"].to_numpy()
-        for axes, mode in zip(line, ("off", "cap", "inverse"), strict=True):
-            seaborn.histplot(
-                x=steering,
-                weights=balance_weights(steering, mode) * 100,
-                bins=list(edges),
-                ax=axes,
-                color="tab:blue",
-            )
-            what = "as recorded" if mode == "off" else f"--balance {mode}"
-            axes.set(
-                title=f"{recording.name}: {what}",
-                xlabel="steering, + is right",
-                ylabel="% of draws",
-            )
-    return figure
-
-
-def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure:
-    """Steering that the three cameras would be taught with a fixed correction."""
-    import seaborn
-
-    from augment import side_camera_steering
-
-    figure, grid = _figure(1, len(recordings), (4.4 * len(recordings), 3))
-    for recording, axes in zip(recordings, grid[0], strict=True):
-        steering = usable_rows(recording)["steering"].to_numpy()
-        for camera in recording.cameras:
-            taught = side_camera_steering(steering, camera, correction)
-            seaborn.kdeplot(x=taught, ax=axes, label=camera, clip=(-1, 1), cut=0)
-        axes.set(
-            title=f"{recording.name}: cameras, ±{correction}",
-            xlabel="steering, + is right",
-            ylabel="density",
-        )
-        axes.legend()
-    return figure
-
-
-def draw_time(recordings: list[Recording], smooth_s: float) -> Figure:
-    """Steering and speed over time, sessions apart; a minute of steering closer."""
-    figure, grid = _figure(len(recordings), 3, (15, 2.8))
-    for recording, line in zip(recordings, grid, strict=True):
-        samples = usable_rows(recording)
-        begin = samples["time_s"].iloc[0]
-        for _, session in samples.groupby("session"):
-            seconds = session["time_s"] - begin
-            line[0].plot(seconds, session["steering"], linewidth=0.6)
-            line[2].plot(seconds, session["speed_mph"], linewidth=0.8)
-        first = samples[samples["session"] == samples["session"].iloc[0]]
-        closer = first[first["time_s"] < first["time_s"].iloc[0] + 60]
-        seconds = closer["time_s"] - begin
-        line[1].plot(seconds, closer["steering"], linewidth=0.8, label="recorded")
-        if smooth_s:
-            smooth = savitzky_golay(closer, smooth_s)
-            text = f"Savitzky-Golay, {smooth_s:g} s"
-            line[1].plot(seconds, smooth, linewidth=1.2, label=text)
-            line[1].legend()
-        labels = ("steering", "steering, first minute", "speed [mph]")
-        for axes, label in zip(line, labels, strict=True):
-            axes.set(title=f"{recording.name}: {label}", xlabel="time [s]")
-    return figure
-
-
-def savitzky_golay(samples: pd.DataFrame, window_s: float) -> np.ndarray:
-    """Smooth the steering by cubics over a window of time, float (n,)."""
-    from scipy.signal import savgol_filter
-
-    dt_s = samples["time_s"].diff().median()
-    length = max(5, 2 * round(window_s / dt_s / 2) + 1)
-    if length > len(samples):
-        return samples["steering"].to_numpy()
-    return savgol_filter(samples["steering"].to_numpy(), length, 3)
-
-
-def draw_sessions(recordings: list[Recording]) -> Figure:
-    """When the rows were recorded, and which of them are left out."""
-    figure, grid = _figure(len(recordings), 1, (13, 1.3))
-    for recording, (axes,) in zip(recordings, grid, strict=True):
-        samples = recording.samples
-        minutes = (samples["time_s"] - samples["time_s"].iloc[0]) / 60
-        used = samples["excluded"] == ""
-        for chosen, color in ((used, "tab:green"), (~used, "tab:red")):
-            axes.vlines(minutes[chosen], 0, 1, color=color, linewidth=0.5)
-        axes.set(
-            title=f"{recording.name}: green used, red left out",
-            xlabel="time [min]",
-            yticks=[],
-        )
-    return figure
-
-
-def draw_contact_sheet(recordings: list[Recording]) -> Figure:
-    """Frames of each recording from the sharpest left to the sharpest right."""
-    import numpy as np
-
-    num_frames = 7
-    figure, grid = _figure(len(recordings), num_frames, (15, 1.5))
-    for recording, line in zip(recordings, grid, strict=True):
-        samples = usable_rows(recording).sort_values("steering")
-        low, high = samples["steering"].iloc[0], samples["steering"].iloc[-1]
-        for axes, wanted in zip(line, np.linspace(low, high, num_frames), strict=True):
-            nearest = (samples["steering"] - wanted).abs().idxmin()
-            axes.imshow(read_frame(samples.loc[nearest, "center"]))
-            # Adding 0 makes a 0 of a -0.
-            steering = round(samples.loc[nearest, "steering"], 2) + 0.0
-            axes.set(title=f"{recording.name} {steering:+.2f}", xticks=[], yticks=[])
-    return figure
-
-
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> Any:
-    """Return a figure whose height grows with its rows, and its grid of axes."""
-    import seaborn
-    from matplotlib.figure import Figure
-
-    seaborn.set_theme(style="whitegrid", context="paper")
-    figure = Figure(figsize=(size[0], size[1] * rows + 0.4), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 # --- Report ---------------------------------------------------------------------------
@@ -375,38 +238,62 @@ def write_report(
     findings: list[Findings],
     smooth_s: float,
 ) -> None:
-    """Write report.html and its pictures into a new folder, all or nothing."""
-    figures = {
-        "contact_sheet": ("Frames, from left to right", draw_contact_sheet(recordings)),
-        "steering": (
-            "Steering before and after balancing",
-            draw_histograms(recordings),
-        ),
-        "cameras": ("Steering by camera", draw_cameras(recordings)),
-        "time": ("Over time", draw_time(recordings, smooth_s)),
-        "sessions": ("Sessions and gaps", draw_sessions(recordings)),
-    }
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    """Write report.html and its pictures into a new folder, all or nothing.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    pictures = _pictures(recordings, smooth_s)
     parts = [_advice_html(findings), _table_html(findings), _excluded_html(recordings)]
-    for name, (title, figure) in figures.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        (partial / f"{name}.png").write_bytes(buffer.getvalue())
-        picture = base64.b64encode(buffer.getvalue()).decode()
+    for title, png in pictures.values():
+        picture = base64.b64encode(png).decode()
         parts.append(
             f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{picture}">'
         )
     names = html.escape(", ".join(f.name for f in findings))
-    (partial / "report.html").write_text(
+    page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>Recordings: {names}</title><style>{STYLE}</style>"
-        f"<h1>Recordings: {names}</h1>{''.join(parts)}</html>\n",
-        encoding="utf-8",
+        f"<h1>Recordings: {names}</h1>{''.join(parts)}</html>\n"
     )
-    partial.rename(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        for name, (_, png) in pictures.items():
+            (partial / f"{name}.png").write_bytes(png)
+        (partial / "report.html").write_text(page, encoding="utf-8")
+        partial.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written: {error.strerror}; give another --out"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _pictures(
+    recordings: list[Recording], smooth_s: float
+) -> dict[str, tuple[str, bytes]]:
+    """Return heading and PNG of each picture by its file name."""
+    import recording_pictures as draw
+
+    figures = {
+        "contact_sheet": (
+            "Frames, from left to right",
+            draw.draw_contact_sheet(recordings),
+        ),
+        "balancing": (
+            "Steering before and after balancing",
+            draw.draw_balancing(recordings),
+        ),
+        "cameras": ("Steering by camera", draw.draw_cameras(recordings)),
+        "time": ("Over time", draw.draw_time(recordings, smooth_s)),
+        "sessions": ("Sessions and gaps", draw.draw_sessions(recordings)),
+    }
+    return {
+        name: (title, draw.to_png(figure)) for name, (title, figure) in figures.items()
+    }
 
 
 def _advice_html(findings: list[Findings]) -> str:
@@ -425,12 +312,28 @@ def _table_html(findings: list[Findings]) -> str:
 
 
 def _excluded_html(recordings: list[Recording]) -> str:
-    items = "".join(
-        f"<li>{html.escape(recording.name)}: {html.escape(warning)}"
-        for recording in recordings
-        for warning in recording.warnings
-    )
+    items = ""
+    for recording in recordings:
+        name = html.escape(recording.name)
+        items += "".join(f"<li>{name}: {html.escape(w)}" for w in recording.warnings)
+        excluded = recording.samples[recording.samples["excluded"] != ""]
+        for reason, group in excluded.groupby("excluded"):
+            items += (
+                f"<li><details><summary>{name}: all {len(group):,} rows of {reason}"
+                f"</summary>{row_ranges(list(group['line']))}</details>"
+            )
     return f"<h2>Left out</h2><ul>{items or '<li>nothing'}</ul>"
+
+
+def row_ranges(lines: list[int]) -> str:
+    """Write ascending numbers of rows as ranges: 1-3, 7."""
+    ranges: list[list[int]] = []
+    for line in lines:
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -453,12 +356,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--smooth-s",
-        type=float,
+        type=_seconds,
         default=0.0,
         help="overlay a Savitzky-Golay filter of so many seconds (default: 0, none)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected seconds, 0 or more")
+    return value
+
+
+def _as_text(name: str) -> str:
+    """Return a name to show: what is no text in it as \\xNN."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -467,10 +385,20 @@ def main(argv: list[str] | None = None) -> int:
         if args.out.exists():
             raise InputError(f"{args.out} exists already; give another --out")
         recordings = [read_recording(path) for path in args.recordings]
+        # Refuses what training would refuse, and tells equal names apart.
+        names = usable_samples(recordings)["recording"].unique()
+        recordings = [
+            replace(
+                recording,
+                name=_as_text(name),
+                warnings=tuple(map(_as_text, recording.warnings)),
+            )
+            for recording, name in zip(recordings, names, strict=True)
+        ]
         findings = [find_out(recording) for recording in recordings]
         write_report(args.out, recordings, findings, args.smooth_s)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(_as_text(str(error)), file=sys.stderr)
         return 1
     advice = what_to_record(findings)
     if args.json:
@@ -485,7 +413,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     print("what to record next:", *advice, sep="\n  ")
     print(f"written: {args.out / 'report.html'}")
-    print(f"next: python train.py {' '.join(map(str, args.recordings))} --name first")
+    paths = _as_text(shlex.join(map(str, args.recordings)))
+    print(f"next: python train.py {paths} --name first")
     return 0
 
 

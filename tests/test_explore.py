@@ -1,14 +1,16 @@
 """Exploring: the numbers are right, advice follows from them, the report is whole."""
 
 import json
+import os
 import re
 
 import numpy as np
 import pytest
 from conftest import write_recording
 
-from dataset import read_recording
-from explore import find_out, main, savitzky_golay, usable_rows, what_to_record
+from dataset import read_recording, usable_rows
+from explore import find_out, main, row_ranges, what_to_record
+from recording_pictures import savitzky_golay
 
 
 def findings_of(folder):
@@ -77,6 +79,79 @@ def test_report_is_one_file_that_needs_no_network(tiny_recording, tmp_path, caps
     assert len(re.findall('src="data:image/png;base64,', page)) == 5
     assert "http" not in page and "What to record next" in page
     assert len(list(out.glob("*.png"))) == 5
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [
+        {"steering": [0.3]},
+        {"steering": np.zeros(12)},
+        {"steering": np.sin(np.arange(12)), "interval_s": 2.0},
+        {"steering": np.sin(np.arange(12)), "num_cameras": 1},
+    ],
+    ids=["one row", "constant steering", "sessions of one row", "one camera"],
+)
+def test_odd_recordings_can_be_looked_at(recording, tmp_path):
+    folder = write_recording(tmp_path / "odd", **recording)
+    assert main([str(folder), "--out", str(tmp_path / "out"), "--smooth-s", "1"]) == 0
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_names_of_any_kind_are_shown_and_equal_ones_told_apart(tmp_path, capsys):
+    name = os.fsdecode(b"<b>$x$ \xff")
+    for i in (1, 2):
+        # OpenCV, which writes the images, takes only names that are text.
+        folder = write_recording(tmp_path / str(i) / "a", np.sin(np.arange(12) + i))
+        folder.rename(folder.with_name(name))
+    folders = [str(tmp_path / str(i) / name) for i in (1, 2)]
+    assert main([*folders, "--out", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<th>&lt;b&gt;$x$ \\xff<th>&lt;b&gt;$x$ \\xff-2<" in page
+    assert "<b>$x$ \\xff-2: 12 of 12 rows usable" in capsys.readouterr().out
+
+
+def test_rows_left_out_are_listed(tiny_recording, tmp_path):
+    for path in sorted((tiny_recording / "IMG").glob("center_*"))[4:7]:
+        path.unlink()
+    assert main([str(tiny_recording), "--out", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "tiny: all 3 rows of missing-image</summary>5-7<" in page
+
+
+def test_rows_are_written_as_ranges():
+    assert row_ranges([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
+    assert row_ranges([]) == ""
+
+
+def test_same_recording_twice_is_refused(tiny_recording, tmp_path, capsys):
+    argv = [str(tiny_recording)] * 2 + ["--out", str(tmp_path / "out")]
+    assert main(argv) == 1
+    assert "the same recording as" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_made_is_refused_in_one_line(
+    tiny_recording, tmp_path, capsys
+):
+    (tmp_path / "file").write_text("")
+    assert main([str(tiny_recording), "--out", str(tmp_path / "file" / "report")]) == 1
+    err = capsys.readouterr().err
+    assert "cannot be written: Not a directory; give another --out" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "x"])
+def test_window_that_is_no_time_is_wrong_usage(seconds, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["a", f"--smooth-s={seconds}"])
+    assert f"'{seconds}', expected seconds, 0 or more" in capsys.readouterr().err
+
+
+def test_eight_has_no_direction(tmp_path):
+    eight = np.repeat([0.4, -0.4], 100)
+    advice = " ".join(
+        what_to_record([findings_of(write_recording(tmp_path / "eight", eight))])
+    )
+    assert "one direction" not in advice
 
 
 def test_existing_report_is_refused_and_untouched(tiny_recording, tmp_path, capsys):
