@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from run_folder import Progress
 
 SCHEDULES = ("cosine", "constant")
-WEIGHTS = ("spread", "equal")
+WEIGHTS = ("equal", "spread")
 RECOVERIES = ("reproject", "shift")
 
 
@@ -62,7 +62,7 @@ class Settings:
     label_before_s: float = 0.2
     label_after_s: float = 0.5
     balance: str = "off"
-    weigh_recordings: str = "spread"
+    weigh_recordings: str = "equal"
     recovery: str = "reproject"
     offset_std_m: float = 0.6
     heading_std_deg: float = 4.5
@@ -400,8 +400,8 @@ def make_parser() -> argparse.ArgumentParser:
         labels,
         "--weigh-recordings",
         str,
-        "spread: each recording's loss by the inverse spread of its steering, so that "
-        "a hilly road does not drown a wide one; equal: all alike",
+        "equal: all alike; spread: each recording's loss by the inverse spread of its "
+        "steering, so that a hilly road does not drown a wide one",
         choices=WEIGHTS,
     )
 
