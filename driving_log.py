@@ -102,6 +102,9 @@ def read_log(path: Path) -> DrivingLog:
         if _is_header(row):
             header, log.has_header = _columns_of(path, line, row), True
             continue
+        if _is_numbering(row):
+            log.has_header = True
+            continue
         try:
             log.rows.append(_read_row(line, row, header))
         except _BadNumberError as error:
@@ -145,7 +148,8 @@ def _decode(path: Path) -> str:
             f"{path}: a Git LFS pointer, not the log itself; run `git lfs pull`"
         )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
+        # Of UTF-32, which begins alike, zero bytes remain.
+        content = content.decode("utf-16", errors="replace").encode()
     if b"\x00" in content:
         raise InputError(f"{path}: binary, expected a text file with commas")
     try:
@@ -171,6 +175,8 @@ def _split(line: str, delimiter: str) -> list[str]:
     except csv.Error:
         return [line]  # Longer than any row: it will be left out as one.
     cells = [cell.strip() for cell in cells]
+    if len(cells) == 1 and delimiter in cells[0]:
+        return _split(cells[0], delimiter)  # Quotes around all of it.
     last_image = max(
         (i for i, cell in enumerate(cells) if IMAGE_NAME.search(cell)), default=-1
     )
@@ -198,6 +204,12 @@ def _is_header(cells: list[str]) -> bool:
     return len({_column_of(cell) for cell in words} - {None}) >= 2
 
 
+def _is_numbering(cells: list[str]) -> bool:
+    """Say whether a row counts the columns from 0, as pandas does without names."""
+    numbers = [cell for cell in cells if cell]
+    return len(numbers) >= 4 and numbers == [str(i) for i in range(len(numbers))]
+
+
 def _column_of(cell: str) -> str | None:
     word = re.sub(r"[^a-z]", "", cell.lower())
     for column, parts in COLUMN_WORDS.items():
@@ -213,7 +225,7 @@ def _columns_of(path: Path, line: int, cells: list[str]) -> list[str]:
         if needed not in columns:
             raise InputError(
                 f"{path} row {line}: the header has no column for {needed}, found "
-                f"{', '.join(cells)}; expected center, left, right, steering, "
+                f"{_shown(', '.join(cells))}; expected center, left, right, steering, "
                 "throttle, brake, speed; rename the column"
             )
     return columns
@@ -272,7 +284,7 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
     """
     by_column = dict(_pair(cells, header))
     if not IMAGE_NAME.search(by_column.get("center", "")):
-        raise ValueError(f"found no centre image in {cells[:3]}")
+        raise ValueError(f"found no centre image in {_shown(', '.join(cells))}")
     if "steering" not in by_column:
         raise ValueError(f"found {len(cells)} columns")
     numbers = {}
@@ -284,7 +296,7 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
             raise ValueError(f"found {len(cells)} columns, none for {name}")
         value = _number_or_none(cell)
         if value is None:
-            raise _BadNumberError(f"{name} is {cell!r}, expected a number")
+            raise _BadNumberError(f"{name} is {_shown(cell)}, expected a number")
         numbers[name] = value
     images = [_file_name(by_column.get(camera, "")) for camera in CAMERAS]
     return LogRow(
@@ -299,16 +311,46 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
 
 def _pair(cells: list[str], header: list[str] | None) -> Iterator[tuple[str, str]]:
     """Pair each cell with its column, by the header or by what the cells look like."""
-    if header and len(cells) >= len(header):
-        yield from ((column, cell) for column, cell in zip(header, cells, strict=False))
+    if header and not (len(cells) < len(header) and _is_stock_order(header)):
+        # R writes an index without a name for it.
+        if len(cells) == len(header) + 1 and header[0] in CAMERAS:
+            cells = _without_index(cells)
+        yield from zip(header, cells, strict=False)
         return
-    if cells and not IMAGE_NAME.search(cells[0]) and len(cells) > 1:
-        cells = cells[1:]  # An index column.
+    cells = _without_index(cells)
     num_images = 1
     if len(cells) >= 3 and all(not c or IMAGE_NAME.search(c) for c in cells[1:3]):
         num_images = 3
-    yield from zip(CAMERAS[:num_images], cells, strict=False)
+    for camera, cell in zip(CAMERAS[:num_images], cells, strict=False):
+        # A row that was cut may begin with another camera, and some logs do.
+        yield _camera_of(cell) or camera, cell
     yield from zip(NUMBERS, cells[num_images:], strict=False)
+
+
+def _is_stock_order(header: list[str]) -> bool:
+    columns = [column for column in header if column]
+    return columns == [name for name in (*CAMERAS, *NUMBERS) if name in columns]
+
+
+def _without_index(cells: list[str]) -> list[str]:
+    """Drop what stands before the images; a damaged image path is none of it."""
+    while len(cells) > 1 and (
+        _number_or_none(cells[0]) is not None
+        or (_camera_of(cells[1]) == "center" and not IMAGE_NAME.search(cells[0]))
+    ):
+        cells = cells[1:]
+    return cells
+
+
+def _camera_of(image_path: str) -> str | None:
+    """Return the camera that a file name begins with, None where it says nothing."""
+    name = re.split(r"[\\/]", image_path)[-1].lower()
+    return next((camera for camera in CAMERAS if name.startswith(camera)), None)
+
+
+def _shown(text: str) -> str:
+    """Return a text between quotes, on one line, not longer than a line."""
+    return repr(text if len(text) <= 80 else f"{text[:79]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def _number_or_none(cell: str) -> float | None:

@@ -114,6 +114,83 @@ def test_row_cut_off_below_a_header_is_left_out_not_filled_with_zeros(tmp_path):
     assert "row 4" in log.warnings[0]
 
 
+def row_of(names, numbers="0.5,1,0,9"):
+    return f"{','.join(f'IMG/{name}.jpg' if name else '' for name in names)},{numbers}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        row_of(["", "left_3", "right_3"]),
+        row_of(["left_3", "right_3"]),
+        row_of(["right_3"]),
+        row_of(["center_3", "left_3", "right_3"]).replace("_3.jpg", "_3.jp", 1),
+        row_of(["3", "4", "5"]).replace("3.jpg", "3.jp"),
+    ],
+)
+def test_side_image_is_never_taken_for_the_centre(tmp_path, line):
+    log = read_log(write(tmp_path, [*stock_lines(), line]))
+    assert numbers_of(log) == NUMBERS and log.excluded == {"bad-row": 1}
+    assert "row 4: found no centre image in" in log.warnings[0]
+
+
+def test_cameras_in_another_order_are_told_by_their_names(tmp_path):
+    log = read_log(write(tmp_path, [row_of(["left_0", "center_0", "right_0"])]))
+    assert log.rows[0].images == ("center_0.jpg", "left_0.jpg", "right_0.jpg")
+
+
+@pytest.mark.parametrize("before", ["7,", "7,7,", "7.0,", "2024-03-01,", ","])
+def test_columns_before_the_images_are_left_out(tmp_path, before):
+    log = read_log(write(tmp_path, [before + line for line in stock_lines()]))
+    assert numbers_of(log) == NUMBERS
+    assert log.rows[0].images == ("center_0.jpg", "left_0.jpg", "right_0.jpg")
+
+
+def test_index_that_the_header_does_not_name_is_left_out(tmp_path):
+    header = "center,left,right,steering,throttle,brake,speed"
+    lines = [f"{i},{line}" for i, line in enumerate(stock_lines())]
+    assert numbers_of(read_log(write(tmp_path, [header, *lines]))) == NUMBERS
+
+
+def test_row_shorter_than_a_header_of_another_order_is_not_guessed(tmp_path):
+    header = "center,throttle,steering,lap"
+    log = read_log(write(tmp_path, [header, "a.jpg,1,0.5,2", "b.jpg,1", "c.jpg,1,0.5"]))
+    assert [row.steering for row in log.rows] == [0.5, 0.5]
+    assert "row 3: found 2 columns" in log.warnings[0]
+
+
+def test_quotes_around_whole_lines_are_taken_off(tmp_path):
+    lines = [f'"{line}"' for line in stock_lines()]
+    assert numbers_of(read_log(write(tmp_path, lines))) == NUMBERS
+
+
+def test_quote_that_is_never_closed_costs_no_other_row(tmp_path):
+    first, *others = stock_lines()
+    assert numbers_of(read_log(write(tmp_path, [f'"{first}', *others]))) == NUMBERS
+
+
+def test_line_that_counts_the_columns_is_a_header(tmp_path):
+    log = read_log(write(tmp_path, ["0,1,2,3,4,5,6", *stock_lines()]))
+    assert numbers_of(log) == NUMBERS and log.has_header and not log.warnings
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["left,right," + "x" * 500], ["IMG/a.jpg," + "\x1b\x0b" * 200 + ",1,0,9"]],
+)
+def test_refusals_stay_one_short_line_whatever_they_quote(tmp_path, lines):
+    path = write(tmp_path, lines)
+    with pytest.raises(InputError) as caught:
+        read_log(path)
+    message = str(caught.value).removeprefix(str(path))
+    assert message.isprintable() and len(message) < 500
+
+
+def test_utf_32_is_refused_as_no_text(tmp_path):
+    with pytest.raises(InputError, match="binary"):
+        read_log(write(tmp_path, stock_lines(), "utf-32"))
+
+
 def test_line_longer_than_any_row_is_left_out(tmp_path):
     log = read_log(write(tmp_path, [*stock_lines(), "x" * 200_000]))
     assert numbers_of(log) == NUMBERS and log.excluded == {"bad-row": 1}
