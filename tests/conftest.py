@@ -65,6 +65,17 @@ def write_recording(folder, steering, interval_s=0.1, num_cameras=3, speed_mph=2
     return folder
 
 
+def damage_image(path, how):
+    """Empty an image, or cut it in half.
+
+    Args:
+        path: of the image.
+        how: "empty" or "cut".
+    """
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}[how])
+
+
 @pytest.fixture
 def tiny_recording(tmp_path):
     """A recording of 60 rows, 6 s, with three cameras."""

@@ -2,21 +2,15 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED, stamp, write_recording
+from conftest import SHARED, damage_image, stamp, write_recording
 
-import frame_cache
 from dataset import (
     InputError,
     describe,
@@ -28,7 +22,6 @@ from dataset import (
     usable_samples,
 )
 from driving_log import read_log
-from frame_cache import FrameCache, image_facts
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = SHARED / "wild_logs" / "INDEX.json"
@@ -151,11 +144,6 @@ def folder_digest(folder):
         stat = path.stat()
         digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()
-
-
-def damage_image(path, how):
-    content = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}[how])
 
 
 def test_faulty_rows_are_excluded_softly_and_named(tiny_recording):
@@ -312,144 +300,6 @@ def test_smooth_steering_is_the_mean_over_the_window_of_its_session(rng):
     )
 
 
-# --- Cache ----------------------------------------------------------------------------
-
-
-def top_half(frames):
-    return frames[:, :80:8, ::8]
-
-
-def paths_of(recording):
-    return [str(path) for path in sorted((recording / "IMG").iterdir())]
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(frame_cache, "SHARD_SIZE", 50)
-
-
-def test_cache_returns_the_view_of_every_frame(tiny_recording, tmp_path, small_shards):
-    paths = paths_of(tiny_recording)
-    cache = FrameCache(paths, top_half, "top", tmp_path / "cache")
-    assert len(cache) == 180
-    rows = np.array([cache.position[path] for path in paths])
-    expected = top_half(np.stack([read_frame(path) for path in paths]))
-    np.testing.assert_array_equal(cache.gather(rows), expected)
-    out = np.empty_like(expected[:3])
-    assert cache.gather(rows[[7, 170, 7]], out) is out
-    np.testing.assert_array_equal(out, expected[[7, 170, 7]])
-
-
-def test_cache_is_built_once_and_again_only_where_an_image_changes(
-    tiny_recording, tmp_path, small_shards
-):
-    paths = paths_of(tiny_recording)
-    calls = []
-
-    def view(frames):
-        calls.append(len(frames))
-        return top_half(frames)
-
-    FrameCache(paths, view, "top", tmp_path / "cache")
-    whole = len(calls)
-    FrameCache(paths, view, "top", tmp_path / "cache")
-    assert len(calls) == whole
-    shutil.copy(paths[1], paths[0])
-    changed = FrameCache(paths, view, "top", tmp_path / "cache")
-    assert len(calls) == whole + 1
-    np.testing.assert_array_equal(*changed.gather(np.array([0, 1])))
-    FrameCache(paths, view, "another view", tmp_path / "cache")
-    assert len(calls) == 2 * whole + 1
-
-
-def test_damaged_or_deleted_cache_is_built_anew(tiny_recording, tmp_path):
-    paths = paths_of(tiny_recording)
-    first = FrameCache(paths, top_half, "top", tmp_path / "cache")
-    expected = first.gather(np.arange(180))
-    (shard,) = (tmp_path / "cache" / "views").glob("*.npy")
-    shard.write_bytes(shard.read_bytes()[:1000])
-    (frame_cache.cache_folder() / "images.sqlite").write_bytes(b"no database at all")
-    again = FrameCache(paths, top_half, "top", tmp_path / "cache")
-    np.testing.assert_array_equal(again.gather(np.arange(180)), expected)
-    shutil.rmtree(tmp_path / "cache")
-    anew = FrameCache(paths, top_half, "top", tmp_path / "cache")
-    np.testing.assert_array_equal(anew.gather(np.arange(180)), expected)
-
-
-def _build(paths, folder, results):
-    cache = FrameCache(paths, top_half, "top", folder)
-    results.put(cache.gather(np.arange(len(paths))).sum())
-
-
-def test_two_processes_build_the_same_cache_at_once(tiny_recording, tmp_path):
-    paths = paths_of(tiny_recording)
-    spawn = multiprocessing.get_context("spawn")
-    results = spawn.Queue()
-    workers = [
-        spawn.Process(target=_build, args=(paths, tmp_path / "cache", results))
-        for _ in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    sums = {results.get(timeout=60) for _ in workers}
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    assert len(sums) == 1
-    assert len(list((tmp_path / "cache" / "views").iterdir())) == 1
-
-
-BUILD_SLOWLY = """
-import sys, time
-from pathlib import Path
-import frame_cache
-frame_cache.SHARD_SIZE = 50
-def view(frames):
-    time.sleep(0.3)
-    return frames[:, :80:8, ::8]
-frame_cache.FrameCache(sys.argv[2:], view, "top", Path(sys.argv[1]))
-"""
-
-
-def test_killed_build_goes_on_and_leaves_nothing_half_written(
-    tiny_recording, tmp_path, small_shards
-):
-    paths, folder = paths_of(tiny_recording), tmp_path / "cache"
-    process = subprocess.Popen(
-        [sys.executable, "-c", BUILD_SLOWLY, str(folder), *paths],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    deadline = time.monotonic() + 60
-    while not list(folder.glob("views/*.npy")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in folder.glob("views/*.npy")}
-    assert 0 < len(done) < 4
-    cache = FrameCache(paths, top_half, "top", folder)
-    assert {path: path.stat().st_mtime_ns for path in done} == done
-    expected = top_half(np.stack([read_frame(path) for path in paths]))
-    np.testing.assert_array_equal(cache.gather(np.arange(180)), expected)
-
-
-def test_image_that_cannot_be_decoded_names_its_file(tiny_recording, tmp_path):
-    paths = paths_of(tiny_recording)
-    Path(paths[5]).write_bytes(b"no picture")
-    with pytest.raises(InputError, match=f"{Path(paths[5]).name}: not a picture"):
-        FrameCache(paths, top_half, "top", tmp_path / "cache")
-    assert not list((tmp_path / "cache" / "views").iterdir())
-
-
-def test_facts_are_remembered_until_the_file_changes(tiny_recording, monkeypatch):
-    paths = paths_of(tiny_recording)[:10]
-    facts = image_facts(paths)
-    monkeypatch.setattr(frame_cache, "_look", None)
-    assert image_facts(paths) == facts
-    monkeypatch.undo()
-    damage_image(Path(paths[0]), "cut")
-    assert image_facts(paths)[paths[0]].fault == "truncated-image"
-
-
 def test_refused_log_is_one_line_and_exit_code_1(tmp_path, capsys):
     assert main([str(tmp_path / "none"), "--json"]) == 1
     out, err = capsys.readouterr()
@@ -482,26 +332,6 @@ def test_cache_folder_that_cannot_be_made_names_the_way_out(
     monkeypatch.setenv("BC_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert main([str(tiny_recording)]) == 1
     assert "let BC_CACHE_DIR name a folder to write to" in capsys.readouterr().err
-
-
-def test_database_damaged_in_the_middle_is_forgotten(tiny_recording):
-    paths = paths_of(tiny_recording)
-    facts = image_facts(paths)
-    database = frame_cache.cache_folder() / "images.sqlite"
-    content = bytearray(database.read_bytes())
-    content[100:] = bytes(len(content) - 100)
-    database.write_bytes(content)
-    assert image_facts(paths) == facts
-
-
-def test_leftovers_of_killed_builds_are_removed_in_time(tiny_recording, tmp_path):
-    views = tmp_path / "cache" / "views"
-    views.mkdir(parents=True)
-    for name, age_s in (("old.partial", 7200), ("new.partial", 0)):
-        (views / name).write_bytes(b"")
-        os.utime(views / name, (time.time() - age_s,) * 2)
-    FrameCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
-    assert {path.name for path in views.glob("*.partial")} == {"new.partial"}
 
 
 def test_clips_of_recoveries_are_split_whole_and_mostly_trained_on(rng):
