@@ -40,7 +40,7 @@ from run_folder import (
 )
 
 if TYPE_CHECKING:
-    from train import Settings
+    from settings import Settings
 
 # NVIDIA's labels are the curvature of the path driven; averaging the recorded steering
 # over a moment is as near as a log without positions comes to it. The same second, a

@@ -53,7 +53,8 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
 
     from fitting import Batches, compile_network, make_training_set
     from model import build_model, network_of
-    from train import Settings, open_cache, read_split
+    from settings import Settings
+    from train import open_cache, read_split
 
     settings = Settings((str(recording),), preset=preset)
     split = read_split(settings)

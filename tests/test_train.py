@@ -16,7 +16,8 @@ from dataset import InputError
 pytest.importorskip("keras")
 from model import load_model
 from run_folder import NonFiniteLossError
-from train import Settings, main
+from settings import Settings
+from train import main
 
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest run that still has several epochs with several batches each.
