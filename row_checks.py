@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ NOMINAL_RATE_HZ = 10.0
 STANDING_MPH = 1.0
 # Rows in a row for which the brake is on while the speed grows: the car drives back.
 REVERSING_ROWS = 3
+# Logs that were glued together step back in time once each; in a shuffled one, half of
+# the rows do.
+SHUFFLED_SHARE = 0.1
 
 TIME_STAMP = re.compile(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})")
 
@@ -123,7 +127,8 @@ def _image_files(folder: Path) -> dict[str, str]:
     inside.sort(key=lambda p: p.name.upper() != "IMG")
     files: dict[str, str] = {}
     for place in [*inside, folder]:
-        with os.scandir(place) as entries:
+        # A folder beside the log that may not be read holds none of its images.
+        with suppress(PermissionError), os.scandir(place) as entries:
             for entry in entries:
                 if entry.is_file() and not entry.name.startswith("._"):
                     files.setdefault(entry.name.lower(), entry.path)
@@ -210,6 +215,12 @@ def warnings_of(
             lost = int((samples[camera] == "").sum())
             if lost:
                 warnings.append(f"{lost} rows have no good {camera} image")
+    steps_back = int((samples["time_s"].diff() < 0).sum())
+    if steps_back > SHUFFLED_SHARE * len(samples):
+        warnings.append(
+            f"{steps_back} rows are older than the row before; is the log shuffled? Its "
+            "sessions are lost: sort the rows by the name of the centre image"
+        )
     if not samples["speed_mph"].any():
         warnings.append("every speed is 0; took the car to be moving all the time")
     if not timed:

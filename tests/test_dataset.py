@@ -215,6 +215,31 @@ def test_gap_and_step_back_in_time_start_sessions(tmp_path):
     assert list(samples["session"]) == [0] * 10 + [1] * 5 + [2] * 2
 
 
+def test_shuffled_log_is_named(tiny_recording, rng):
+    log = tiny_recording / "driving_log.csv"
+    rows = log.read_text().splitlines()
+    log.write_text("\n".join(rng.permutation(rows)) + "\n")
+    assert "is the log shuffled?" in " ".join(read_recording(tiny_recording).warnings)
+    log.write_text("\n".join([*rows[40:], *rows[20:40], *rows[:20]]) + "\n")
+    assert not read_recording(tiny_recording).warnings
+
+
+def test_folder_beside_the_log_that_may_not_be_read_is_passed_over(
+    tiny_recording, monkeypatch
+):
+    (tiny_recording / "private").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "private":
+            raise PermissionError
+        return scandir(path)
+
+    # The mode bits of a folder do not bind root, who may run the tests.
+    monkeypatch.setattr("row_checks.os.scandir", refuse)
+    assert not read_recording(tiny_recording).excluded
+
+
 def test_describe_gives_the_whole_document(tiny_recording):
     said = describe(read_recording(tiny_recording))
     assert said["rows"] == said["usable"] == 60 and said["sessions"] == 1
