@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from driving_log import InputError, read_log
+from driving_log import CAMERAS, InputError, read_log
 
 NUMBERS = [(0.25, 1.0, 0.0, 9.5), (-0.5, 0.0, 0.125, 30.19), (0.0, 0.0, 0.0, 7.8e-05)]
 
@@ -199,6 +199,61 @@ def test_line_longer_than_any_row_is_left_out(tmp_path):
 def test_log_that_cannot_be_opened_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         read_log(tmp_path)
+
+
+FOLDERS = (
+    "",
+    "IMG/",
+    "/home/a b/IMG/",
+    "C:\\Users\\a b\\IMG\\",
+    "../x/",
+    "D:/y, z/IMG/",
+)
+
+
+def rewritten(rows, rng):
+    """Write rows as some program on some system might; return the file's bytes.
+
+    Args:
+        rows: of image names and numbers.
+        rng: draws the habits.
+    """
+    comma, decimal = ((",", "."), (";", "."), (";", ","), ("\t", ","))[rng.integers(4)]
+    space, tail = ("", " ")[rng.integers(2)], ("", comma)[rng.integers(2)]
+    form = ("{:.7g}", "{:.6f}", "{:.6E}", "{!r}")[rng.integers(4)]
+    folder = FOLDERS[rng.integers(len(FOLDERS))]
+    quote = '"' if comma in folder or rng.integers(3) == 0 else ""
+    has_header, has_index = rng.integers(2), rng.integers(2)
+    lines = []
+    for i, (names, numbers) in enumerate(rows):
+        texts = [form.format(number).replace(".", decimal) for number in numbers]
+        cells = [*(f"{folder}{name}" for name in names), *texts]
+        cells = [f"{quote}{cell}{quote}" for cell in cells]
+        lines.append(f"{comma}{space}".join([str(i)] * has_index + cells) + tail)
+        if rng.integers(8) == 0:
+            lines.append(" " * rng.integers(3))
+    if has_header:
+        titles = ["center", "left", "right", "steering", "throttle", "brake", "speed"]
+        lines.insert(0, comma.join([""] * has_index + titles))
+    end = ("\n", "\r\n", "\r")[rng.integers(3)]
+    encoding = ("utf-8", "utf-8-sig", "utf-16")[rng.integers(3)]
+    return (end.join(lines) + end).encode(encoding), bool(has_header)
+
+
+def test_a_log_reads_the_same_however_it_is_written(tmp_path, rng):
+    path = tmp_path / "driving_log.csv"
+    for _ in range(300):
+        rows = [
+            (tuple(f"{camera}_{i}.jpg" for camera in CAMERAS), tuple(numbers.tolist()))
+            for i, numbers in enumerate(rng.integers(-100, 101, (6, 4)) / 128)
+        ]
+        content, has_header = rewritten(rows, rng)
+        path.write_bytes(content)
+        log = read_log(path)
+        assert log.has_header == has_header and not log.warnings, content
+        assert [row.images for row in log.rows] == [names for names, _ in rows]
+        expected = [numbers for _, numbers in rows]
+        np.testing.assert_allclose(numbers_of(log), expected, atol=5e-7)
 
 
 def damage(line, rng):
