@@ -1,0 +1,166 @@
+"""Labels and batches: what the network is taught, and from which draw."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import write_recording
+
+from augment import AugmentSettings
+from dataset import InputError, read_recording, usable_samples
+from frame_cache import FrameCache
+from settings import Settings
+
+pytest.importorskip("keras")
+from fitting import (
+    MPS_PER_MPH,
+    Batches,
+    Progress,
+    cache_positions,
+    is_finished,
+    loss_weights_of,
+    make_labels,
+    make_training_set,
+)
+from reproject import recovery_steering
+
+NO_AUGMENTATION = AugmentSettings(
+    **dict.fromkeys(AugmentSettings.__dataclass_fields__, 0.0)
+)
+
+
+def road_view(frames):
+    """Stand in for the model's crop and resize, in the same shape."""
+    return np.ascontiguousarray(frames[:, 50:116, :200])
+
+
+def training_set_of(folder, cache_dir, steering=None):
+    samples = usable_samples([read_recording(folder)])
+    paths = [p for camera in ("center", "left", "right") for p in samples[camera] if p]
+    cache = FrameCache(paths, road_view, "road", cache_dir)
+    taught = samples["steering"].to_numpy(np.float32) if steering is None else steering
+    weights = np.ones(len(samples), np.float32)
+    return make_training_set(samples, taught, weights, cache, "off")
+
+
+@pytest.fixture
+def training_set(tiny_recording, tmp_path):
+    return training_set_of(tiny_recording, tmp_path / "cache")
+
+
+def settings(**changes):
+    return replace(Settings(("a",), batch_size=16), **changes)
+
+
+def test_batch_follows_from_seed_epoch_and_number(training_set):
+    def batch(seed, epoch, number):
+        return Batches(training_set, settings(seed=seed), epoch, 4)[number]
+
+    for first, again in zip(batch(1, 2, 3), batch(1, 2, 3), strict=True):
+        np.testing.assert_array_equal(first, again)
+    for other in ((2, 2, 3), (1, 3, 3), (1, 2, 2)):
+        assert not np.array_equal(batch(1, 2, 3)[1], batch(*other)[1])
+
+
+@pytest.mark.parametrize("recovery", ["reproject", "shift"])
+def test_batch_keeps_its_contract(training_set, recovery):
+    views, steering, weights = Batches(training_set, settings(recovery=recovery), 0, 4)[
+        0
+    ]
+    assert views.shape == (16, 66, 200, 3) and views.dtype == np.uint8
+    assert steering.shape == (16, 1) and steering.dtype == np.float32
+    assert np.abs(steering).max() <= 1 and weights.shape == (16,)
+
+
+def test_without_any_change_a_batch_is_what_was_recorded(training_set):
+    plain = settings(augment=NO_AUGMENTATION, offset_std_m=0.0, heading_std_deg=0.0)
+    batches = Batches(training_set, plain, 0, 4)
+    views, steering, _ = batches[1]
+    rows = batches.rows_of(1)
+    expected = training_set.cache.gather(training_set.positions[rows, 0])
+    np.testing.assert_array_equal(views, expected)
+    # The label goes through curvature and back: float32 rounding.
+    np.testing.assert_allclose(steering[:, 0], training_set.steering[rows], atol=1e-6)
+
+
+def test_reprojected_labels_are_pure_pursuit_of_the_path(training_set):
+    """On a straight path the label's spread is that of the offsets and headings."""
+    straight = replace(training_set, steering=np.zeros(60, np.float32))
+    batches = Batches(straight, settings(augment=NO_AUGMENTATION), 0, 200)
+    found = np.concatenate([batches[i][1][:, 0] for i in range(200)])
+    rng = np.random.default_rng(0)
+    offset_m = rng.normal(0, 0.6, 20_000)
+    heading_rad = rng.normal(0, np.radians(4.5), 20_000)
+    speed_mps = np.full(20_000, 20 * MPS_PER_MPH)
+    expected = recovery_steering(np.zeros(20_000), offset_m, heading_rad, speed_mps)
+    # 3,200 draws: the mean varies by 2 %, the spread by 1.3 % of the spread.
+    assert abs(found.mean()) < 0.1 * expected.std()
+    assert found.std() == pytest.approx(expected.std(), rel=0.06)
+
+
+def test_side_cameras_are_taught_a_fixed_correction(training_set):
+    plain = settings(recovery="shift", augment=NO_AUGMENTATION, side_camera_share=1.0)
+    straight = replace(training_set, steering=np.zeros(60, np.float32))
+    steering = Batches(straight, plain, 0, 4)[0][1][:, 0]
+    np.testing.assert_allclose(np.abs(steering), 0.2, rtol=1e-6)
+    assert set(np.sign(steering)) == {-1, 1}
+
+
+@pytest.mark.parametrize("recovery", ["reproject", "shift"])
+def test_one_camera_gives_centre_frames_only(tmp_path, recovery):
+    folder = write_recording(tmp_path / "one", np.zeros(60), num_cameras=1)
+    one = training_set_of(folder, tmp_path / "cache")
+    assert (one.positions[:, 1:] == -1).all()
+    views, steering, _ = Batches(one, settings(recovery=recovery), 0, 4)[0]
+    assert views.shape[0] == 16 and np.isfinite(steering).all()
+
+
+def test_positions_are_those_of_the_cache(tiny_recording, training_set):
+    samples = usable_samples([read_recording(tiny_recording)])
+    positions = cache_positions(samples, training_set.cache)
+    for column, camera in enumerate(("center", "left", "right")):
+        path = samples[camera].iloc[7]
+        assert positions[7, column] == training_set.cache.position[path]
+
+
+def test_labels_come_in_three_forms(tiny_recording):
+    samples = usable_samples([read_recording(tiny_recording)])
+    labels = make_labels(samples, 0.0, 0.0)
+    np.testing.assert_array_equal(labels.trained, labels.raw)
+    taught = make_labels(samples, 0.2, 0.5).trained
+    assert 0 < np.abs(taught - labels.raw).max() < 0.3
+    assert labels.averaged.shape == labels.raw.shape
+
+
+def test_loss_weights_even_out_the_spread_of_recordings(tmp_path):
+    wide = write_recording(tmp_path / "wide", 0.1 * np.sin(np.arange(60)))
+    hilly = write_recording(tmp_path / "hilly", 0.8 * np.sin(np.arange(60)))
+    samples = usable_samples([read_recording(wide), read_recording(hilly)])
+    weights = loss_weights_of(samples, samples["steering"].to_numpy(np.float32))
+    assert weights.mean() == pytest.approx(1)
+    assert weights[0] / weights[-1] == pytest.approx(8, rel=1e-3)
+
+
+def test_run_is_finished_by_epochs_or_by_patience():
+    short = settings(epochs=5, patience=2)
+    progress = Progress()
+    assert not is_finished(progress, short)
+    assert progress.add(loss=1.0, val_loss=1.0)
+    assert not progress.add(loss=0.5, val_loss=1.5) and not is_finished(progress, short)
+    assert not progress.add(loss=0.4, val_loss=1.0) and is_finished(progress, short)
+    assert not is_finished(progress, replace(short, patience=0))
+    assert is_finished(replace_epoch(progress, 5), replace(short, patience=0))
+
+
+def replace_epoch(progress, epoch):
+    progress.epoch = epoch
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("offset_std_m", 3.0), ("heading_std_deg", -1.0), ("side_camera_share", 2.0)],
+)
+def test_setting_out_of_range_names_its_flag(name, value):
+    with pytest.raises(InputError, match="--" + name.replace("_", "-")):
+        settings(**{name: value})
