@@ -11,19 +11,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import errno
 import json
 import logging
+import math
+import os
 import signal
+import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import FRAME_SHAPE, InputError
+from dataset import InputError
 from drive_report import DriveReport
 
 if TYPE_CHECKING:
@@ -60,6 +65,11 @@ class Command:
 
 FULL_BRAKE = Command(steering=0.0, throttle=-1.0)
 STOP = Command(steering=0.0, throttle=0.0)
+# The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
+# brake drives backwards, so on faults that last the pedal is let go after that.
+MOST_BRAKING_S = 3.0
+# A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
+MOST_PIXELS = 1_000_000
 
 
 class SpeedController:
@@ -130,27 +140,10 @@ class Pilot:
             ValueError: the model's answer is not a finite number.
         """
         steering = self.predict(frame)
-        if steering != steering or abs(steering) == float("inf"):
+        if not math.isfinite(steering):
             raise ValueError(f"the model answered {steering}")
         throttle = self.speed_controller(speed_mph, dt_s)
         return Command(min(1.0, max(-1.0, steering)), throttle)
-
-
-def decode_frame(jpeg: bytes) -> np.ndarray:
-    """Return a frame as uint8 RGB (160, 320, 3).
-
-    Raises:
-        ValueError: it is no picture, or has another size.
-    """
-    import cv2
-    import numpy as np
-
-    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if frame is None:
-        raise ValueError("image: not a picture that can be decoded")
-    if frame.shape != FRAME_SHAPE:
-        raise ValueError(f"image: shape {frame.shape}, expected {FRAME_SHAPE}")
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 # --- The server -----------------------------------------------------------------------
@@ -164,6 +157,9 @@ class Client:
     decimal_mark: str = "."
     is_manual: bool = False
     last_packet_s: float | None = None
+    """When its last telemetry came, on perf_counter's clock."""
+    braking_s: float = 0.0
+    """Since when it has been told to brake because of a fault."""
 
 
 class DriveServer:
@@ -189,7 +185,10 @@ class DriveServer:
         self._worker = ThreadPoolExecutor(1, "pilot")
         # async_handlers would answer the two frames in flight in any order. By default
         # web pages of other origins are refused; the simulator sends no origin at all.
-        self.socketio = socketio.AsyncServer(async_mode="asgi", async_handlers=False)
+        # Its own json module refuses long integers, which would leave them unanswered.
+        self.socketio = socketio.AsyncServer(
+            async_mode="asgi", async_handlers=False, json=json
+        )
         self.socketio.on("connect", self._on_connect)
         self.socketio.on("disconnect", self._on_disconnect)
         self.socketio.on("telemetry", self._on_telemetry)
@@ -216,7 +215,7 @@ class DriveServer:
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
         client.last_packet_s = arrived_s
         report.elapsed_s += dt_s
-        if not data:
+        if data is None or data == {}:
             # Null: a person holds W or S. The simulator waits for this answer.
             report.manual += 1
             report.interventions += not client.is_manual
@@ -224,9 +223,11 @@ class DriveServer:
             await self.socketio.emit("manual", {}, to=sid)
             return
         client.is_manual = False
+        # With several simulators the newest is recorded: their frames never mix.
+        is_recorded = client is next(reversed(self.clients.values()))
         loop = asyncio.get_running_loop()
         command = await loop.run_in_executor(
-            self._worker, self._answer, client, data, dt_s
+            self._worker, self._answer, client, data, dt_s, is_recorded
         )
         await self._steer(sid, client, STOP if self.is_stopping else command)
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
@@ -237,28 +238,30 @@ class DriveServer:
         answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
         await self.socketio.emit("steer", answer, to=sid)
 
-    def _answer(self, client: Client, data: object, dt_s: float) -> Command:
-        """Return the command for a telemetry event; full brake whatever goes wrong."""
-        from wire import Telemetry
+    def _answer(
+        self, client: Client, data: object, dt_s: float, is_recorded: bool
+    ) -> Command:
+        """Return the command for a telemetry event; the brake whatever goes wrong."""
+        from wire import Telemetry, UnusableTelemetry
 
         try:
             telemetry = Telemetry.from_event(data, client.decimal_mark)
             client.decimal_mark = telemetry.decimal_mark
-            frame = decode_frame(telemetry.jpeg)
-        except ValueError as error:
+            command = client.pilot(telemetry.frame(), telemetry.speed_mph, dt_s)
+        except UnusableTelemetry as error:
             self.report.unusable += 1
             self._say_once("telemetry that cannot be used, braking", error)
-            return FULL_BRAKE
-        try:
-            command = client.pilot(frame, telemetry.speed_mph, dt_s)
         except Exception as error:  # The car must not drive on whatever fails here.
             self.report.faults += 1
             self._say_once("the pilot failed, braking", error, trace=True)
-            return FULL_BRAKE
-        self.report.frames += 1
-        if self.recorder:
-            self.recorder.add(telemetry.jpeg, telemetry.speed_mph, command)
-        return command
+        else:
+            self.report.frames += 1
+            client.braking_s = 0.0
+            if self.recorder and is_recorded:
+                self.recorder.add(telemetry.jpeg, telemetry.speed_mph, command)
+            return command
+        client.braking_s += dt_s
+        return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
 
     def _say_once(self, what: str, error: Exception, trace: bool = False) -> None:
         """Log the first of each kind of trouble; later ones are only counted."""
@@ -279,7 +282,7 @@ class DriveServer:
 
 async def serve(
     server: DriveServer,
-    listener: Any,
+    listener: socket.socket,
     stop: asyncio.Event,
     on_started: Callable[[], object],
 ) -> None:
@@ -293,22 +296,31 @@ async def serve(
     """
     import uvicorn
 
+    from wire import MOST_WEBSOCKET_BYTES
+
+    class WebServer(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # Its own handlers would close the connections before the cars have stopped.
+            yield
+
     config = uvicorn.Config(
         server.app(),
         loop="asyncio",
         ws="websockets-sansio",
-        ws_max_size=4_000_000,
+        ws_max_size=MOST_WEBSOCKET_BYTES,
         log_level="error",
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
-    web = uvicorn.Server(config)
+    web = WebServer(config)
     serving = asyncio.create_task(web.serve(sockets=[listener]))
     while not web.started and not serving.done():
         await asyncio.sleep(0.01)
     on_started()
+    tasks = [asyncio.create_task(stop.wait()), serving]
     status = asyncio.create_task(_print_status(server))
-    await stop.wait()
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     status.cancel()
     await server.stop_cars()
     web.should_exit = True
@@ -320,22 +332,14 @@ async def _print_status(server: DriveServer) -> None:
     report, said_waiting_s, before = server.report, float("-inf"), (0, time.monotonic())
     while True:
         await asyncio.sleep(1)
-        now = (report.frames + report.manual, time.monotonic())
+        now = (report.answered, time.monotonic())
         if not server.clients:
             if now[1] - said_waiting_s > 10:
                 logger.info(WAITING)
                 said_waiting_s = now[1]
         elif now[0] > before[0]:
             rate = (now[0] - before[0]) / (now[1] - before[1])
-            logger.info(
-                "%5.1f frames/s | p50 %.1f ms, p99 %.1f ms | %d unusable | "
-                "%d interventions",
-                rate,
-                report.percentile_ms(50),
-                report.percentile_ms(99),
-                report.unusable + report.faults,
-                report.interventions,
-            )
+            logger.info(report.status(rate))
         before = now
 
 
@@ -374,7 +378,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def open_port(host: str, port: int) -> Any:
+def open_port(host: str, port: int) -> socket.socket:
     """Listen, or say why that is not possible.
 
     Raises:
@@ -382,12 +386,16 @@ def open_port(host: str, port: int) -> Any:
     """
     from wire import listen
 
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port is {port}, expected 0 to 65535")
     try:
         return listen(host, port)
     except OSError as error:
+        mend = "give an address of this machine to --host, or another --port"
+        if error.errno == errno.EADDRINUSE:
+            mend = "does another drive.py run? Stop it, or give another --port"
         raise InputError(
-            f"cannot listen on {host}:{port} ({error.strerror}); does another drive.py "
-            "run? Stop it, or give another --port"
+            f"cannot listen on {host}:{port} ({error.strerror}); {mend}"
         ) from error
 
 
@@ -395,23 +403,30 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.INFO)
     try:
-        report = asyncio.run(_drive(args))
+        report = _drive(args)
     except InputError as error:
         print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped before the model was loaded", file=sys.stderr)
         return 1
     print(json.dumps(report.document()) if args.json else report.summary())
     return 0
 
 
-async def _drive(args: argparse.Namespace) -> DriveReport:
-    from drive_recorder import DriveRecorder
+def _drive(args: argparse.Namespace) -> DriveReport:
+    """Load the model, serve it until Ctrl+C, and return how it went."""
+    from drive_recorder import DriveRecorder, check_new
 
     SpeedController(args.speed)
-    listener = open_port(args.host, args.port)
-    with listener:
+    if args.record:
+        check_new(args.record)
+    with open_port(args.host, args.port) as listener:
         if args.host not in ("127.0.0.1", "localhost", "::1"):
             logger.warning("anybody who reaches %s can see and steer", args.host)
-        logger.info("loading %s", args.model)
+        logger.info("loading %s, to hold %g mph", args.model, args.speed)
+        # OpenCV reads it when it is first imported, with the first frame.
+        os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
         from model import load_model, make_predictor, quiet_tensorflow
 
         quiet_tensorflow()
@@ -420,21 +435,30 @@ async def _drive(args: argparse.Namespace) -> DriveReport:
         server = DriveServer(
             lambda: Pilot(predict, SpeedController(args.speed)), recorder
         )
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-        def take_over_signals() -> None:
-            # Only now, after uvicorn has set its own: the cars stop before the server.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-            logger.info("listening on %s:%d; Ctrl+C stops it", args.host, args.port)
-
-        try:
-            await serve(server, listener, stop, take_over_signals)
-        finally:
-            if recorder:
-                recorder.close()
-                logger.info("recorded %d frames in %s", recorder.written, args.record)
+        asyncio.run(_serve_until_signal(server, listener))
     return server.report
+
+
+async def _serve_until_signal(server: DriveServer, listener: socket.socket) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    host, port = listener.getsockname()[:2]
+    try:
+        await serve(
+            server,
+            listener,
+            stop,
+            lambda: logger.info("listening on %s:%d; Ctrl+C stops it", host, port),
+        )
+    finally:
+        if recorder := server.recorder:
+            recorder.close()
+            logger.info("recorded %d frames in %s", recorder.written, recorder.folder)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ is killed leaves a log that names whole images only.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import queue
 import threading
 from datetime import datetime, timedelta
@@ -18,8 +20,20 @@ from dataset import InputError
 if TYPE_CHECKING:
     from drive import Command
 
+logger = logging.getLogger(__name__)
+
 # Frames that may wait for the disk, a minute of them; when it is full the car waits.
 MOST_WAITING = 2000
+
+
+def check_new(folder: Path) -> None:
+    """Make sure that a recording would not mix with what is there.
+
+    Raises:
+        InputError: the folder exists already.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} exists already; give another folder to --record")
 
 
 class DriveRecorder:
@@ -29,19 +43,21 @@ class DriveRecorder:
         folder: to make; driving_log.csv and IMG/ come into it.
 
     Raises:
-        InputError: the folder exists already.
+        InputError: the folder exists already, or cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
+        check_new(folder)
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
+            (folder / "IMG").mkdir(parents=True)
+        except OSError as error:
             raise InputError(
-                f"{folder} exists already; give another folder to --record"
-            ) from None
-        (folder / "IMG").mkdir()
+                f"{folder} cannot be made ({error.strerror}); give another folder to "
+                "--record"
+            ) from error
         self.folder = folder
         self.written = 0
+        self.has_failed = False
         self._last_jpeg = b""
         self._last_time = datetime.min
         self._log = (folder / "driving_log.csv").open("w", encoding="utf-8")
@@ -72,16 +88,25 @@ class DriveRecorder:
         """Write what is waiting, and end."""
         self._rows.put(None)
         self._writer.join()
-        self._log.close()
+        with contextlib.suppress(OSError):  # A full disk; it has been said.
+            self._log.close()
 
     def _write(self) -> None:
         while (row := self._rows.get()) is not None:
-            jpeg, name, numbers = row
-            path = self.folder / "IMG" / name
-            partial_path = path.with_name(name + ".partial")
-            partial_path.write_bytes(jpeg)
-            partial_path.replace(path)
-            # No left and no right camera: the simulator sends the centre one only.
-            self._log.write(f"IMG/{name},,,{numbers}\n")
-            self._log.flush()
-            self.written += 1
+            if self.has_failed:
+                continue  # The drive goes on, so what waits is taken all the same.
+            try:
+                self._write_row(*row)
+            except OSError as error:
+                self.has_failed = True
+                logger.error("recording stops: %s; the drive goes on", error)
+
+    def _write_row(self, jpeg: bytes, name: str, numbers: str) -> None:
+        path = self.folder / "IMG" / name
+        partial_path = path.with_name(name + ".partial")
+        partial_path.write_bytes(jpeg)
+        partial_path.replace(path)
+        # No left and no right camera: the simulator sends the centre one only.
+        self._log.write(f"IMG/{name},,,{numbers}\n")
+        self._log.flush()
+        self.written += 1

@@ -14,14 +14,18 @@ import binascii
 import contextlib
 import json
 import logging
-import math
 import re
 import socket
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dataset import FRAME_SHAPE
+
+if TYPE_CHECKING:
+    import numpy as np
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ MINUS_SIGNS = "-\u2212\u2012\u2013\u2010\u2011\ufe63\uff0d"
 DIRECTION_MARKS = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 SEPARATORS = frozenset(".,/'\u2019 \u00a0\u202f\u2009\u066b\u066c_\u00b7")
 MOST_DIGITS = 64
+# Beyond what any simulator means; a JSON integer may be too large for a float.
+LARGEST_NUMBER = 1e12
 
 
 def parse_number(text: object) -> tuple[float, str | None]:
@@ -50,8 +56,8 @@ def parse_number(text: object) -> tuple[float, str | None]:
         ValueError: it is no finite number.
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
-        if not math.isfinite(text):
-            raise ValueError(f"{text} is not a finite number")
+        if not abs(text) < LARGEST_NUMBER:  # NaN is not below it either.
+            raise ValueError(f"{str(text)[:40]} is not a finite number")
         return float(text), None
     if not isinstance(text, str) or len(text) > MOST_DIGITS:
         raise ValueError(f"{str(text)[:40]!r} is not a number")
@@ -84,6 +90,10 @@ def format_number(value: float, decimal_mark: str) -> str:
 # --- Telemetry and answers ------------------------------------------------------------
 
 
+class UnusableTelemetry(ValueError):
+    """Telemetry that cannot be driven by; says what is missing or wrong."""
+
+
 @dataclass(frozen=True)
 class Telemetry:
     """One telemetry event."""
@@ -106,18 +116,19 @@ class Telemetry:
             decimal_mark: to assume where the numbers show none.
 
         Raises:
-            ValueError: something that driving needs is missing or cannot be read.
+            UnusableTelemetry: something is missing or cannot be read.
         """
         if not isinstance(data, dict):
-            raise ValueError(f"telemetry is {type(data).__name__}, expected an object")
+            found = type(data).__name__
+            raise UnusableTelemetry(f"telemetry is {found}, expected an object")
         numbers = {}
         for name in ("speed", "steering_angle", "throttle"):
             if name not in data:
-                raise ValueError(f"telemetry has no {name}")
+                raise UnusableTelemetry(f"telemetry has no {name}")
             try:
                 numbers[name], mark = parse_number(data[name])
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+                raise UnusableTelemetry(f"{name}: {error}") from None
             decimal_mark = mark or decimal_mark
         return Telemetry(
             numbers["steering_angle"],
@@ -127,14 +138,36 @@ class Telemetry:
             decimal_mark,
         )
 
+    def frame(self) -> np.ndarray:
+        """Return the frame, uint8 RGB (160, 320, 3).
+
+        Raises:
+            UnusableTelemetry: it is no picture, is cut off, or has another size.
+        """
+        import cv2
+        import numpy as np
+
+        # OpenCV fills what is missing with grey, which is no road.
+        if self.jpeg.startswith(b"\xff\xd8") and b"\xff\xd9" not in self.jpeg[-64:]:
+            raise UnusableTelemetry("image: the JPEG is cut off")
+        try:
+            frame = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise UnusableTelemetry(f"image: {error.err}") from None
+        if frame is None:
+            raise UnusableTelemetry("image: not a picture that can be decoded")
+        if frame.shape != FRAME_SHAPE:
+            raise UnusableTelemetry(f"image: {frame.shape}, expected {FRAME_SHAPE}")
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
 
 def _decode_image(text: object) -> bytes:
     if not isinstance(text, str) or not text:
-        raise ValueError("telemetry has no image")
+        raise UnusableTelemetry("telemetry has no image")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"image: bad base64 ({error})") from None
+        raise UnusableTelemetry(f"image: bad base64 ({error})") from None
 
 
 def steer_answer(steering: float, throttle: float, decimal_mark: str) -> dict[str, str]:
@@ -208,8 +241,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# A frame is 21 kB; a message of this size is no frame.
+# A frame is 21 kB; a message beyond this is read, answered with the brake, and dropped.
 MOST_MESSAGE_BYTES = 1_000_000
+# Beyond this a connection is closed while the message is still coming in.
+MOST_WEBSOCKET_BYTES = 100_000_000
+# Telemetry has two. python-socketio parses again, deeper in the stack than we do: what
+# is nested just as deep as Python can bear here would fail there.
+MOST_BRACKETS = 100
 WRONG_VERSION = (
     "This server speaks Engine.IO 4 (EIO=4), as the Udacity simulator and "
     "socket.io-client 3 and 4 do; Engine.IO 3, of socket.io-client 1 and 2, is not "
@@ -220,11 +258,16 @@ WRONG_VERSION = (
 UNREADABLE_EVENT = '42["telemetry","unreadable"]'
 
 
+# Socket.IO's DISCONNECT and Engine.IO's close. A client that leaves closes its
+# WebSocket as well, which says the same; one that stays would get no answer after them.
+FAREWELLS = ("41", "1")
+
+
 class SimulatorDialect:
     """ASGI middleware in front of a Socket.IO app.
 
     On a WebSocket it puts in the CONNECT that the simulator never sends, answers its
-    pings, and lets nothing through that could stop or mute the connection behind it.
+    pings, and lets nothing through that could close or mute the connection behind it.
 
     Args:
         app: a socketio.ASGIApp.
@@ -281,6 +324,8 @@ class _Inbox:
             if text == "2":  # The simulator's ping; only servers ping in version 4.
                 await self._send({"type": "websocket.send", "text": "3"})
                 continue
+            if text in FAREWELLS:
+                continue
             passed, reason = passable(text)
             if passed is None:
                 self._dialect.drop(reason)
@@ -312,9 +357,9 @@ def passable(text: str | None) -> tuple[str | None, str]:
         return None, "binary"
     if len(text) > MOST_MESSAGE_BYTES:
         return UNREADABLE_EVENT if text.startswith("42") else None, "too long"
-    # Engine.IO: pong, upgrade, no-op, close; the probe of a polling client. Socket.IO:
-    # CONNECT and DISCONNECT of the default namespace.
-    if text in ("1", "3", "5", "6", "2probe", "3probe", "40", "41"):
+    # Engine.IO: pong, upgrade, no-op; the probe of a polling client. Socket.IO: CONNECT
+    # to the default namespace.
+    if text in ("3", "5", "6", "2probe", "40"):
         return text, ""
     if text.startswith("40{") and len(text) < 10_000:
         return (text, "") if _parsed(text[2:]) is not None else (None, "not JSON")
@@ -322,7 +367,7 @@ def passable(text: str | None) -> tuple[str | None, str]:
     if not found:
         return None, "not a packet of the drive server"
     event = _parsed(text[found.end() - 1 :])
-    if event is None:
+    if not isinstance(event, list):
         is_telemetry = text.startswith('["telemetry"', found.end() - 1)
         return (UNREADABLE_EVENT if is_telemetry else None), "not JSON"
     # A client may name its event `connect`, which would call that handler.
@@ -332,9 +377,12 @@ def passable(text: str | None) -> tuple[str | None, str]:
 
 
 def _parsed(text: str) -> Any:
+    """Return what a JSON text says, None where it is none or nested too deep."""
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
+        return None
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

@@ -219,8 +219,10 @@ def test_null_telemetry_is_one_intervention_however_long(running, jpeg):
         {"speed": "NaN"},
         {"speed": None},
         {"speed": [1]},
+        {"speed": int("9" * 400)},
+        {"speed": {"a": [[[[]]]]}},
     ],
-    ids=str,
+    ids=lambda changes: str(changes)[:20],
 )
 def test_unusable_telemetry_brakes_and_is_counted(running, jpeg, changes, caplog):
     with connect(running.url) as client, caplog.at_level(logging.WARNING):
@@ -234,6 +236,35 @@ def test_unusable_telemetry_brakes_and_is_counted(running, jpeg, changes, caplog
     assert running.server.report.unusable == 3
     said = [r for r in caplog.records if "cannot be used" in r.message]
     assert len(said) == 1
+
+
+def test_empty_object_is_a_person_too_and_other_empty_values_are_not(running):
+    with connect(running.url) as client:
+        for data, name in (("{}", "manual"), ('""', "steer"), ("[]", "steer")):
+            client.send(f'42["telemetry",{data}]')
+            assert next_event(client)[0] == name
+
+
+def test_cut_jpeg_brakes(running, jpeg):
+    """OpenCV would decode it and fill the rest with grey."""
+    with connect(running.url) as client:
+        client.send(telemetry(jpeg[: len(jpeg) // 2]))
+        assert float(next_event(client)[1]["throttle"]) == -1
+
+
+def test_brake_is_let_go_before_the_car_drives_backwards(running, jpeg, monkeypatch):
+    """The brake of a standing car is its reverse gear."""
+    monkeypatch.setattr("drive.MOST_BRAKING_S", 0.3)
+    bad, throttles = telemetry(jpeg, image="@@@"), []
+    with connect(running.url) as client:
+        while not throttles or throttles[-1] != 0:
+            client.send(bad)
+            throttles.append(float(next_event(client)[1]["throttle"]))
+        assert set(throttles[:-1]) == {-1.0}
+        client.send(telemetry(jpeg))
+        until_steering(client, STEERING)
+        client.send(bad)
+        assert float(next_event(client)[1]["throttle"]) == -1
 
 
 def test_frame_of_another_size_brakes(running):
@@ -328,6 +359,11 @@ def malformed(rng, jpeg):
         lambda: rng.bytes(rng.integers(0, 200)).decode("latin-1"),
         lambda: '42["telemetry",' + deep,
         lambda: '42["telemetry",' + deep + "]" * 5001,
+        # As deep as Python's parser can just bear, or just not.
+        lambda: (
+            '42["telemetry",' + "[" * (n := rng.integers(850, 1000)) + "]" * n + "]"
+        ),
+        lambda: '42["telemetry",{"speed":' + "9" * rng.integers(90, 5000) + "}]",
         lambda: telemetry(jpeg, speed=rng.choice(["NaN", "fast", "", "1e9", "∞"])),
         lambda: '42["telemetry",{"speed":NaN,"steering_angle":1e999}]',
         lambda: '42["telemetry",[1,2]]',
@@ -345,6 +381,7 @@ def malformed(rng, jpeg):
         lambda: "40/other,",
         lambda: "",
         lambda: "hello",
+        lambda: rng.choice(["0", "1", "3", "41", "5", "6", "2probe", "40", "40{}"]),
     ]
     return kinds[rng.integers(len(kinds))]()
 
@@ -369,15 +406,31 @@ def test_malformed_packets_neither_stop_nor_mute_the_server(running, jpeg, rng):
     assert process.memory_info().rss - resident < 30e6
 
 
-def test_huge_image_costs_its_connection_and_nothing_else(running, jpeg):
-    huge = telemetry(jpeg, image="A" * 50_000_000)
-    with connect(running.url) as client, pytest.raises(ConnectionClosed):
-        client.send(huge)
-        while True:
-            client.recv(timeout=10)
+def test_image_of_50_mb_is_answered_and_the_next_frame_is_driven(running, jpeg):
+    huge = telemetry(jpeg, image=base64.b64encode(bytes(50_000_000)).decode())
+    process = psutil.Process()
+    resident = process.memory_info().rss
     with connect(running.url) as client:
+        client.send(huge)
+        assert float(next_event(client)[1]["throttle"]) == -1
         client.send(telemetry(jpeg))
         until_steering(client, STEERING)
+        # What the packet took, some 200 MB, has been given back.
+        assert process.memory_info().rss - resident < 50e6
+
+
+def test_endless_message_costs_its_connection_and_no_other(jpeg, monkeypatch):
+    monkeypatch.setattr("wire.MOST_WEBSOCKET_BYTES", 3_000_000)
+    running = Running()
+    try:
+        with connect(running.url) as other, connect(running.url) as client:
+            client.send(telemetry(jpeg, image="A" * 4_000_000))
+            with pytest.raises(ConnectionClosed):
+                until_steering(client, STEERING)
+            other.send(telemetry(jpeg))
+            until_steering(other, STEERING)
+    finally:
+        running.stop()
 
 
 def test_image_over_the_limit_is_answered_with_the_brake(running, jpeg):
@@ -502,15 +555,33 @@ def test_port_in_use_is_said_before_anything_is_loaded(model_path, capsys):
     assert "does another drive.py run?" in capsys.readouterr().err
 
 
+def test_interrupt_while_loading_ends_in_one_line(model_path, tmp_path):
+    command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr and process.stderr.readline().startswith("loading")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 1
+    assert process.stderr.read().splitlines() == ["stopped before the model was loaded"]
+    process.stderr.close()
+
+
+def test_port_out_of_range_is_refused(capsys):
+    assert main(["model.json", "--port", "99999"]) == 1
+    assert capsys.readouterr().err == "--port is 99999, expected 0 to 65535\n"
+
+
 def test_missing_model_is_said_in_one_line(tmp_path, capsys):
     assert main([str(tmp_path / "none.json"), "--port", "0"]) == 1
     assert "no such file" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_existing_recording_is_refused(tmp_path, jpeg):
+def test_existing_recording_is_refused(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     with pytest.raises(InputError, match="exists already"):
         DriveRecorder(tmp_path / "run")
+    arguments = ["no.json", "--port", "0", "--record", str(tmp_path / "run")]
+    assert main(arguments) == 1
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_recorder_writes_what_was_driven(tmp_path, jpeg):
@@ -524,6 +595,67 @@ def test_recorder_writes_what_was_driven(tmp_path, jpeg):
     np.testing.assert_allclose(samples["steering"], 0.01 * np.arange(30), atol=1e-6)
     assert set(samples["brake"]) == {0.5} and set(samples["speed_mph"]) == {12.5}
     assert len(list((tmp_path / "run" / "IMG").glob("*.jpg"))) == 30
+
+
+def test_newest_of_two_simulators_is_recorded(tmp_path, jpeg):
+    recorder = DriveRecorder(tmp_path / "run")
+    running = Running(recorder=recorder)
+    with connect(running.url) as old, connect(running.url) as new:
+        for i in range(20):
+            for client, speed in ((old, "3.0000"), (new, "7.0000")):
+                frame = jpeg + f"{i} {speed}".encode()
+                client.send(telemetry(frame, speed=speed))
+                next_event(client)
+    running.stop()
+    recorder.close()
+    samples = read_recording(tmp_path / "run", check_images=False).samples
+    # The old one was the newest for its first frame.
+    assert list(samples["speed_mph"]) == [3.0] + [7.0] * 20
+
+
+def test_drive_goes_on_when_the_disk_fails(tmp_path, jpeg, caplog):
+    recorder = DriveRecorder(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "IMG")
+    for i in range(5000):  # More than may wait.
+        recorder.add(i.to_bytes(4, "big"), 12.5, Command(0.0, 0.0))
+    recorder.close()
+    assert recorder.written == 0
+    said = [r for r in caplog.records if "recording stops" in r.message]
+    assert len(said) == 1
+
+
+RECORD_FOR_EVER = """
+import sys
+from pathlib import Path
+from drive import Command
+from drive_recorder import DriveRecorder
+recorder = DriveRecorder(Path(sys.argv[1]))
+jpeg = Path(sys.argv[2]).read_bytes()
+for i in range(1_000_000):
+    recorder.add(jpeg + i.to_bytes(4, "big"), 10.0, Command(0.5, 0.1))
+"""
+
+
+def test_killed_recording_is_whole_up_to_its_last_row(tmp_path, jpeg):
+    (tmp_path / "frame.jpg").write_bytes(jpeg)
+    log = tmp_path / "run" / "driving_log.csv"
+    command = [
+        sys.executable,
+        "-c",
+        RECORD_FOR_EVER,
+        log.parent,
+        tmp_path / "frame.jpg",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not log.exists() or log.stat().st_size < 5000:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    samples = read_recording(log.parent, check_images=False).samples
+    assert len(samples) >= 50 and set(samples["steering"]) == {0.5}
+    assert {Path(p).stat().st_size for p in samples["center"]} == {len(jpeg) + 4}
 
 
 def test_help_loads_no_tensorflow_and_has_its_example():
