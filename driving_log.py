@@ -21,6 +21,8 @@ NUMBERS = ("steering", "throttle", "brake", "speed")
 
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+# A file that is no text shows it within so many bytes.
+TEXT_START = 1024
 # Words within header cells, after everything but letters is dropped; the first that is
 # found counts, so that `steering_angle_left` is a steering and `image_left` an image.
 COLUMN_WORDS = {
@@ -150,8 +152,13 @@ def _decode(path: Path) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         # Of UTF-32, which begins alike, zero bytes remain.
         content = content.decode("utf-16", errors="replace").encode()
-    if b"\x00" in content:
-        raise InputError(f"{path}: binary, expected a text file with commas")
+    # A crash while recording leaves zero bytes behind whole rows; elsewhere they mean
+    # that this is no text.
+    content = content.rstrip(b"\x00")
+    if b"\x00" in content[:TEXT_START]:
+        raise InputError(
+            f"{path}: binary, expected a text file with commas; save it as csv in UTF-8"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -282,6 +289,8 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
         _BadNumberError: a number is missing or not finite.
         ValueError: the row has not the columns it should have.
     """
+    if any("\x00" in cell for cell in cells):
+        raise ValueError("found zero bytes, as after a crash")
     by_column = dict(_pair(cells, header))
     if not IMAGE_NAME.search(by_column.get("center", "")):
         raise ValueError(f"found no centre image in {_shown(', '.join(cells))}")

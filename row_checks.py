@@ -218,8 +218,8 @@ def warnings_of(
     steps_back = int((samples["time_s"].diff() < 0).sum())
     if steps_back > SHUFFLED_SHARE * len(samples):
         warnings.append(
-            f"{steps_back} rows are older than the row before; is the log shuffled? Its "
-            "sessions are lost: sort the rows by the name of the centre image"
+            f"{steps_back} rows are older than the row before; is the log shuffled? "
+            "Its sessions are lost: sort the rows by the name of the centre image"
         )
     if not samples["speed_mph"].any():
         warnings.append("every speed is 0; took the car to be moving all the time")

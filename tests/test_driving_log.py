@@ -191,6 +191,22 @@ def test_utf_32_is_refused_as_no_text(tmp_path):
         read_log(write(tmp_path, stock_lines(), "utf-32"))
 
 
+def test_zero_bytes_of_a_crash_cost_the_rows_that_they_lie_in(tmp_path):
+    lines = [row_of([f"center_{i}"]) for i in range(60)]
+    path = write(tmp_path, [*lines, "\0" * 300 + lines[0], *lines[:2]])
+    path.write_bytes(path.read_bytes() + bytes(4096))
+    log = read_log(path)
+    assert len(log.rows) == 62 and log.excluded == {"bad-row": 1}
+    assert log.warnings == [
+        "1 rows left out; row 61: found zero bytes, as after a crash"
+    ]
+
+
+def test_text_without_a_mark_in_utf_16_is_refused(tmp_path):
+    with pytest.raises(InputError, match="save it as csv in UTF-8"):
+        read_log(write(tmp_path, stock_lines(), "utf-16-le"))
+
+
 def test_line_longer_than_any_row_is_left_out(tmp_path):
     log = read_log(write(tmp_path, [*stock_lines(), "x" * 200_000]))
     assert numbers_of(log) == NUMBERS and log.excluded == {"bad-row": 1}
