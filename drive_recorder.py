@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from dataset import InputError
 
 if TYPE_CHECKING:
-    from drive import Command
+    from pilot import Command
 
 logger = logging.getLogger(__name__)
 

@@ -39,7 +39,8 @@ FRAGMENT_BYTES = 1016
 @contextmanager
 def running(predict: Callable, quick_ack: bool) -> Iterator[str]:
     """Serve in a thread; yield the address that the simulator would use."""
-    from drive import DriveServer, Pilot, SpeedController, serve
+    from drive import DriveServer, serve
+    from pilot import Pilot, SpeedController
     from wire import listen
 
     listener = listen("127.0.0.1", 0, quick_ack)

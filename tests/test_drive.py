@@ -23,16 +23,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from dataset import InputError, read_recording
-from drive import (
-    Command,
-    DriveServer,
-    Pilot,
-    SpeedController,
-    main,
-    serve,
-)
+from drive import DriveServer, main, serve
 from drive_recorder import DriveRecorder
 from drive_report import DriveReport
+from pilot import Command, Pilot, SpeedController
 from wire import listen
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,60 +103,6 @@ def until_steering(client, value):
         name, argument = next_event(client)
         if name == "steer" and float(argument["steering_angle"]) == value:
             return argument
-
-
-# --- Command, speed, report -----------------------------------------------------------
-
-
-@pytest.mark.parametrize("values", [(1.1, 0), (0, -1.5), (float("nan"), 0)])
-def test_command_refuses_what_the_car_cannot_do(values):
-    with pytest.raises(ValueError, match=r"expected \[-1, 1\]"):
-        Command(*values)
-
-
-def drive_for(controller, seconds, grade=0.0, speed_mps=0.0, held=False):
-    """Return speeds [mph] of a car on the model fitted to the real one, at 15 Hz."""
-    dt_s, speeds = 1 / 15, []
-    for _ in range(round(seconds / dt_s)):
-        throttle = controller(speed_mps / 0.44704, dt_s)
-        if not held:
-            pull = 5.6 * throttle if throttle > 0 else 6.2 * throttle
-            rolling = (0.1 * speed_mps + 0.3) * (speed_mps > 0)
-            speed_mps = max(0.0, speed_mps + dt_s * (pull - rolling - 9.81 * grade))
-        speeds.append(speed_mps / 0.44704)
-    return np.array(speeds)
-
-
-@pytest.mark.parametrize("target_mph", [5, 15, 25, 30])
-def test_speed_is_reached_and_held(target_mph):
-    speeds = drive_for(SpeedController(target_mph), 40)
-    assert speeds.max() < target_mph + 1.0
-    np.testing.assert_allclose(speeds[-150:], target_mph, atol=0.3)
-
-
-def test_speed_is_held_on_a_hill():
-    controller = SpeedController(15)
-    drive_for(controller, 20)
-    uphill = drive_for(controller, 20, grade=0.15, speed_mps=15 * 0.44704)
-    np.testing.assert_allclose(uphill[-100:], 15, atol=0.5)
-
-
-def test_standing_blocked_winds_nothing_up():
-    """After half a minute against a wall the car overshoots no more than from rest."""
-    controller = SpeedController(15)
-    drive_for(controller, 30, held=True)
-    assert drive_for(controller, 30).max() < 16.5
-
-
-def test_car_brakes_when_much_too_fast_and_never_reverses():
-    controller = SpeedController(5)
-    assert controller(30, 0.07) == -1
-    assert SpeedController(0)(0.0, 0.07) == 0
-
-
-def test_speed_out_of_range_is_refused():
-    with pytest.raises(InputError, match="--speed is 80, expected 0 to 30 mph"):
-        SpeedController(80)
 
 
 def test_autonomy_is_nvidias_formula():
@@ -627,8 +567,8 @@ def test_drive_goes_on_when_the_disk_fails(tmp_path, jpeg, caplog):
 RECORD_FOR_EVER = """
 import sys
 from pathlib import Path
-from drive import Command
 from drive_recorder import DriveRecorder
+from pilot import Command
 recorder = DriveRecorder(Path(sys.argv[1]))
 jpeg = Path(sys.argv[2]).read_bytes()
 for i in range(1_000_000):
