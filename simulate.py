@@ -1,5 +1,6 @@
-"""The embedded simulator from the command line: record, drive, render.
+"""The embedded simulator from the command line: drive, record, render.
 
+    python simulate.py window lake --out data/mine
     python simulate.py record lake --laps 2 --seed 1 --out data/lake1
     python simulate.py drive lake --laps 3
     python simulate.py render jungle --out jungle.png
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from simulator.client import DriveSummary
     from simulator.film import Film
+    from simulator.scenery import SceneSettings
     from simulator.track import Track
     from simulator.world import Observation, World
 
@@ -37,6 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_window(commands)
     _add_record(commands)
     _add_drive(commands)
     _add_render(commands)
@@ -80,6 +83,26 @@ def _add_command(
         "--variation", type=float, default=0.0, help="of colours, 0 to 1 (0)"
     )
     return parser
+
+
+def _add_window(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "window",
+        "Drive yourself. Arrows or WASD, a dragged mouse or a gamepad drive, the space "
+        "bar cruises, R starts and stops a recording, Backspace puts the car back onto "
+        "the road, Esc leaves.",
+        "lake --out data/mine",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder that key R records into (nothing is recorded)"
+    )
+    parser.add_argument(
+        "--renderer",
+        choices=("auto", "opengl", "software"),
+        default="auto",
+        help="of the view; auto: OpenGL if it works, else software (auto)",
+    )
 
 
 def _add_record(commands: argparse._SubParsersAction) -> None:
@@ -150,13 +173,34 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0: done, 1: refused, 2: wrong usage."""
     args = parse_args(argv)
-    command = {"record": record, "drive": drive, "render": render}[args.command]
+    commands = {"window": window, "record": record, "drive": drive, "render": render}
+    command = commands[args.command]
     try:
         return command(args)
     except (ValueError, FileExistsError, RuntimeError) as error:
         # The simulator's refusals: values, files, the renderer, the drive server.
         print(f"simulate.py: {error}", file=sys.stderr)
         return 1
+
+
+def window(args: argparse.Namespace) -> int:
+    """Let a person drive, and record on demand."""
+    from simulator.window import LiveWorld, Session, Window
+
+    if args.out is not None and args.out.exists():
+        raise ValueError(f"{args.out} exists; remove it or give another --out")
+    _print_settings(args)
+    road = next(_roads(args))
+    with Window(f"{road.name} - simulate.py", args.renderer) as shown:
+        print(f"drawn by {shown.renderer}; Esc leaves", flush=True)
+        world = LiveWorld(road, cameras=(), settings=_scene_settings(args))
+        session = Session(world, shown, args.out, args.seed)
+        session.run()
+    for folder, num_rows in session.takes:
+        print(f"wrote {folder}: {num_rows:,} rows of 3 images")
+    if session.takes:
+        print(f"next: python explore.py {session.takes[0][0]}")
+    return 0
 
 
 def record(args: argparse.Namespace) -> int:
@@ -351,10 +395,15 @@ def _roads(args: argparse.Namespace) -> Iterator[Track]:
 def _make_world(
     args: argparse.Namespace, road: Track, cameras: tuple[str, ...]
 ) -> World:
-    from simulator.scenery import SceneSettings
     from simulator.world import World
 
-    settings = SceneSettings(
+    return World(road, cameras=cameras, settings=_scene_settings(args))
+
+
+def _scene_settings(args: argparse.Namespace) -> SceneSettings:
+    from simulator.scenery import SceneSettings
+
+    return SceneSettings(
         scenery_seed=args.seed,
         texture_seed=args.seed,
         look=args.look,
@@ -364,7 +413,6 @@ def _make_world(
         shadows=not args.no_shadows,
         variation=args.variation,
     )
-    return World(road, cameras=cameras, settings=settings)
 
 
 def _print_settings(args: argparse.Namespace) -> None:
