@@ -43,7 +43,7 @@ def test_wild_log_is_read_or_refused_as_expected(entry, capsys):
     if entry is None:
         pytest.skip(f"needs {INDEX}")
     expect = entry["expect"]
-    path = INDEX.parent / entry["file"]
+    path = (INDEX.parent / entry["file"]).resolve()
     code = main([str(path), "--json"])
     out, err = capsys.readouterr()
     if expect.get("error") or (code and expect.get("or_error")):
