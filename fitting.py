@@ -189,7 +189,9 @@ class Batches(keras.utils.PyDataset):
         epoch: int,
         num_batches: int,
     ) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
+        # Two threads and not one: with one Keras hands the batches to tf.data, beside
+        # which the training step keeps to one core in some epochs (docs/experiments.md).
+        super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.training_set = training_set
         self.settings = settings
         self.epoch = epoch
