@@ -189,7 +189,7 @@ class Batches(keras.utils.PyDataset):
         epoch: int,
         num_batches: int,
     ) -> None:
-        # Two threads, not one: with one Keras hands the batches to tf.data, beside which
+        # Two threads, not one: with one Keras hands the batches to tf.data, and then
         # the step keeps to one core in some epochs (docs/experiments.md).
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.training_set = training_set
