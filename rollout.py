@@ -1,0 +1,149 @@
+"""What a drive was like, frame by frame, and the measures of driving taken from it.
+
+A rollout comes from the embedded simulator (closed_loop.py) or from a recording driven
+again (replay.py). Autonomy is NVIDIA's: each intervention costs six seconds.
+
+Source: Bojarski et al. 2016, End to End Learning for Self-Driving Cars, section 7.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from drive_report import INTERVENTION_S
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A moment at which a person would have taken the wheel.
+
+    Raises:
+        ValueError: the index is below 0.
+    """
+
+    index: int
+    """Frame of the rollout after which it happened."""
+    reason: str
+    """Such as "1 m off", "off the road", "collision", "stuck"."""
+    picture: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """What the network last saw, uint8 RGB (h, w, 3); None if it was not kept."""
+
+    def __post_init__(self) -> None:
+        if self.index < 0:
+            raise ValueError(f"index is {self.index}, expected 0 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """A drive of one model along one road; arrays have one entry a frame.
+
+    Raises:
+        ValueError: the lengths differ, or an intervention lies beyond the last frame.
+    """
+
+    driver: str
+    """Who drove: a model's path, or the name of a baseline."""
+    road: str
+    """Where: a recording's name, or a track and its direction."""
+    time_s: np.ndarray
+    """float64 (n,), since the start; for recordings the gaps are left out."""
+    distance_m: np.ndarray
+    """float64 (n,), along the recorded path or the centre line, since the start."""
+    x_m: np.ndarray
+    """float64 (n,), east; of a recording as its steering and speed integrate to."""
+    y_m: np.ndarray
+    """float64 (n,), north."""
+    cross_track_error_m: np.ndarray
+    """float64 (n,), + is right of the recorded path or of the lane's centre."""
+    heading_error_rad: np.ndarray
+    """float64 (n,), + is turned right of the path."""
+    steering: np.ndarray
+    """float64 (n,) in [-1, 1], of the driver."""
+    reference_steering: np.ndarray
+    """float64 (n,) in [-1, 1], of the recording or the expert; NaN if there is none."""
+    speed_mps: np.ndarray
+    """float64 (n,)."""
+    interventions: tuple[Intervention, ...]
+    """In the order of time."""
+    dt_s: np.ndarray
+    """float64 (n,), time that each frame stands for; sums to the time driven."""
+
+    def __post_init__(self) -> None:
+        arrays = {
+            name: array
+            for name, array in vars(self).items()
+            if isinstance(array, np.ndarray)
+        }
+        lengths = {name: len(array) for name, array in arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"lengths differ: {lengths}")
+        for intervention in self.interventions:
+            if intervention.index >= len(self.time_s):
+                raise ValueError(
+                    f"intervention after frame {intervention.index} of "
+                    f"{len(self.time_s)}"
+                )
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time driven, without gaps."""
+        return float(self.dt_s.sum())
+
+    def autonomy_percent(self) -> float:
+        """Return NVIDIA's (1 - interventions x 6 s / elapsed) x 100, at least 0."""
+        if not self.elapsed_s:
+            return 0.0 if self.interventions else 100.0
+        lost = len(self.interventions) * INTERVENTION_S / self.elapsed_s
+        return max(0.0, (1 - lost) * 100)
+
+    def smoothness_per_s(self) -> float:
+        """Return the mean |change of steering| per second; less is smoother."""
+        if len(self.steering) < 2:
+            return 0.0
+        # A change over a gap or an intervention is nobody's steering.
+        ends = {intervention.index for intervention in self.interventions}
+        is_on = np.array([i not in ends for i in range(len(self.steering) - 1)])
+        is_on &= np.diff(self.time_s) < 0.5
+        change = np.abs(np.diff(self.steering))[is_on]
+        elapsed_s = np.diff(self.time_s)[is_on].sum()
+        return float(change.sum() / elapsed_s) if elapsed_s else 0.0
+
+    def measures(self) -> dict[str, Any]:
+        """Return every measure by name, rounded, as in the JSON document."""
+        error_m = np.abs(self.cross_track_error_m)
+        has_frames = len(error_m) > 0
+        mean_mps = self.speed_mps.mean() if has_frames else 0.0
+        return {
+            "frames": len(error_m),
+            "elapsed_s": round(self.elapsed_s, 2),
+            "distance_m": round(float(self.distance_m[-1]) if has_frames else 0.0, 1),
+            "interventions": len(self.interventions),
+            "autonomy_percent": round(self.autonomy_percent(), 2),
+            "mean_abs_cross_track_error_m": _rounded(
+                error_m.mean() if has_frames else 0
+            ),
+            "rms_cross_track_error_m": _rounded(
+                np.sqrt(np.mean(error_m**2)) if has_frames else 0
+            ),
+            "p95_cross_track_error_m": _rounded(
+                np.percentile(error_m, 95) if has_frames else 0
+            ),
+            "max_abs_cross_track_error_m": _rounded(error_m.max() if has_frames else 0),
+            "smoothness_per_s": _rounded(self.smoothness_per_s()),
+            "mean_speed_mps": _rounded(mean_mps),
+            "interventions_at": [
+                {
+                    "time_s": round(float(self.time_s[each.index]), 2),
+                    "distance_m": round(float(self.distance_m[each.index]), 1),
+                    "reason": each.reason,
+                }
+                for each in self.interventions
+            ],
+        }
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
