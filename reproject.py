@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -159,24 +160,37 @@ def reproject(
     assert frames.shape[1:3] == (geometry.height, geometry.width), frames.shape
     out = np.empty_like(frames) if out is None else out
     assert not np.shares_memory(frames, out)
-    split = geometry.num_far_rows
-    road, far = view_homographies(e_m, psi_rad, geometry)
-    # The part below the horizon is written from its own first row on.
-    road = np.array([[1, 0, 0], [0, 1, -split], [0, 0, 1]]) @ road
+    road, far = (
+        np.linalg.inv(homographies).astype(np.float32)
+        for homographies in view_homographies(e_m, psi_rad, geometry)
+    )
+    pixels = _pixels(geometry)
+    split = geometry.num_far_rows * geometry.width
+    come_from = np.empty_like(pixels)
     for i, frame in enumerate(frames):
         if e_m[i] == psi_rad[i] == 0:
             out[i] = frame
             continue
-        for part, homography in ((out[i, :split], far[i]), (out[i, split:], road[i])):
-            if len(part):
-                part[:] = cv2.warpPerspective(
-                    frame,
-                    homography,
-                    (geometry.width, len(part)),
-                    flags=cv2.INTER_LINEAR,
-                    borderMode=cv2.BORDER_REPLICATE,
-                )
+        np.matmul(far[i], pixels[:, :split], out=come_from[:, :split])
+        np.matmul(road[i], pixels[:, split:], out=come_from[:, split:])
+        x, y, scale = come_from.reshape(3, geometry.height, geometry.width)
+        # One remap is quicker than a warp for either part.
+        cv2.remap(
+            frame,
+            np.divide(x, scale, out=x),
+            np.divide(y, scale, out=y),
+            cv2.INTER_LINEAR,
+            dst=out[i],
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     return out
+
+
+@lru_cache(maxsize=4)
+def _pixels(geometry: ViewGeometry) -> np.ndarray:
+    """Return column, row and 1 of every pixel, row by row: float32 (3, h * w)."""
+    rows, columns = np.mgrid[: geometry.height, : geometry.width].reshape(2, -1)
+    return np.stack([columns, rows, np.ones_like(rows)]).astype(np.float32)
 
 
 def curvature_of(steering: np.ndarray | float) -> np.ndarray:
