@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LUMINANCE = (0.299, 0.587, 0.114)
 # The bank of noise holds normal values times this, as 16-bit integers.
 NOISE_SCALE = 1024
+# A narrower Gaussian gives a neighbour less than half a grey level of 255.
+INVISIBLE_BLUR_PX = 0.28
 # CLAHE counts its histograms in this many tiles across and down.
 CLAHE_TILES = (8, 8)
 
@@ -36,7 +38,7 @@ def shift(
     down: float,
     steering_per_width: float,
 ) -> tuple[np.ndarray, float]:
-    """Move the picture, as if the car stood further to the side or pitched.
+    """Move the picture by whole pixels, as if the car stood beside or pitched.
 
     Args:
         frame: uint8 (h, w, 3).
@@ -54,18 +56,15 @@ def shift(
     import numpy as np
 
     steering = min(1.0, max(-1.0, steering + right * steering_per_width))
-    if not (right or down):
-        return frame, steering
     height, width = frame.shape[:2]
-    move = np.array([[1, 0, right * width], [0, 1, down * height]], np.float32)
-    moved = cv2.warpAffine(
-        frame,
-        move,
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return moved, steering
+    # Parts of a pixel would cost ten times as much, and blur the frame besides.
+    x, y = round(right * width), round(down * height)
+    if not (x or y):
+        return frame, steering
+    x, y = np.clip((x, y), (1 - width, 1 - height), (width - 1, height - 1)).tolist()
+    kept = frame[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
+    borders = (max(0, y), max(0, -y), max(0, x), max(0, -x))
+    return cv2.copyMakeBorder(kept, *borders, cv2.BORDER_REPLICATE), steering
 
 
 def side_camera_steering(
@@ -191,9 +190,12 @@ def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
     """Blur with a Gaussian; sigma is a fraction of the frame's height."""
     import cv2
 
-    if sigma == 0:
+    sigma_px = sigma * frame.shape[0]
+    if sigma_px < INVISIBLE_BLUR_PX:
         return frame
-    return cv2.GaussianBlur(frame, (0, 0), max(sigma * frame.shape[0], 0.05))
+    # Up to here a second neighbour has less than a hundredth of the weight.
+    size = 3 if sigma_px < 0.65 else 0
+    return cv2.GaussianBlur(frame, (size, size), sigma_px)
 
 
 def equalize(frame: np.ndarray) -> np.ndarray:

@@ -103,6 +103,11 @@ def test_shift_clips_the_steering(frame):
     assert frame_operations.shift(frame, -0.9, -0.5, 0.0, 0.64)[1] == -1.0
 
 
+def test_a_shift_by_the_whole_frame_leaves_its_border(frame):
+    moved, _ = frame_operations.shift(frame, 0.0, 1.0, -1.0, 0.64)
+    assert (moved == frame[-1, 0]).all()
+
+
 def test_shift_and_flip_agree_in_either_order(frame):
     ten = 10 / frame.shape[1]
     a, a_steering = frame_operations.flip(
