@@ -29,6 +29,8 @@ from driving_log import InputError
 
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
 SHARD_SIZE = 2048
+# What `gather` reads before it gives the pages back to the system.
+MOST_RESIDENT_BYTES = 16 * 2**20
 # Frames decoded and viewed at a time while a shard is built.
 CHUNK_SIZE = 64
 DECODING_THREADS = 4
@@ -206,6 +208,7 @@ class FrameCache:
         ]
         self._build_missing(shards, names, view)
         self._shards = [_Shard(self._folder / name) for name in names]
+        self._bytes_read = 0
         self.view_shape = self._shards[0].views.shape[1:] if names else (0, 0, 3)
 
     def __len__(self) -> int:
@@ -223,13 +226,14 @@ class FrameCache:
         """
         if out is None:
             out = np.empty((len(rows), *self.view_shape), np.uint8)
-        touched = set()
         for i, row in enumerate(rows):
-            shard = self._shards[row // SHARD_SIZE]
-            out[i] = shard.views[row % SHARD_SIZE]
-            touched.add(shard)
-        for shard in touched:
-            shard.release()
+            out[i] = self._shards[row // SHARD_SIZE].views[row % SHARD_SIZE]
+        self._bytes_read += out.nbytes
+        if self._bytes_read > MOST_RESIDENT_BYTES:
+            # Not after each batch: giving pages back costs as much as copying them.
+            self._bytes_read = 0
+            for shard in self._shards:
+                shard.release()
         return out
 
     def _build_missing(
