@@ -196,6 +196,9 @@ class Batches(keras.utils.PyDataset):
         self.settings = settings
         self.epoch = epoch
         self._length = num_batches
+        # Generator.choice would sum the weights up again for every batch.
+        self._cumulative = np.cumsum(training_set.weights)
+        self._cumulative /= self._cumulative[-1]
         augment = settings.augment
         if settings.recovery == "reproject":
             # Re-projection shifts the view itself, and knows the steering for it.
@@ -224,8 +227,8 @@ class Batches(keras.utils.PyDataset):
 
     def _draw(self, batch: int) -> tuple[np.random.Generator, np.ndarray]:
         rng = np.random.default_rng([self.settings.seed, self.epoch, batch])
-        weights = self.training_set.weights
-        return rng, rng.choice(len(weights), self.settings.batch_size, p=weights)
+        drawn = rng.random(self.settings.batch_size)
+        return rng, self._cumulative.searchsorted(drawn, side="right")
 
     def _from_side_cameras(
         self, rows: np.ndarray, rng: np.random.Generator
