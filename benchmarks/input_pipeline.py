@@ -47,6 +47,7 @@ def link_samples(recording: Path, num_samples: int, folder: Path) -> None:
 
 def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict:
     """Return rates [images/s] of both ways, in turns, and the resident memory [MB]."""
+    import cv2
     import keras
     import numpy as np
     import psutil
@@ -73,12 +74,16 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     batch = pipeline(0)[0]
 
     class ConstantBatch(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__(workers=pipeline(0).workers)
+
         def __len__(self) -> int:
             return num_batches
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
             return batch
 
+    cv2.setNumThreads(1)  # As fit does.
     rates: dict[str, list[float]] = {"constant": [], "pipeline": []}
     for epoch in range(rounds + 1):
         for name, dataset in (
