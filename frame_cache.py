@@ -30,7 +30,7 @@ from driving_log import InputError
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
 SHARD_SIZE = 2048
 # What `gather` reads before it gives the pages back to the system.
-MOST_RESIDENT_BYTES = 16 * 2**20
+MOST_RESIDENT_BYTES = 4 * 2**20
 # Frames decoded and viewed at a time while a shard is built.
 CHUNK_SIZE = 64
 DECODING_THREADS = 4
