@@ -17,10 +17,11 @@ import logging
 import re
 import socket
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from dataset import FRAME_SHAPE
 
@@ -258,6 +259,10 @@ WRONG_VERSION = (
 UNREADABLE_EVENT = '42["telemetry","unreadable"]'
 
 
+# Engine.IO's, between the packets of one POST.
+PACKET_SEPARATOR = "\x1e"
+# More, and python-engineio closes the session.
+MOST_POSTED_PACKETS = 16
 # Socket.IO's DISCONNECT and Engine.IO's close. A client that leaves closes its
 # WebSocket as well, which says the same; one that stays would get no answer after them.
 FAREWELLS = ("41", "1")
@@ -267,7 +272,8 @@ class SimulatorDialect:
     """ASGI middleware in front of a Socket.IO app.
 
     On a WebSocket it puts in the CONNECT that the simulator never sends, answers its
-    pings, and lets nothing through that could close or mute the connection behind it.
+    pings, and lets nothing through that could close or mute the connection behind it;
+    nor in the POST of a client that polls.
 
     Args:
         app: a socketio.ASGIApp.
@@ -277,6 +283,7 @@ class SimulatorDialect:
         self.app = app
         self.dropped: Counter[str] = Counter()
         """Messages that were let fall, by reason."""
+        self._polling_sessions: deque[str] = deque(maxlen=1000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope.get("query_string", b"").decode("latin-1")
@@ -288,8 +295,41 @@ class SimulatorDialect:
             # how to connect, and may have done so there. The simulator's is a new one.
             inbox = _Inbox(self, receive, send, must_connect="sid=" not in query)
             await self.app(scope, inbox.receive, send)
+        elif scope.get("method") == "POST" and "sid=" in query:
+            body = self._fit_for_polling(await _read_body(receive), query)
+            await self.app(*_with_body(scope, body, receive), send)
         else:
             await self.app(scope, receive, send)
+
+    def _fit_for_polling(self, body: bytes, query: str) -> bytes:
+        """Return what of the packets of a POST goes on to python-socketio."""
+        if len(body) > MOST_MESSAGE_BYTES:
+            self.drop("too long")
+            body = b""
+        packets = body.decode(errors="replace").split(PACKET_SEPARATOR)
+        passed = [
+            fit for packet in packets if (fit := self._passed_by_polling(packet, query))
+        ]
+        for _ in passed[MOST_POSTED_PACKETS:]:
+            self.drop("too many in a POST")
+        # An empty body would close the session; a pong changes nothing.
+        return PACKET_SEPARATOR.join(passed[:MOST_POSTED_PACKETS] or ["3"]).encode()
+
+    def _passed_by_polling(self, packet: str, query: str) -> str | None:
+        if packet in FAREWELLS:
+            # Polling, the session ends with it: later requests are refused.
+            return packet
+        passed, reason = passable(packet)
+        if passed in ("2probe", "5", "6"):
+            passed, reason = None, "not for polling"
+        if passed and passed.startswith("40"):
+            session = parse_qs(query)["sid"][0]
+            if session in self._polling_sessions:
+                passed, reason = None, "a second CONNECT"
+            self._polling_sessions.append(session)
+        if passed is None:
+            self.drop(reason)
+        return passed
 
     def drop(self, reason: str) -> None:
         """Count a message that is let fall; log the first of its kind."""
@@ -384,6 +424,29 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """Return the body of a request, or a little more than the limit of a longer one."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        if len(body) <= MOST_MESSAGE_BYTES:
+            body += message.get("body", b"")
+    return body
+
+
+def _with_body(scope: Scope, body: bytes, receive: Receive) -> tuple[Scope, Receive]:
+    """Return the request with another body."""
+    headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return {**scope, "headers": headers}, receive_again
 
 
 async def _refuse(scope: Scope, send: Send) -> None:

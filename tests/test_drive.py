@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import cv2
 import numpy as np
@@ -344,6 +345,37 @@ def test_malformed_packets_neither_stop_nor_mute_the_server(running, jpeg, rng):
     assert running.server.report.frames >= num_good + 1
     # What Python's allocator keeps varies by some MB; a leak of 1 kB a packet is 8 MB.
     assert process.memory_info().rss - resident < 30e6
+
+
+def test_malformed_packets_by_polling_neither_close_nor_mute_the_session(
+    running, jpeg, rng
+):
+    """Some 1,000 packets in POSTs of up to four; then a good frame is answered."""
+    address = f"http://127.0.0.1:{running.port}/socket.io/?EIO=4&transport=polling"
+
+    def post(*packets):
+        body = "\x1e".join(packets).encode("utf-8", "surrogateescape")
+        with urlopen(Request(url, body, {"Content-Type": "text/plain"}), timeout=10):
+            pass
+
+    def answers():
+        with urlopen(url, timeout=10) as response:
+            return response.read().decode().split("\x1e")
+
+    with urlopen(address, timeout=10) as response:
+        url = f"{address}&sid={json.loads(response.read()[1:])['sid']}"
+    post("40")
+    assert any(packet.startswith("40") for packet in answers())
+    driven = f'"steering_angle":"{STEERING:.6f}"'
+    leaving = ("1", "41")  # Polling, a session ends by these.
+    for _ in range(250):
+        packets = [malformed(rng, jpeg) for _ in range(4)]
+        text = [packet for packet in packets if isinstance(packet, str)]
+        fit = [packet for packet in text if packet not in leaving]
+        post(*fit, "40", telemetry(jpeg))
+        while not any(driven in packet for packet in answers()):
+            pass
+    assert len(running.server.clients) == 1
 
 
 def test_image_of_50_mb_is_answered_and_the_next_frame_is_driven(running, jpeg):
