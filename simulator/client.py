@@ -49,7 +49,7 @@ class DriveSummary:
         frames: Telemetry events answered with a command; each picture goes out twice.
         interventions: Times the car was put back onto the road.
         autonomy_percent: (1 - interventions * 6 s / time) * 100, at least 0.
-        mean_abs_cross_track_error_m: Over all frames.
+        mean_abs_cross_track_error_m: From the middle of the usual lane, all frames.
         rms_cross_track_error_m: Over all frames.
         max_abs_cross_track_error_m: Over all frames.
         off_road: Interventions because the car left the asphalt.
@@ -256,7 +256,7 @@ def drive(
         max_simulated_s: Give up after this time.
         on_frame: Called with each observation.
     """
-    log = _Log()
+    log = _Log(client.world.track.lane_offsets_m[0])
     started_s = due_s = time.monotonic()
     while True:
         due_s = max(due_s + FRAME_DT_S, time.monotonic() - 1.0)
@@ -282,7 +282,8 @@ def drive(
 class _Log:
     """Adds up what a summary tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, lane_m: float) -> None:
+        self._lane_m = lane_m
         self._errors_m: list[float] = []
         self._speeds_mps: list[float] = []
         self._lap_ends_s = [0.0]
@@ -294,7 +295,7 @@ class _Log:
         return len(self._lap_ends_s) - 1
 
     def add(self, seen: Observation) -> None:
-        self._errors_m.append(abs(seen.cross_track_error_m))
+        self._errors_m.append(abs(seen.cross_track_error_m - self._lane_m))
         self._speeds_mps.append(seen.speed_mps)
         self._time_s = seen.time_s
         if seen.lap > self.laps:

@@ -201,7 +201,7 @@ class Session:
     ) -> None:
         self._world, self._window, self._out, self._seed = world, window, out, seed
         self._controls = Controls()
-        self._seen = world.reset(lateral_m=world.track.lane_offsets_m[0])
+        self._seen = world.reset()
         self._recorder: Recorder | None = None
         self._take = ExitStack()
         self._ticks = 0

@@ -114,7 +114,7 @@ class World:
         self._collider: Collider | None = None
         self._scene: Scene | None = None
         self._renderers: dict[tuple, Renderer] = {}
-        self._put(track.start_m, 0.0, 0.0, 0.0)
+        self._put(track.start_m, track.lane_offsets_m[0], 0.0, 0.0)
 
     @property
     def surroundings(self) -> "Surroundings":
@@ -130,7 +130,7 @@ class World:
         seed: int | None = None,
         *,
         station_m: float | None = None,
-        lateral_m: float = 0.0,
+        lateral_m: float | None = None,
         heading_error_rad: float = 0.0,
         speed_mps: float = 0.0,
     ) -> Observation:
@@ -139,7 +139,7 @@ class World:
         Args:
             seed: Of a new scenery; None keeps the one there is.
             station_m: Along the road; None: the track's start.
-            lateral_m: From the centre line, + is right.
+            lateral_m: From the centre line, + is right; None: the usual lane.
             heading_error_rad: From the road's direction, + is left.
             speed_mps: Along the car's nose.
         """
@@ -148,7 +148,8 @@ class World:
             self.settings = _with_seed(self.settings, seed)
             self._surroundings, self._collider = None, None
         start_m = self.track.start_m if station_m is None else station_m
-        self._put(start_m, lateral_m, heading_error_rad, speed_mps)
+        lane_m = self.track.lane_offsets_m[0] if lateral_m is None else lateral_m
+        self._put(start_m, lane_m, heading_error_rad, speed_mps)
         return self._observe()
 
     def _put(
@@ -163,7 +164,7 @@ class World:
         self._idle_s = 0.0
 
     def move_to_road(self) -> Observation:
-        """Put the car onto the centre line where it is, at rest; time runs on.
+        """Put the car into its usual lane where it is, at rest; time runs on.
 
         This is what a person at the wheel does when the car has left the road.
         """
@@ -172,7 +173,7 @@ class World:
             self._steps,
             self._progress_m,
         )
-        self._put(station_m, 0.0, 0.0, 0.0)
+        self._put(station_m, self.track.lane_offsets_m[0], 0.0, 0.0)
         self._steps, self._progress_m = steps, progress
         return self._observe()
 

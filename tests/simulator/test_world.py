@@ -220,7 +220,7 @@ def test_height_pitch_and_roll_follow_the_road():
     track = tracks.jungle()
     steep_m = float(track.station_m[int(np.argmax(track.grade))])
     world = World(track, cameras=())
-    world.reset(station_m=steep_m)
+    world.reset(station_m=steep_m, lateral_m=0.0)
     height_m, pitch_rad, roll_rad = world._attitude()
     assert height_m == pytest.approx(track.point_at(steep_m).z_m, abs=0.05)
     # The wheelbase bridges 3 m of a slope that is steepest at one point.
