@@ -41,6 +41,7 @@ MODULES = {"opengl": "pandagl", "software": "p3tinydisplay"}
 MAX_LATE_S = 0.25  # a machine that is slower than that drives in slow motion
 MESSAGE_S = 4.0
 RECORD_KEY, LEAVE_KEY, RETURN_KEY = "r", "escape", "backspace"
+KEY_PREFIX = "key-"
 HELP = "arrows or WASD drive, R records, Backspace back to the road, Esc leaves"
 
 
@@ -102,7 +103,9 @@ class Window:
         devices = data.attachNewNode(core.MouseAndKeyboard(self._window, 0, "devices"))
         self._watcher = core.MouseWatcher("watcher")
         watched = devices.attachNewNode(self._watcher)
-        watched.attachNewNode(core.ButtonThrower("keys"))
+        keys = core.ButtonThrower("keys")
+        keys.setPrefix(KEY_PREFIX)
+        watched.attachNewNode(keys)
         self._data, self._traverser = data, core.DataGraphTraverser()
         self._gamepads = core.InputDeviceManager.getGlobalPtr()
 
@@ -123,6 +126,9 @@ class Window:
         queue, pressed = core.EventQueue.getGlobalEventQueue(), []
         while not queue.isQueueEmpty():
             name = queue.dequeueEvent().getName()
+            if not name.startswith(KEY_PREFIX):
+                continue  # The window tells its own events here, too.
+            name = name.removeprefix(KEY_PREFIX)
             if name.endswith("-up"):
                 self._held.discard(name.removesuffix("-up"))
             elif not name.endswith("-repeat"):
@@ -331,6 +337,8 @@ def _try_to_open(
     frame_buffer = core.FrameBufferProperties()
     frame_buffer.setRgbColor(True)
     frame_buffer.setDepthBits(16)
+    # Without one, nothing is ever flipped to the screen.
+    frame_buffer.setBackBuffers(1)
     properties = core.WindowProperties.size(*SIZE)
     properties.setTitle(title)
     flags = core.GraphicsPipe.BFRequireWindow
