@@ -261,7 +261,8 @@ class Session:
         if self._seen.lap > lap:
             self._lap_started_s = self._seen.time_s
         if self._seen.collision:
-            self._say(f"{self._seen.collision}: back off with S, or Backspace")
+            hit = self._seen.collision.replace("_", " ")
+            self._say(f"{hit}: back off with S, or Backspace")
 
     def _start_recording(self) -> None:
         if self._out is None:
