@@ -1,0 +1,354 @@
+"""Drive a recording again: what the car would have seen and done with another driver.
+
+NVIDIA judged its network so before it drove on the road: the picture is re-projected to
+where the simulated car stands, the network's steering moves the car, and a car that
+strays too far from the recorded path is put back and counts as an intervention.
+
+    path = read_path(samples)
+    rollouts = replay(model_driver(path, predict, frames), path, limits_m=(1.0, 2.0))
+    rollouts[1.0].autonomy_percent()
+
+People wander in their lane, so a car that keeps its own good line is still "off" by
+their wandering: 1 m is NVIDIA's limit; at 2 m the car is still between the lines, and
+beyond that the re-projection is not to be trusted.
+
+Source: Bojarski et al. 2016, arXiv 1604.07316, sections 5 to 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dataset import CAMERAS, InputError, read_frame, smooth_steering
+from reproject import (
+    RAW_FRAME,
+    ViewGeometry,
+    curvature_of,
+    nearest_camera,
+    recovery_steering,
+    reproject,
+)
+from rollout import Intervention, Rollout
+
+# NVIDIA's limit, and the one at which the simulator's car still is between the lines.
+LIMITS_M = (1.0, 2.0)
+MPS_PER_MPH = 0.44704
+MOST_GAP_S = 0.5
+LEAST_SPEED_MPS = 1.0
+# Many cars drive at once, each its stretch of the recording, so that pictures go
+# through the network in batches. Each sets off this long before its stretch, so that it
+# comes there as it would have come from afar: a car that has just been put onto the
+# path flatters its driver.
+STRETCH_S = 15.0
+LEAD_S = 8.0
+# Two drives of one recording never differ in the batches that they are made of.
+BATCH_SIZE = 32
+
+Driver = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Rows of the path, metres right of it, radians turned right: (n,) each -> steering."""
+Frames = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Rows of the path, index of each one's camera in CAMERAS: (n,) each -> frames."""
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The path that a recording was driven along; one entry per row.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+
+    samples: pd.DataFrame
+    """Of one recording, as dataset.usable_samples returns them."""
+    run: np.ndarray
+    """int64 (n,), which stretch without a gap the row belongs to; -1: not driven."""
+    dt_s: np.ndarray
+    """float64 (n,), until the next row of the run; 0 for its last."""
+    speed_mps: np.ndarray
+    """float64 (n,)."""
+    steering: np.ndarray
+    """float64 (n,) in [-1, 1], as recorded."""
+
+    def __post_init__(self) -> None:
+        arrays = (self.run, self.dt_s, self.speed_mps, self.steering)
+        lengths = {len(self.samples), *map(len, arrays)}
+        if len(lengths) != 1:
+            raise ValueError(f"lengths differ: {sorted(lengths)}")
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether the side cameras' frames are there."""
+        return all((self.samples[camera] != "").all() for camera in CAMERAS)
+
+
+def read_path(samples: pd.DataFrame) -> Path:
+    """Return the path of a recording.
+
+    A gap of more than half a second begins a new run, and so does a stretch below
+    1 m/s, where a car is not steered.
+
+    Args:
+        samples: of one recording, as dataset.usable_samples returns them.
+
+    Raises:
+        InputError: the rows have no time stamps.
+    """
+    time_s = samples["time_s"].to_numpy(float)
+    if len(time_s) and np.isnan(time_s).any():
+        name = samples["recording"].iloc[0]
+        raise InputError(
+            f"{name}: no time in the names of the images, expected names as "
+            "center_2026_01_31_12_59_59_000.jpg; it cannot be replayed"
+        )
+    session = samples["session"].to_numpy()
+    speed_mps = samples["speed_mph"].to_numpy(float) * MPS_PER_MPH
+    moves = speed_mps >= LEAST_SPEED_MPS
+    step_s = np.diff(time_s, append=np.inf)
+    goes_on = (step_s > 0) & (step_s <= MOST_GAP_S) & moves & np.roll(moves, -1)
+    goes_on &= session == np.roll(session, -1)
+    if len(goes_on):
+        goes_on[-1] = False
+    run = np.cumsum(~np.roll(goes_on, 1)) if len(goes_on) else np.zeros(0, int)
+    return Path(
+        samples,
+        np.where(moves, run, -1),
+        np.where(goes_on, step_s, 0.0),
+        speed_mps,
+        samples["steering"].to_numpy(float),
+    )
+
+
+# --- Drivers --------------------------------------------------------------------------
+
+
+def zero_driver(rows: np.ndarray, *_: np.ndarray) -> np.ndarray:
+    """Never steer: the lower bound."""
+    return np.zeros(len(rows))
+
+
+def oracle_driver(path: Path, before_s: float, after_s: float) -> Driver:
+    """Return a driver who knows where the car stands: the upper bound.
+
+    Args:
+        path: to be driven.
+        before_s: start of the average of the recorded steering, before the row.
+        after_s: its end, after the row; a second in all on a wide road, half of it
+            where bends have a radius of 10 m.
+    """
+    known = smooth_steering(path.samples, before_s, after_s)
+
+    def drive(rows: np.ndarray, e_m: np.ndarray, psi_rad: np.ndarray) -> np.ndarray:
+        return recovery_steering(known[rows], e_m, psi_rad, path.speed_mps[rows])
+
+    return drive
+
+
+def model_driver(
+    path: Path,
+    predict: Callable[[np.ndarray], np.ndarray],
+    frames: Frames,
+    geometry: ViewGeometry = RAW_FRAME,
+) -> Driver:
+    """Return a driver who sees what a camera would see from where the car stands.
+
+    Args:
+        path: to be driven.
+        predict: uint8 (n, h, w, 3) to steering (n,) or (n, 1).
+        frames: gives the recorded frames.
+        geometry: of those frames.
+    """
+    has_sides = path.has_sides
+
+    def drive(rows: np.ndarray, e_m: np.ndarray, psi_rad: np.ndarray) -> np.ndarray:
+        camera, rest_m = nearest_camera(e_m)
+        if not has_sides:
+            camera, rest_m = np.zeros(len(rows), int), e_m
+        seen = reproject(frames(rows, camera), rest_m, psi_rad, geometry)
+        return np.clip(np.reshape(predict(seen), len(rows)), -1, 1)
+
+    return drive
+
+
+def frames_from_disk(path: Path) -> Frames:
+    """Return what reads raw frames, uint8 RGB (n, 160, 320, 3)."""
+    columns = [path.samples[camera].tolist() for camera in CAMERAS]
+
+    def read(rows: np.ndarray, camera: np.ndarray) -> np.ndarray:
+        return np.stack(
+            [
+                read_frame(columns[c][row])
+                for row, c in zip(rows.tolist(), camera.tolist(), strict=True)
+            ]
+        )
+
+    return read
+
+
+def in_batches(
+    predict: Callable[[np.ndarray], np.ndarray], size: int = BATCH_SIZE
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return `predict` for any number of frames, in batches of one size.
+
+    Another size would be compiled anew, and the last bits of a prediction may depend on
+    it.
+    """
+
+    def predict_all(frames: np.ndarray) -> np.ndarray:
+        answers = []
+        for start in range(0, len(frames), size):
+            part = frames[start : start + size]
+            if len(part) < size:
+                fill = np.zeros((size - len(part), *part.shape[1:]), part.dtype)
+                answers.append(predict(np.concatenate([part, fill]))[: len(part)])
+            else:
+                answers.append(predict(part))
+        return np.concatenate(answers).reshape(len(frames))
+
+    return predict_all
+
+
+# --- The replay -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a run that one car drives.
+
+    Raises:
+        ValueError: the rows are not in order.
+    """
+
+    first: int
+    """Row at which the car sets off, on the path."""
+    scored: int
+    """Row from which on its drive counts."""
+    end: int
+    """Row after its last."""
+
+    def __post_init__(self) -> None:
+        if not self.first <= self.scored < self.end:
+            raise ValueError(f"rows {self.first}, {self.scored}, {self.end}")
+
+
+def cut(path: Path, stretch_s: float = STRETCH_S) -> list[Stretch]:
+    """Cut a path into stretches; together they count every driven row once.
+
+    Args:
+        path: to cut.
+        stretch_s: how long each counts, at least; infinite leaves the runs whole.
+    """
+    stretches = []
+    for run in np.unique(path.run[path.run >= 0]):
+        rows = np.flatnonzero(path.run == run)
+        first, end = int(rows[0]), int(rows[-1])  # the last row has no next one
+        time_s = np.cumsum(np.append(0.0, path.dt_s[first:end]))
+        if end == first:
+            continue
+        count = max(1, int(time_s[-1] / stretch_s))
+        marks = np.linspace(0, time_s[-1], count + 1)
+        bounds = first + np.searchsorted(time_s, marks - 1e-9)
+        for scored, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            lead = np.searchsorted(time_s, time_s[scored - first] - LEAD_S)
+            stretches.append(Stretch(first + int(lead), scored, last))
+    return stretches
+
+
+def replay(
+    drive: Driver,
+    path: Path,
+    limits_m: Sequence[float] = LIMITS_M,
+    *,
+    driver: str = "",
+    stretch_s: float = STRETCH_S,
+) -> dict[float, Rollout]:
+    """Let a driver drive a recorded path.
+
+    Args:
+        drive: the driver.
+        path: from read_path.
+        limits_m: how far from the path a car is put back, one drive for each.
+        driver: name for the rollouts.
+        stretch_s: how long each of the cars drives; infinite is one car a run.
+
+    Returns:
+        By limit, the rollout over all driven rows in their order.
+    """
+    stretches = cut(path, stretch_s)
+    num_rows = len(path.samples)
+    curvature = curvature_of(path.steering)
+    shape = (len(limits_m), num_rows)
+    e_log, psi_log, steering_log = (np.full(shape, np.nan) for _ in range(3))
+    is_off = np.zeros(shape, bool)
+    cars = [(i, each) for i in range(len(limits_m)) for each in stretches]
+    if cars:
+        limit_index = np.array([i for i, _ in cars])
+        row = np.array([each.first for _, each in cars])
+        scored = np.array([each.scored for _, each in cars])
+        end = np.array([each.end for _, each in cars])
+    e_m, psi_rad = np.zeros(len(cars)), np.zeros(len(cars))
+    limit_m = np.asarray(limits_m, float)
+    while cars and (row < end).any():
+        on = np.flatnonzero(row < end)
+        at, which = row[on], limit_index[on]
+        steering = np.asarray(drive(at, e_m[on], psi_rad[on]), float)
+        counts = at >= scored[on]
+        place = (which[counts], at[counts])
+        e_log[place], psi_log[place] = e_m[on][counts], psi_rad[on][counts]
+        steering_log[place] = steering[counts]
+        step_m = path.speed_mps[at] * path.dt_s[at]
+        e_m[on] += step_m * np.sin(psi_rad[on])
+        psi_rad[on] += step_m * (curvature_of(steering) - curvature[at])
+        off = np.abs(e_m[on]) > limit_m[which]
+        is_off[place] = off[counts]
+        e_m[on[off]] = psi_rad[on[off]] = 0.0
+        row[on] += 1
+    return {
+        limit: _rollout(
+            path, driver, limit, e_log[i], psi_log[i], steering_log[i], is_off[i]
+        )
+        for i, limit in enumerate(limits_m)
+    }
+
+
+def _rollout(
+    path: Path,
+    driver: str,
+    limit_m: float,
+    e_m: np.ndarray,
+    psi_rad: np.ndarray,
+    steering: np.ndarray,
+    is_off: np.ndarray,
+) -> Rollout:
+    """Return what was logged of the rows that were driven."""
+    rows = np.flatnonzero(~np.isnan(steering))
+    dt_s, speed_mps = path.dt_s[rows], path.speed_mps[rows]
+    step_m = speed_mps * dt_s
+    # + is right, so the heading, which counts to the left, goes against the curvature.
+    turned_rad = np.cumsum(step_m * curvature_of(path.steering[rows]))
+    heading_rad = np.pi / 2 - np.append(0.0, turned_rad[:-1])[: len(rows)]
+    x_m = np.append(0.0, np.cumsum(step_m * np.cos(heading_rad)))[: len(rows)]
+    y_m = np.append(0.0, np.cumsum(step_m * np.sin(heading_rad)))[: len(rows)]
+    e_m = e_m[rows]
+    name = path.samples["recording"].iloc[0] if len(path.samples) else ""
+    return Rollout(
+        driver=driver,
+        road=str(name),
+        time_s=np.append(0.0, np.cumsum(dt_s))[: len(rows)],
+        distance_m=np.append(0.0, np.cumsum(step_m))[: len(rows)],
+        x_m=x_m + e_m * np.sin(heading_rad),
+        y_m=y_m - e_m * np.cos(heading_rad),
+        cross_track_error_m=e_m,
+        heading_error_rad=psi_rad[rows],
+        steering=steering[rows],
+        reference_steering=path.steering[rows],
+        speed_mps=speed_mps,
+        interventions=tuple(
+            Intervention(int(i), f"{limit_m:g} m off")
+            for i in np.flatnonzero(is_off[rows])
+        ),
+        dt_s=dt_s,
+    )
