@@ -1,0 +1,316 @@
+"""Drive the embedded simulator in process, with the pilot of drive.py.
+
+    result = drive(Job("models/both/model.json", "lake", laps=3))
+    result.rollout.autonomy_percent()
+
+The frame goes through the JPEG of the wire, and time is the simulator's, so that the
+same job gives the same drive on an idle machine and on a busy one. An intervention is
+what it is to the simulator's client: the car has left the road, has run into something
+or is stuck, and is put back into its lane. How often it was more than 1 m or 2 m off
+the lane's middle is counted besides, as NVIDIA counted: once until it is back within
+half of that.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drive_report import INTERVENTION_S
+from driving_log import InputError
+from pilot import Command, Pilot, SpeedController
+from rollout import Intervention, Rollout
+
+if TYPE_CHECKING:
+    from simulator.world import Observation, World
+
+LIMITS_M = (1.0, 2.0)
+MPS_PER_MPH = 0.44704
+# A lap of the longest track takes three minutes at 20 mph.
+MOST_S_PER_LAP = 600.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One drive.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    driver: str
+    """Path of a model.json; or zero, or expert."""
+    track: str
+    """As simulate.py names it."""
+    direction: str = "forward"
+    """Or reverse."""
+    laps: int = 1
+    speed_mph: float = 25.0
+    seed: int = 0
+    """Of the scenery."""
+    most_s: float | None = None
+    """Simulated time after which it is given up; None: ten minutes a lap."""
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("forward", "reverse"):
+            raise ValueError(
+                f"direction is {self.direction}, expected forward, reverse"
+            )
+        if self.laps < 1:
+            raise ValueError(f"laps is {self.laps}, expected 1 or more")
+        if not 3 <= self.speed_mph <= 30:
+            raise ValueError(f"speed_mph is {self.speed_mph}, expected 3 to 30 mph")
+
+
+@dataclass(frozen=True, eq=False)
+class LoopResult:
+    """How a drive went."""
+
+    rollout: Rollout
+    """Errors are from the middle of the usual lane."""
+    laps: int
+    lap_times_s: tuple[float, ...]
+    off_road: int
+    """Interventions because the car left the road."""
+    collisions: int
+    stuck: int
+    excursions: dict[float, int]
+    """By limit in metres: how often the car was farther from its lane's middle."""
+
+    def figures(self) -> dict[str, Any]:
+        """Return every figure by name."""
+        elapsed_s = self.rollout.elapsed_s
+
+        def autonomy(count: int) -> float:
+            lost = count * INTERVENTION_S / elapsed_s if elapsed_s else 0.0
+            return round(max(0.0, (1 - lost) * 100), 2)
+
+        return {
+            **self.rollout.measures(),
+            "laps": self.laps,
+            "lap_times_s": [round(time_s, 2) for time_s in self.lap_times_s],
+            "off_road": self.off_road,
+            "collisions": self.collisions,
+            "stuck": self.stuck,
+            **{f"excursions_{m:g}_m": count for m, count in self.excursions.items()},
+            **{
+                f"autonomy_{m:g}_m_percent": autonomy(count)
+                for m, count in self.excursions.items()
+            },
+        }
+
+
+Steer = Callable[["Observation"], Command]
+
+
+def drive(
+    job: Job, on_frame: Callable[[World, Observation, Command], None] | None = None
+) -> LoopResult:
+    """Drive until all laps are done, or the time is over.
+
+    Args:
+        job: what to drive, and who.
+        on_frame: called with each observation and what the driver makes of it.
+
+    Raises:
+        InputError: the model cannot be loaded, or the track is unknown.
+    """
+    from simulator.tracks import make_track
+    from simulator.world import World
+
+    try:
+        road = make_track(job.track)
+    except ValueError as error:
+        raise InputError(f"--track {job.track}: {error}") from None
+    road = road.reversed() if job.direction == "reverse" else road
+    cameras = () if job.driver in ("zero", "expert") and not on_frame else ("center",)
+    world = World(road, seed=job.seed, cameras=cameras)
+    try:
+        return _drive(job, world, _make_driver(job, world), on_frame)
+    finally:
+        world.close()
+
+
+def _drive(
+    job: Job,
+    world: World,
+    steer: Steer,
+    on_frame: Callable[[World, Observation, Command], None] | None,
+) -> LoopResult:
+    from simulator.expert import Expert
+    from simulator.world import FRAME_DT_S
+
+    road, log = world.track, _Log(world.track.lane_offsets_m[0])
+    expert = Expert(road, speed_mph=job.speed_mph)
+    most_s = job.most_s or job.laps * MOST_S_PER_LAP
+    seen = world.reset()
+    while seen.lap < job.laps and seen.time_s < most_s:
+        command = steer(seen)
+        reference, _ = expert(seen)
+        if on_frame is not None:
+            on_frame(world, seen, command)
+        before, seen = seen, world.step(command.steering, command.throttle)
+        log.add(before, seen, command.steering, reference)
+        if seen.off_road or seen.collision or seen.stuck:
+            log.intervene(seen, before.frames.get("center"))
+            seen = world.move_to_road()
+    return log.result(job, f"{job.track} {job.direction}", FRAME_DT_S)
+
+
+def _make_driver(job: Job, world: World) -> Steer:
+    """Return what turns an observation into a command."""
+    from simulator.expert import Expert
+    from simulator.world import FRAME_DT_S
+
+    speed_controller = SpeedController(job.speed_mph)
+    if job.driver == "expert":
+        expert = Expert(world.track, speed_mph=job.speed_mph)
+        return lambda seen: Command(*(float(np.clip(v, -1, 1)) for v in expert(seen)))
+    if job.driver == "zero":
+        return lambda seen: Command(
+            0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
+        )
+    from model import load_model, make_predictor
+
+    pilot = Pilot(make_predictor(load_model(Path(job.driver))), speed_controller)
+    return lambda seen: pilot(
+        through_jpeg(seen.frames["center"]), seen.speed_mps / MPS_PER_MPH, FRAME_DT_S
+    )
+
+
+def through_jpeg(frame: np.ndarray) -> np.ndarray:
+    """Return a frame as it arrives at the drive server, uint8 RGB of the same shape."""
+    import cv2
+
+    from simulator.recorder import encode_jpeg
+
+    jpeg = np.frombuffer(encode_jpeg(frame), np.uint8)
+    decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert decoded is not None, "our own JPEG can be decoded"
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+class _Log:
+    """Writes down a drive."""
+
+    def __init__(self, lane_m: float) -> None:
+        self._lane_m = lane_m
+        self._rows: list[tuple[float, ...]] = []
+        self._interventions: list[Intervention] = []
+        self._lap_ends_s = [0.0]
+        self._causes = {"off_road": 0, "collisions": 0, "stuck": 0}
+        self._is_out = dict.fromkeys(LIMITS_M, False)
+        self._excursions = dict.fromkeys(LIMITS_M, 0)
+
+    def add(
+        self, before: Observation, seen: Observation, steering: float, reference: float
+    ) -> None:
+        """Add a frame: where the car stood, what was done, and what came of it."""
+        error_m = before.cross_track_error_m - self._lane_m
+        self._rows.append(
+            (
+                before.time_s,
+                before.progress_m,
+                before.x_m,
+                before.y_m,
+                error_m,
+                -before.heading_error_rad,  # there, + is left
+                steering,
+                reference,
+                before.speed_mps,
+            )
+        )
+        for limit_m, is_out in self._is_out.items():
+            if not is_out and abs(error_m) > limit_m:
+                self._excursions[limit_m] += 1
+                self._is_out[limit_m] = True
+            elif is_out and abs(error_m) < limit_m / 2:
+                self._is_out[limit_m] = False
+        if seen.lap >= len(self._lap_ends_s):
+            self._lap_ends_s.append(seen.time_s)
+
+    def intervene(self, seen: Observation, picture: np.ndarray | None) -> None:
+        """Count an intervention after the last frame; it has one cause, the gravest."""
+        cause, reason = (
+            ("collisions", f"hit: {seen.collision}")
+            if seen.collision
+            else ("off_road", "off the road")
+            if seen.off_road
+            else ("stuck", "stuck")
+        )
+        self._causes[cause] += 1
+        index = len(self._rows) - 1
+        self._interventions.append(Intervention(index, reason, picture))
+
+    def result(self, job: Job, road: str, dt_s: float) -> LoopResult:
+        columns = np.array(self._rows, float).reshape(-1, 9).T
+        names = (
+            "time_s distance_m x_m y_m cross_track_error_m heading_error_rad steering "
+            "reference_steering speed_mps"
+        ).split()
+        rollout = Rollout(
+            driver=job.driver,
+            road=road,
+            interventions=tuple(self._interventions),
+            dt_s=np.full(len(self._rows), dt_s),
+            **dict(zip(names, columns, strict=True)),
+        )
+        ends_s = self._lap_ends_s
+        return LoopResult(
+            rollout,
+            laps=len(ends_s) - 1,
+            lap_times_s=tuple(np.diff(ends_s).tolist()),
+            excursions=dict(self._excursions),
+            **self._causes,
+        )
+
+
+# --- Many drives ----------------------------------------------------------------------
+
+
+def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
+    """Drive many jobs in a pool of processes; a progress bar shows on a terminal.
+
+    Args:
+        jobs: to drive.
+        workers: processes; 1 drives in this one.
+
+    Yields:
+        A result for each job, in their order.
+
+    Raises:
+        InputError: as `drive`.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=len(jobs), unit=" drives", disable=None) as bar:
+        if workers == 1 or len(jobs) == 1:
+            for job in jobs:
+                yield drive(job)
+                bar.update()
+            return
+        # A forked TensorFlow hangs; each process begins afresh.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(
+            min(workers, len(jobs)), context, initializer=_use_one_core
+        ) as pool:
+            for result in pool.map(drive, jobs):
+                yield result
+                bar.update()
+
+
+def _use_one_core() -> None:
+    """Keep TensorFlow and OpenCV of a worker to one core: the others have theirs."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)

@@ -1,0 +1,342 @@
+"""Measure how models drive, beside drivers that are bounds: on recordings, on tracks.
+
+    python evaluate.py models/both/model.json zero oracle --recording data/a
+    python evaluate.py models/both/model.json zero expert --track lake --laps 3
+
+A recording is driven again with re-projected pictures, as NVIDIA judged its network
+(replay.py); a track is driven in the embedded simulator by drive.py's own pilot
+(closed_loop.py). `zero` never steers, `oracle` knows where it stands beside the
+recorded path (oracle:0.5 averages that path's steering over half a second, which hair
+pins need), `expert` drives the simulator's tracks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driving_log import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from replay import Driver
+    from rollout import Rollout
+
+Predict = Callable[["np.ndarray"], "np.ndarray"]
+
+ORACLE = "oracle"
+# Of its second, how much lies before the row.
+ORACLE_BEFORE = 0.3
+BASELINES = ("zero", ORACLE, "expert")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Example:\n  python evaluate.py models/both/model.json zero oracle "
+        "--recording data/a --track lake --direction both --report report.html",
+    )
+    parser.add_argument(
+        "drivers",
+        nargs="+",
+        metavar="MODEL",
+        help="model.json, or zero, oracle, oracle:SECONDS, expert",
+    )
+    parser.add_argument(
+        "--recording",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders with a driving_log.csv to replay",
+    )
+    track = parser.add_argument_group("embedded simulator")
+    track.add_argument(
+        "--track",
+        nargs="+",
+        default=[],
+        help="lake, jungle, mountain, random:SEED or random:FIRST-LAST",
+    )
+    track.add_argument("--laps", type=int, default=1, help="each way round (1)")
+    track.add_argument("--speed", type=float, default=25.0, help="mph, 3 to 30 (25)")
+    track.add_argument(
+        "--direction",
+        choices=("forward", "reverse", "both"),
+        default="forward",
+        help="which way round (forward)",
+    )
+    track.add_argument("--seed", type=int, default=0, help="of the scenery (0)")
+    track.add_argument(
+        "--workers", type=int, default=2, help="processes that drive (2)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--report", type=Path, metavar="HTML", help="page to write, with pictures"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Evaluate; 0: done, 1: refused, 2: wrong usage."""
+    args = parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        check(args)
+        rollouts: list[Rollout] = []
+        document = evaluate(args, rollouts)
+        if args.report:
+            from evaluation_report import write_report
+
+            write_report(args.report, document, rollouts)
+    except (InputError, FileExistsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(document) if args.json else table(document))
+    if args.report:
+        print(f"written: {args.report}", file=sys.stderr)
+    return 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be evaluated before any work is done.
+
+    Raises:
+        InputError: there is nothing to drive, or a driver cannot drive it.
+    """
+    if not args.recording and not args.track:
+        raise InputError("nothing to drive: give --recording DIR or --track NAME")
+    if args.report and args.report.exists():
+        raise InputError(f"{args.report} exists; remove it or give another --report")
+    if args.laps < 1 or args.workers < 1:
+        raise InputError("--laps and --workers must be 1 or more")
+    if not 3 <= args.speed <= 30:
+        raise InputError(f"--speed is {args.speed}, expected 3 to 30 mph")
+    for driver in args.drivers:
+        if driver == "expert" and args.recording:
+            raise InputError("expert drives tracks only; on recordings give oracle")
+        if driver.startswith(ORACLE) and args.track:
+            raise InputError("oracle drives recordings only; on tracks give expert")
+        is_model = driver not in BASELINES and not driver.startswith(f"{ORACLE}:")
+        if is_model and not Path(driver).is_file():
+            raise InputError(
+                f"{driver}: no such file; expected a model.json, or one of: "
+                f"{', '.join(BASELINES)}, {ORACLE}:SECONDS"
+            )
+
+
+def evaluate(args: argparse.Namespace, rollouts: list[Rollout]) -> dict[str, Any]:
+    """Let every driver drive everything.
+
+    Args:
+        args: from parse_args.
+        rollouts: every drive is appended.
+
+    Returns:
+        {"recordings": {name: {driver: figures}}, "tracks": {name: {driver: figures}}}
+    """
+    document: dict[str, Any] = {"recordings": {}, "tracks": {}}
+    if args.recording:
+        predictors = {name: load_predictor(name) for name in args.drivers}
+        for samples in read_recordings(args.recording):
+            name = str(samples["recording"].iloc[0])
+            document["recordings"][name] = {
+                driver: judge_recording(driver, predictors[driver], samples, rollouts)
+                for driver in args.drivers
+            }
+    if args.track:
+        document["tracks"] = judge_tracks(args, rollouts)
+    return document
+
+
+# --- Recordings -----------------------------------------------------------------------
+
+
+def load_predictor(driver: str) -> Predict | None:
+    """Return a model's batch prediction, None for a baseline."""
+    if driver in BASELINES or driver.startswith(f"{ORACLE}:"):
+        return None
+    from model import load_model
+    from replay import in_batches
+
+    return in_batches(load_model(Path(driver)).predict_on_batch)
+
+
+def read_recordings(folders: list[Path]) -> list[pd.DataFrame]:
+    """Return the usable samples of each recording."""
+    from dataset import read_recording, usable_samples
+
+    samples = usable_samples([read_recording(folder) for folder in folders])
+    return [
+        part.reset_index(drop=True)
+        for _, part in samples.groupby("recording", sort=False)
+    ]
+
+
+def judge_recording(
+    driver: str,
+    predict: Predict | None,
+    samples: pd.DataFrame,
+    rollouts: list[Rollout],
+) -> dict[str, Any]:
+    """Return the figures of one driver on one recording.
+
+    Returns:
+        The measures of rollout.Rollout at each limit, and the RMSE of the steering.
+    """
+    from replay import LIMITS_M, frames_from_disk, read_path, replay
+
+    path = read_path(samples)
+    if predict is None:
+        drive = baseline(driver, path)
+    else:
+        from replay import model_driver
+
+        drive = model_driver(path, predict, frames_from_disk(path))
+    by_limit = replay(drive, path, LIMITS_M, driver=driver)
+    rollouts.extend(by_limit.values())
+    figures: dict[str, Any] = {
+        f"at_{limit_m:g}_m": rollout.measures() for limit_m, rollout in by_limit.items()
+    }
+    figures["steering_rmse"] = steering_rmse(drive, samples)
+    return figures
+
+
+def baseline(driver: str, path: Any) -> Driver:
+    """Return a driver by name.
+
+    Raises:
+        InputError: the seconds of an oracle are no number in (0, 5].
+    """
+    from replay import oracle_driver, zero_driver
+
+    if driver == "zero":
+        return zero_driver
+    _, _, text = driver.partition(":")
+    try:
+        seconds = float(text) if text else 1.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 5:
+        raise InputError(f"{driver}: expected {ORACLE}:SECONDS, above 0 and up to 5")
+    before_s = ORACLE_BEFORE * seconds
+    return oracle_driver(path, before_s, seconds - before_s)
+
+
+def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
+    """Return how far a driver's steering is from the recorded, on the path itself."""
+    import numpy as np
+
+    from dataset import smooth_steering
+
+    rows, nowhere = np.arange(len(samples)), np.zeros(len(samples))
+    size = 256
+    steering = np.concatenate(
+        [
+            drive(rows[i : i + size], nowhere[i : i + size], nowhere[i : i + size])
+            for i in range(0, len(rows), size)
+        ]
+    )
+    raw = samples["steering"].to_numpy(float)
+    averaged = smooth_steering(samples, ORACLE_BEFORE, 1 - ORACLE_BEFORE)
+
+    def rmse(labels: np.ndarray) -> float:
+        return round(float(np.sqrt(np.mean((steering - labels) ** 2))), 4)
+
+    return {"raw": rmse(raw), "averaged_1_s": rmse(averaged)}
+
+
+# --- Tracks ---------------------------------------------------------------------------
+
+
+def judge_tracks(
+    args: argparse.Namespace, rollouts: list[Rollout]
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of every driver on every track, each way that is asked for."""
+    from closed_loop import Job, drive_all
+
+    directions = (
+        ("forward", "reverse") if args.direction == "both" else (args.direction,)
+    )
+    jobs = [
+        Job(driver, track, direction, args.laps, args.speed, args.seed)
+        for track in _track_names(args.track)
+        for direction in directions
+        for driver in args.drivers
+    ]
+    figures: dict[str, dict[str, Any]] = {}
+    for job, result in zip(jobs, drive_all(jobs, args.workers), strict=True):
+        rollouts.append(result.rollout)
+        figures.setdefault(result.rollout.road, {})[job.driver] = result.figures()
+    return figures
+
+
+def _track_names(names: list[str]) -> list[str]:
+    """Return the names, with random:3-5 as random:3, random:4 and random:5."""
+    every = []
+    for name in names:
+        kind, _, seeds = name.partition(":")
+        first, dash, last = seeds.partition("-")
+        if kind == "random" and dash and first.isdigit() and last.isdigit():
+            every += [f"random:{i}" for i in range(int(first), int(last) + 1)]
+        else:
+            every.append(name)
+    return every
+
+
+# --- Output ---------------------------------------------------------------------------
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return the figures as lines for a person."""
+    lines = []
+    for name, drivers in document["recordings"].items():
+        lines.append(f"{name}: replayed (autonomy at 1 m, and at 2 m)")
+        lines.append(
+            f"  {'driver':<32}{'1 m':>7}{'2 m':>7}{'interventions':>15}{'RMS m':>8}"
+            f"{'95 % m':>8}{'RMSE raw':>10}{'1 s':>7}{'|d steer|/s':>13}"
+        )
+        for driver, said in drivers.items():
+            near, far, rmse = said["at_1_m"], said["at_2_m"], said["steering_rmse"]
+            counts = f"{near['interventions']} / {far['interventions']}"
+            lines.append(
+                f"  {_short(driver):<32}{near['autonomy_percent']:>6.1f}%"
+                f"{far['autonomy_percent']:>6.1f}%{counts:>15}"
+                f"{far['rms_cross_track_error_m']:>8.2f}"
+                f"{far['p95_cross_track_error_m']:>8.2f}"
+                f"{rmse['raw']:>10.3f}{rmse['averaged_1_s']:>7.3f}"
+                f"{far['smoothness_per_s']:>13.2f}"
+            )
+    for name, drivers in document["tracks"].items():
+        lines.append(f"{name}: driven in the simulator")
+        lines.append(
+            f"  {'driver':<32}{'laps':>5}{'off road':>9}{'hits':>5}{'autonomy':>10}"
+            f"{'1 m':>7}{'2 m':>7}{'mean m':>8}{'RMS m':>7}{'mph':>6}"
+        )
+        for driver, said in drivers.items():
+            lines.append(
+                f"  {_short(driver):<32}{said['laps']:>5}{said['off_road']:>9}"
+                f"{said['collisions']:>5}{said['autonomy_percent']:>9.1f}%"
+                f"{said['autonomy_1_m_percent']:>6.1f}%"
+                f"{said['autonomy_2_m_percent']:>6.1f}%"
+                f"{said['mean_abs_cross_track_error_m']:>8.2f}"
+                f"{said['rms_cross_track_error_m']:>7.2f}"
+                f"{said['mean_speed_mps'] / 0.44704:>6.1f}"
+            )
+    return "\n".join(lines)
+
+
+def _short(driver: str) -> str:
+    return driver if len(driver) <= 31 else "..." + driver[-28:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
