@@ -1,0 +1,101 @@
+"""Driving the embedded simulator in process: who drives, what counts, in a pool."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from closed_loop import Job, drive, drive_all, through_jpeg
+from dataset import InputError
+from model import build_model, save_model
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory):
+    """An untrained model: it drives badly, but always the same."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    return str(save_model(build_model(), tmp_path_factory.mktemp("model")))
+
+
+def same(a, b):
+    arrays = [
+        field.name
+        for field in dataclasses.fields(a.rollout)
+        if isinstance(getattr(a.rollout, field.name), np.ndarray)
+    ]
+    for name in arrays:
+        np.testing.assert_array_equal(
+            getattr(a.rollout, name), getattr(b.rollout, name)
+        )
+    assert a.figures() == b.figures()
+
+
+def test_the_expert_needs_nobody_on_the_lake():
+    result = drive(Job("expert", "lake"))
+    figures = result.figures()
+    assert (result.laps, figures["interventions"]) == (1, 0)
+    assert figures["autonomy_percent"] == figures["autonomy_1_m_percent"] == 100
+    assert figures["rms_cross_track_error_m"] < 0.2
+    assert result.lap_times_s[0] == pytest.approx(result.rollout.elapsed_s)
+    assert result.rollout.distance_m[-1] == pytest.approx(1130, abs=15)
+
+
+def test_who_never_steers_is_put_back_again_and_again():
+    result = drive(Job("zero", "lake", most_s=60))
+    assert result.off_road + result.collisions >= 5
+    assert result.figures()["autonomy_percent"] < 60
+    reasons = {each.reason for each in result.rollout.interventions}
+    assert reasons <= {"off the road"} | {r for r in reasons if r.startswith("hit: ")}
+
+
+def test_a_job_gives_the_same_drive_here_and_in_a_pool(model_path):
+    jobs = [
+        Job(model_path, "lake", most_s=4),
+        Job(model_path, "jungle", "reverse", most_s=4, seed=5),
+    ]
+    here = list(drive_all(jobs, workers=1))
+    pooled = list(drive_all(jobs, workers=2))
+    for a, b in zip(here, pooled, strict=True):
+        same(a, b)
+    assert [each.rollout.road for each in pooled] == ["lake forward", "jungle reverse"]
+
+
+def test_an_intervention_keeps_what_the_network_last_saw(model_path):
+    result = drive(Job(model_path, "lake", most_s=60))
+    assert result.rollout.interventions
+    for each in result.rollout.interventions:
+        assert each.picture.shape == (160, 320, 3) and each.picture.std() > 5
+
+
+def test_excursions_count_once_until_the_car_is_back():
+    figures = drive(Job("zero", "lake", most_s=30)).figures()
+    assert figures["excursions_1_m"] >= figures["excursions_2_m"] >= 1
+    assert figures["excursions_1_m"] <= figures["interventions"] + 2
+
+
+def test_the_frame_goes_through_the_wires_jpeg(rng):
+    frame = np.full((160, 320, 3), (200, 120, 40), np.uint8)
+    frame[80:] = (60, 60, 60)
+    seen = through_jpeg(frame)
+    assert seen.shape == frame.shape and not np.array_equal(seen, frame)
+    assert np.abs(seen.astype(int) - frame).mean() < 2
+
+
+def test_an_unknown_track_is_named():
+    with pytest.raises(InputError, match=r"--track monza: .*lake"):
+        drive(Job("zero", "monza"))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"direction": "up"}, "direction is up"),
+        ({"laps": 0}, "laps is 0"),
+        ({"speed_mph": 80.0}, r"speed_mph is 80\.0, expected 3 to 30"),
+    ],
+)
+def test_jobs_that_cannot_be_driven_are_refused(change, text):
+    with pytest.raises(ValueError, match=text):
+        Job("zero", "lake", **change)
