@@ -213,6 +213,21 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def part_of(samples: pd.DataFrame, part: tuple[float, float]) -> pd.DataFrame:
+    """Return a part of each recording, to train on one half and judge on the other.
+
+    Args:
+        samples: what usable_samples returns.
+        part: from and to, as fractions of each recording's rows.
+
+    Returns:
+        The rows, with a fresh index.
+    """
+    sizes = samples.groupby("recording")["line"].transform("size")
+    place = samples.groupby("recording").cumcount() / sizes
+    return samples[(place >= part[0]) & (place < part[1])].reset_index(drop=True)
+
+
 def split_by_time(
     samples: pd.DataFrame,
     validation_fraction: float,

@@ -59,6 +59,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="DIR",
         help="folders with a driving_log.csv to replay",
     )
+    parser.add_argument(
+        "--part",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("FROM", "TO"),
+        help="of each recording, as fractions of its rows (0 1)",
+    )
     track = parser.add_argument_group("embedded simulator")
     track.add_argument(
         "--track",
@@ -116,6 +124,8 @@ def check(args: argparse.Namespace) -> None:
         raise InputError("nothing to drive: give --recording DIR or --track NAME")
     if args.report and args.report.exists():
         raise InputError(f"{args.report} exists; remove it or give another --report")
+    if not 0 <= args.part[0] < args.part[1] <= 1:
+        raise InputError(f"--part is {args.part}, expected 0 <= FROM < TO <= 1")
     if args.laps < 1 or args.workers < 1:
         raise InputError("--laps and --workers must be 1 or more")
     if not 3 <= args.speed <= 30:
@@ -146,7 +156,7 @@ def evaluate(args: argparse.Namespace, rollouts: list[Rollout]) -> dict[str, Any
     document: dict[str, Any] = {"recordings": {}, "tracks": {}}
     if args.recording:
         predictors = {name: load_predictor(name) for name in args.drivers}
-        for samples in read_recordings(args.recording):
+        for samples in read_recordings(args.recording, tuple(args.part)):
             name = str(samples["recording"].iloc[0])
             document["recordings"][name] = {
                 driver: judge_recording(driver, predictors[driver], samples, rollouts)
@@ -170,11 +180,14 @@ def load_predictor(driver: str) -> Predict | None:
     return in_batches(load_model(Path(driver)).predict_on_batch)
 
 
-def read_recordings(folders: list[Path]) -> list[pd.DataFrame]:
-    """Return the usable samples of each recording."""
-    from dataset import read_recording, usable_samples
+def read_recordings(
+    folders: list[Path], part: tuple[float, float] = (0.0, 1.0)
+) -> list[pd.DataFrame]:
+    """Return the usable samples of that part of each recording."""
+    from dataset import part_of, read_recording, usable_samples
 
-    samples = usable_samples([read_recording(folder) for folder in folders])
+    recordings = [read_recording(folder) for folder in folders]
+    samples = part_of(usable_samples(recordings), part)
     return [
         part.reset_index(drop=True)
         for _, part in samples.groupby("recording", sort=False)

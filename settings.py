@@ -33,6 +33,7 @@ class Settings:
     dropout: float | None = None
     from_model: str | None = None
     limit: int | None = None
+    part: tuple[float, float] = (0.0, 1.0)
     validation_fraction: float = 0.2
     seed: int = 0
     epochs: int = 30
@@ -48,6 +49,7 @@ class Settings:
     recovery: str = "reproject"
     offset_std_m: float = 0.6
     heading_std_deg: float = 4.5
+    look_ahead_s: float = 0.9
     side_camera_share: float = 0.5
     side_camera_correction: float = 0.2
     augment: AugmentSettings = field(default_factory=AugmentSettings)
@@ -68,6 +70,8 @@ class Settings:
             "label-after-s": (self.label_after_s >= 0, "0 or more"),
             "offset-std-m": (0 <= self.offset_std_m <= 2, "0 to 2 m"),
             "heading-std-deg": (0 <= self.heading_std_deg <= 20, "0 to 20 degrees"),
+            "look-ahead-s": (0 < self.look_ahead_s <= 5, "above 0 to 5 s"),
+            "part": (0 <= self.part[0] < self.part[1] <= 1, "0 <= FROM < TO <= 1"),
             "side-camera-share": (0 <= self.side_camera_share <= 1, "[0, 1]"),
             "side-camera-correction": (0 <= self.side_camera_correction <= 1, "[0, 1]"),
         }
@@ -90,6 +94,7 @@ class Settings:
             **{
                 **document,
                 "recordings": tuple(document["recordings"]),
+                "part": tuple(document.get("part", (0.0, 1.0))),
                 "augment": AugmentSettings(**document["augment"]),
             }
         )
@@ -123,6 +128,14 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with a stopped run")
     add(run, "--seed", int, "of the split, the first weights and every batch")
     add(run, "--limit", int, "use the first rows only, for a try under a minute")
+    run.add_argument(
+        "--part",
+        type=float,
+        nargs=2,
+        default=default.part,
+        metavar=("FROM", "TO"),
+        help="of each recording, as fractions of its rows (default: 0 1)",
+    )
     add(run, "--validation-fraction", float, "part of the time set aside")
 
     model = parser.add_argument_group("model")
@@ -181,6 +194,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(back, "--offset-std-m", float, "reproject: spread of the offset, metres")
     add(back, "--heading-std-deg", float, "reproject: spread of the heading, degrees")
+    add(back, "--look-ahead-s", float, "reproject: aim so far ahead, at least 6 m")
     add(back, "--side-camera-share", float, "shift: part drawn from the side cameras")
     add(back, "--side-camera-correction", float, "shift: steering for the left camera")
 
@@ -223,6 +237,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
     }
     # Absolute, so that --resume finds them from anywhere.
     rest["recordings"] = tuple(str(Path(path).resolve()) for path in args.recordings)
+    rest["part"] = tuple(args.part)
     if args.from_model:
         rest["from_model"] = str(Path(args.from_model).resolve())
     try:

@@ -57,14 +57,14 @@ def read_split(settings: Settings) -> Split:
     """
     import numpy as np
 
-    from dataset import read_recording, split_by_time, usable_samples
+    from dataset import part_of, read_recording, split_by_time, usable_samples
     from fitting import make_labels
 
     recordings = [read_recording(Path(path)) for path in settings.recordings]
     for recording in recordings:
         for warning in recording.warnings:
             print(f"{recording.name}: {warning}", file=sys.stderr)
-    samples = usable_samples(recordings).head(settings.limit)
+    samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
     rng = np.random.default_rng(settings.seed)
     train, validation = split_by_time(samples, settings.validation_fraction, rng)
     labels = make_labels(samples, settings.label_before_s, settings.label_after_s)

@@ -15,6 +15,7 @@ from dataset import (
     InputError,
     describe,
     main,
+    part_of,
     read_frame,
     read_recording,
     smooth_steering,
@@ -384,3 +385,15 @@ def test_sample_that_comes_with_the_project_is_a_whole_recording():
     assert len(usable_samples([recording])) == 16 and not recording.warnings
     assert recording.cameras == ("center", "left", "right")
     assert (np.diff(recording.samples["time_s"]) < 0.07).all()
+
+
+def test_parts_of_each_recording_meet_without_overlap(tmp_path):
+    folders = [
+        write_recording(tmp_path / n, np.zeros(k)) for n, k in (("a", 7), ("b", 4))
+    ]
+    samples = usable_samples([read_recording(folder) for folder in folders])
+    first, second = (part_of(samples, part) for part in ((0, 0.5), (0.5, 1)))
+    assert first.groupby("recording").size().to_dict() == {"a": 4, "b": 2}
+    lines = [*first["center"], *second["center"]]
+    assert sorted(lines) == sorted(samples["center"])
+    assert first.index.tolist() == list(range(6))
