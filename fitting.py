@@ -269,6 +269,7 @@ class Batches(keras.utils.PyDataset):
             offset_m,
             heading_rad,
             training_set.speed_mps[rows],
+            settings.look_ahead_s,
         )
         return reproject(views, rest_m, heading_rad, VIEW_GEOMETRY), steering
 

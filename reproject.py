@@ -209,7 +209,11 @@ def steering_of(curvature_per_m: np.ndarray | float) -> np.ndarray:
 
 
 def recovery_steering(
-    steering: np.ndarray, e_m: np.ndarray, psi_rad: np.ndarray, speed_mps: np.ndarray
+    steering: np.ndarray,
+    e_m: np.ndarray,
+    psi_rad: np.ndarray,
+    speed_mps: np.ndarray,
+    look_ahead_s: float = LOOK_AHEAD_S,
 ) -> np.ndarray:
     """Return the steering that brings the car back to the recorded path.
 
@@ -221,12 +225,13 @@ def recovery_steering(
         e_m: float (n,), metres to the right of the path.
         psi_rad: float (n,), radians turned to the right of it.
         speed_mps: float (n,), metres per second.
+        look_ahead_s: how far ahead it aims, as a time; at least LOOK_AHEAD_MIN_M.
 
     Returns:
         float64 (n,) in [-1, 1].
 
     Source: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorithm.
     """
-    ahead_m = np.maximum(LOOK_AHEAD_MIN_M, LOOK_AHEAD_S * np.asarray(speed_mps, float))
+    ahead_m = np.maximum(LOOK_AHEAD_MIN_M, look_ahead_s * np.asarray(speed_mps, float))
     back_per_m = -2 * (np.asarray(e_m) + ahead_m * np.asarray(psi_rad)) / ahead_m**2
     return steering_of(curvature_of(steering) + back_per_m)
