@@ -55,7 +55,7 @@ Frames = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class RecordedPath:
     """The path that a recording was driven along; one entry per row.
 
     Raises:
@@ -85,7 +85,7 @@ class Path:
         return all((self.samples[camera] != "").all() for camera in CAMERAS)
 
 
-def read_path(samples: pd.DataFrame) -> Path:
+def read_path(samples: pd.DataFrame) -> RecordedPath:
     """Return the path of a recording.
 
     A gap of more than half a second begins a new run, and so does a stretch below
@@ -113,7 +113,7 @@ def read_path(samples: pd.DataFrame) -> Path:
     if len(goes_on):
         goes_on[-1] = False
     run = np.cumsum(~np.roll(goes_on, 1)) if len(goes_on) else np.zeros(0, int)
-    return Path(
+    return RecordedPath(
         samples,
         np.where(moves, run, -1),
         np.where(goes_on, step_s, 0.0),
@@ -130,7 +130,7 @@ def zero_driver(rows: np.ndarray, *_: np.ndarray) -> np.ndarray:
     return np.zeros(len(rows))
 
 
-def oracle_driver(path: Path, before_s: float, after_s: float) -> Driver:
+def oracle_driver(path: RecordedPath, before_s: float, after_s: float) -> Driver:
     """Return a driver who knows where the car stands: the upper bound.
 
     Args:
@@ -148,7 +148,7 @@ def oracle_driver(path: Path, before_s: float, after_s: float) -> Driver:
 
 
 def model_driver(
-    path: Path,
+    path: RecordedPath,
     predict: Callable[[np.ndarray], np.ndarray],
     frames: Frames,
     geometry: ViewGeometry = RAW_FRAME,
@@ -173,7 +173,7 @@ def model_driver(
     return drive
 
 
-def frames_from_disk(path: Path) -> Frames:
+def frames_from_disk(path: RecordedPath) -> Frames:
     """Return what reads raw frames, uint8 RGB (n, 160, 320, 3)."""
     columns = [path.samples[camera].tolist() for camera in CAMERAS]
 
@@ -234,7 +234,7 @@ class Stretch:
             raise ValueError(f"rows {self.first}, {self.scored}, {self.end}")
 
 
-def cut(path: Path, stretch_s: float = STRETCH_S) -> list[Stretch]:
+def cut(path: RecordedPath, stretch_s: float = STRETCH_S) -> list[Stretch]:
     """Cut a path into stretches; together they count every driven row once.
 
     Args:
@@ -259,7 +259,7 @@ def cut(path: Path, stretch_s: float = STRETCH_S) -> list[Stretch]:
 
 def replay(
     drive: Driver,
-    path: Path,
+    path: RecordedPath,
     limits_m: Sequence[float] = LIMITS_M,
     *,
     driver: str = "",
@@ -315,7 +315,7 @@ def replay(
 
 
 def _rollout(
-    path: Path,
+    path: RecordedPath,
     driver: str,
     limit_m: float,
     e_m: np.ndarray,
