@@ -1,4 +1,4 @@
-"""Recordings as samples: read, checked, split by time. No Keras here.
+"""Recordings as samples: read and checked. No Keras here.
 
     python dataset.py data/a            # what is in it, and what was left out
     python dataset.py data/a --json     # the same as one JSON document
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from driving_log import CAMERAS, InputError, read_log
 from row_checks import (
-    NOMINAL_RATE_HZ,
     locate_images,
     reasons_of,
     sessions_of,
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FRAME_SHAPE = (160, 320, 3)
-# A session is cut into no fewer blocks, so that about a fifth can be held out.
-MIN_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -211,133 +208,6 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
         sessions = int(session.max()) + 1
         parts.append(part.assign(recording=name, session=session))
     return pd.concat(parts, ignore_index=True)
-
-
-def part_of(samples: pd.DataFrame, part: tuple[float, float]) -> pd.DataFrame:
-    """Return a part of each recording, to train on one half and judge on the other.
-
-    Args:
-        samples: what usable_samples returns.
-        part: from and to, as fractions of each recording's rows.
-
-    Returns:
-        The rows, with a fresh index.
-    """
-    sizes = samples.groupby("recording")["line"].transform("size")
-    place = samples.groupby("recording").cumcount() / sizes
-    return samples[(place >= part[0]) & (place < part[1])].reset_index(drop=True)
-
-
-def split_by_time(
-    samples: pd.DataFrame,
-    validation_fraction: float,
-    rng: np.random.Generator,
-    block_s: float = 10.0,
-    margin_s: float = 2.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split into training and validation by contiguous blocks of time.
-
-    Neighbouring frames are near copies, so a split by row would validate on what was
-    trained on. Each session gives some of its blocks to validation, and training frames
-    too near to one of those are left out. Where a recording holds many sessions shorter
-    than two blocks, each of those is a block.
-
-    Args:
-        samples: what usable_samples returns.
-        validation_fraction: part of the blocks of each session, (0, 1).
-        rng: draws the blocks.
-        block_s: length of a block; shorter where a session has fewer than five.
-        margin_s: least time between a training and a validation frame of a recording.
-
-    Returns:
-        Rows to train on and rows to validate on, each int (n,), ascending.
-
-    Raises:
-        InputError: too little is left to train on.
-    """
-    import numpy as np
-
-    validates = np.zeros(len(samples), bool)
-    for _, recording in samples.groupby("recording"):
-        long, clips = _long_and_short(recording, 2 * block_s)
-        for session in long:
-            times = session["time_s"].to_numpy()
-            blocks = _blocks_of_time(times, block_s)
-            validates[session.index] = _held_out(blocks, validation_fraction, rng)
-        if clips is not None:
-            blocks = clips["session"].to_numpy()
-            validates[clips.index] = _held_out(blocks, validation_fraction, rng)
-    trains = ~validates
-    for _, recording in samples.groupby("recording"):
-        rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
-        held_out = np.sort(times[validates[rows]])
-        trains[rows] &= _distance(times, held_out) > margin_s
-    # Less than a quarter left to train on is a mistake, not a split.
-    if trains.sum() < len(samples) / 4 or not validates.any():
-        seconds = len(samples) / NOMINAL_RATE_HZ
-        raise InputError(
-            f"{len(samples)} usable rows, about {seconds:.0f} s, are too few to split "
-            f"into training and validation {margin_s:g} s apart; record a minute more"
-        )
-    return np.flatnonzero(trains), np.flatnonzero(validates)
-
-
-def _long_and_short(
-    recording: pd.DataFrame, least_s: float
-) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
-    """Part the sessions of a recording into those to cut and those to keep whole.
-
-    Recoveries are recorded as many clips of a few seconds. Cut into blocks with margins
-    between them, nothing of them would be left to train on.
-    """
-    import numpy as np
-
-    sessions = [session for _, session in recording.groupby("session")]
-    is_short = [np.ptp(session["time_s"]) < least_s for session in sessions]
-    if sum(is_short) < MIN_BLOCKS:
-        return sessions, None
-    long = [s for s, short in zip(sessions, is_short, strict=True) if not short]
-    in_long = [session.index for session in long]
-    return long, recording.drop(np.concatenate([*in_long, []]).astype(int))
-
-
-def _blocks_of_time(times: np.ndarray, block_s: float) -> np.ndarray:
-    """Return the number of the block that each row of a session lies in, int (n,)."""
-    import numpy as np
-
-    duration = float(np.ptp(times)) + 1e-6
-    num_blocks = max(MIN_BLOCKS, round(duration / block_s))
-    return ((times - times.min()) / duration * num_blocks).astype(int)
-
-
-def _held_out(
-    blocks: np.ndarray, fraction: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Return bool (n,): which rows lie in the blocks drawn for validation."""
-    import numpy as np
-    from sklearn.model_selection import GroupShuffleSplit
-
-    held_out = np.zeros(len(blocks), bool)
-    num_blocks = len(np.unique(blocks))
-    if num_blocks > 1:
-        num_held_out = min(max(1, round(fraction * num_blocks)), num_blocks - 1)
-        splitter = GroupShuffleSplit(
-            1, test_size=num_held_out, random_state=int(rng.integers(2**31))
-        )
-        held_out[next(splitter.split(blocks, groups=blocks))[1]] = True
-    return held_out
-
-
-def _distance(times: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the time from each of `times` to the nearest of sorted `others`."""
-    import numpy as np
-
-    if not len(others):
-        return np.full(len(times), np.inf)
-    after = np.searchsorted(others, times)
-    right = np.abs(others[np.minimum(after, len(others) - 1)] - times)
-    left = np.abs(others[np.maximum(after - 1, 0)] - times)
-    return np.minimum(left, right)
 
 
 def smooth_steering(

@@ -184,7 +184,8 @@ def read_recordings(
     folders: list[Path], part: tuple[float, float] = (0.0, 1.0)
 ) -> list[pd.DataFrame]:
     """Return the usable samples of that part of each recording."""
-    from dataset import part_of, read_recording, usable_samples
+    from dataset import read_recording, usable_samples
+    from time_split import part_of
 
     recordings = [read_recording(folder) for folder in folders]
     samples = part_of(usable_samples(recordings), part)

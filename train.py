@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from batches import Labels
     from dataset import Recording
-    from fitting import Labels
     from frame_cache import FrameCache
     from run_folder import Progress
 
@@ -57,8 +57,9 @@ def read_split(settings: Settings) -> Split:
     """
     import numpy as np
 
-    from dataset import part_of, read_recording, split_by_time, usable_samples
-    from fitting import make_labels
+    from batches import make_labels
+    from dataset import read_recording, usable_samples
+    from time_split import part_of, split_by_time
 
     recordings = [read_recording(Path(path)) for path in settings.recordings]
     for recording in recordings:
@@ -166,7 +167,8 @@ def write_report(
     Returns:
         The content of metrics.json.
     """
-    from fitting import cache_positions, predict
+    from batches import cache_positions
+    from fitting import predict
     from model import load_model, network_of
     from run_folder import plot_loss, plot_predictions, score, write_json
 
@@ -198,14 +200,8 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics."""
     import numpy as np
 
-    from fitting import (
-        Interruption,
-        Validation,
-        cache_positions,
-        fit,
-        loss_weights_of,
-        make_training_set,
-    )
+    from batches import cache_positions, loss_weights_of, make_training_set
+    from fitting import Interruption, Validation, fit
     from model import save_model
 
     split = read_split(settings)

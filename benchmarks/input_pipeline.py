@@ -52,7 +52,8 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     import numpy as np
     import psutil
 
-    from fitting import Batches, compile_network, make_training_set
+    from batches import Batches, make_training_set
+    from fitting import compile_network
     from model import build_model, network_of
     from settings import Settings
     from train import open_cache, read_split

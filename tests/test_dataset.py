@@ -15,14 +15,13 @@ from dataset import (
     InputError,
     describe,
     main,
-    part_of,
     read_frame,
     read_recording,
     smooth_steering,
-    split_by_time,
     usable_samples,
 )
 from driving_log import read_log
+from time_split import part_of, split_by_time
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = SHARED / "wild_logs" / "INDEX.json"

@@ -12,16 +12,15 @@ from frame_cache import FrameCache
 from settings import Settings
 
 pytest.importorskip("keras")
-from fitting import (
+from batches import (
     MPS_PER_MPH,
     Batches,
-    Progress,
     cache_positions,
-    is_finished,
     loss_weights_of,
     make_labels,
     make_training_set,
 )
+from fitting import Progress, is_finished
 from reproject import recovery_steering
 
 NO_AUGMENTATION = AugmentSettings(

@@ -1,0 +1,254 @@
+"""What a run is taught: labels, and batches of cached, re-projected, augmented views.
+
+Every number of a batch follows from (seed, epoch, batch), so a run that was killed and
+resumed sees exactly the batches of an unbroken one, whichever thread makes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pandas as pd
+
+from augment import Augmenter, balance_weights, side_camera_steering
+from dataset import CAMERAS, smooth_steering
+from frame_cache import FrameCache
+from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
+from reproject import ViewGeometry, nearest_camera, recovery_steering, reproject
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# NVIDIA's labels are the curvature of the path driven; averaging the recorded steering
+# over a moment is as near as a log without positions comes to it. The same second, a
+# little ahead of the car, serves every figure, whatever a run trains on.
+REFERENCE_BEFORE_S = 0.3
+REFERENCE_AFTER_S = 0.7
+
+MPS_PER_MPH = 0.44704
+# Farther from its path than this, a re-projected frame is not to be trusted.
+MOST_OFFSET_M = 2.0
+VIEW_GEOMETRY = ViewGeometry(
+    VIEW_SHAPE[0], VIEW_SHAPE[1], CROP_TOP_ROWS, CROP_BOTTOM_ROWS
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Steering of each sample, float32 (n,) in [-1, 1]."""
+
+    raw: np.ndarray
+    """As recorded."""
+    averaged: np.ndarray
+    """Averaged from REFERENCE_BEFORE_S before to REFERENCE_AFTER_S after the frame."""
+    trained: np.ndarray
+    """What the network is taught."""
+
+
+def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Labels:
+    """Return the steering of each sample in the three forms.
+
+    Args:
+        samples: what dataset.usable_samples returns.
+        before_s: start of the taught average, in seconds before the frame; 0 with
+            after_s 0 teaches the recorded value.
+        after_s: end of the taught average, in seconds after the frame.
+    """
+    raw = samples["steering"].to_numpy(np.float32)
+    smooth = before_s > 0 or after_s > 0
+    return Labels(
+        raw=raw,
+        averaged=smooth_steering(samples, REFERENCE_BEFORE_S, REFERENCE_AFTER_S),
+        trained=smooth_steering(samples, before_s, after_s) if smooth else raw,
+    )
+
+
+def cache_positions(samples: pd.DataFrame, cache: FrameCache) -> np.ndarray:
+    """Return where each sample's frames lie in the cache.
+
+    Returns:
+        int64 (n, 3), columns as CAMERAS; -1 where a sample has no such camera.
+    """
+    columns = [
+        [cache.position.get(path, -1) for path in samples[camera]] for camera in CAMERAS
+    ]
+    return np.array(columns, np.int64).T.reshape(len(samples), len(CAMERAS))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples to draw batches from: one row each, and their frames in a cache.
+
+    Raises:
+        ValueError: the lengths differ, or a sample has no centre frame.
+    """
+
+    cache: FrameCache
+    positions: np.ndarray
+    """int64 (n, 3), from cache_positions."""
+    steering: np.ndarray
+    """float32 (n,), the steering taught for the centre camera."""
+    speed_mps: np.ndarray
+    """float32 (n,), speed of the car."""
+    weights: np.ndarray
+    """float64 (n,), probability of drawing each sample; sums to 1."""
+    loss_weights: np.ndarray
+    """float32 (n,), factor of each sample's loss, from loss_weights_of."""
+
+    def __post_init__(self) -> None:
+        lengths = {len(array) for name, array in vars(self).items() if name != "cache"}
+        if len(lengths) != 1:
+            raise ValueError(f"lengths differ: {sorted(lengths)}")
+        if (self.positions[:, 0] < 0).any():
+            raise ValueError("a sample has no centre frame in the cache")
+
+
+def loss_weights_of(samples: pd.DataFrame, steering: np.ndarray) -> np.ndarray:
+    """Weigh each recording's loss by the inverse spread of its steering.
+
+    A hilly road steers, and errs, several times as much as a wide one; unweighted, its
+    noise drowns what the wide one has to teach.
+
+    Args:
+        samples: what usable_samples returns.
+        steering: float32 (n,), what is taught for each.
+
+    Returns:
+        float32 (n,), with mean 1.
+    """
+    spread = (
+        pd.Series(steering).groupby(samples["recording"].to_numpy()).transform("std")
+    )
+    weight = 1 / spread.to_numpy(np.float32).clip(0.01)
+    return weight / weight.mean()
+
+
+def make_training_set(
+    samples: pd.DataFrame,
+    steering: np.ndarray,
+    loss_weights: np.ndarray,
+    cache: FrameCache,
+    balance: str,
+) -> TrainingSet:
+    """Bring samples, their labels and their frames together.
+
+    Args:
+        samples: rows to train on.
+        steering: float32 (n,), what to teach for each of them.
+        loss_weights: float32 (n,), factor of each one's loss.
+        cache: holds every frame of the samples.
+        balance: how steering is balanced, a mode of augment.balance_weights.
+    """
+    return TrainingSet(
+        cache,
+        cache_positions(samples, cache),
+        steering,
+        samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
+        balance_weights(steering, mode=balance),
+        loss_weights,
+    )
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of one epoch, drawn at random with replacement.
+
+    Args:
+        training_set: what to draw from.
+        settings: of the run.
+        epoch: 0-based; with the seed it determines every batch.
+        num_batches: batches in the epoch.
+    """
+
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        settings: Settings,
+        epoch: int,
+        num_batches: int,
+    ) -> None:
+        # Two threads, not one: with one Keras hands the batches to tf.data, and then
+        # the step keeps to one core in some epochs (docs/experiments.md).
+        super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
+        self.training_set = training_set
+        self.settings = settings
+        self.epoch = epoch
+        self._length = num_batches
+        # Generator.choice would sum the weights up again for every batch.
+        self._cumulative = np.cumsum(training_set.weights)
+        self._cumulative /= self._cumulative[-1]
+        augment = settings.augment
+        if settings.recovery == "reproject":
+            # Re-projection shifts the view itself, and knows the steering for it.
+            augment = replace(augment, shift_right=0.0)
+        self._augmenter = Augmenter(augment)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return views, steering and loss weights.
+
+        uint8 (batch_size, 66, 200, 3), float32 (batch_size, 1), float32 (batch_size,).
+        """
+        rng, rows = self._draw(batch)
+        if self.settings.recovery == "reproject":
+            views, steering = self._reprojected(rows, rng)
+        else:
+            views, steering = self._from_side_cameras(rows, rng)
+        views, steering = self._augmenter(views, steering.astype(np.float32), rng)
+        return views, steering[:, None], self.training_set.loss_weights[rows]
+
+    def rows_of(self, batch: int) -> list[int]:
+        """Return the rows of the training set that a batch is made from."""
+        return self._draw(batch)[1].tolist()
+
+    def _draw(self, batch: int) -> tuple[np.random.Generator, np.ndarray]:
+        rng = np.random.default_rng([self.settings.seed, self.epoch, batch])
+        drawn = rng.random(self.settings.batch_size)
+        return rng, self._cumulative.searchsorted(drawn, side="right")
+
+    def _from_side_cameras(
+        self, rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Take some frames from the side cameras, with a fixed correction."""
+        training_set, settings = self.training_set, self.settings
+        from_side = rng.random(len(rows)) < settings.side_camera_share
+        cameras = np.where(from_side, rng.integers(1, 3, len(rows)), 0)
+        cameras[training_set.positions[rows, cameras] < 0] = 0
+        steering = training_set.steering[rows].copy()
+        for side in (1, 2):
+            drawn = cameras == side
+            steering[drawn] = side_camera_steering(
+                steering[drawn], CAMERAS[side], settings.side_camera_correction
+            )
+        views = training_set.cache.gather(training_set.positions[rows, cameras])
+        return views, steering
+
+    def _reprojected(
+        self, rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move the car beside its path, and steer back as pure pursuit does."""
+        training_set, settings = self.training_set, self.settings
+        offset_m = rng.normal(0, settings.offset_std_m, len(rows))
+        heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))
+        # Without side cameras the picture bears less: see reproject.py.
+        has_sides = (training_set.positions[rows] >= 0).all(axis=1)
+        most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
+        offset_m = np.clip(offset_m, -most_m, most_m)
+        cameras, rest_m = nearest_camera(offset_m)
+        cameras, rest_m = (
+            np.where(has_sides, cameras, 0),
+            np.where(has_sides, rest_m, offset_m),
+        )
+        views = training_set.cache.gather(training_set.positions[rows, cameras])
+        steering = recovery_steering(
+            training_set.steering[rows],
+            offset_m,
+            heading_rad,
+            training_set.speed_mps[rows],
+            settings.look_ahead_s,
+        )
+        return reproject(views, rest_m, heading_rad, VIEW_GEOMETRY), steering
