@@ -129,6 +129,13 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
     return folder, settings
 
 
+def forget_unstarted(folder: Path) -> None:
+    """Remove a run's folder that holds its settings only, so that its name is free."""
+    if [path.name for path in folder.iterdir()] == ["config.json"]:
+        (folder / "config.json").unlink()
+        folder.rmdir()
+
+
 def check_fingerprints(folder: Path, recordings: list[Recording]) -> None:
     """Write the fingerprints of the data, or hold them against those of the run.
 
@@ -252,11 +259,14 @@ def print_metrics(metrics: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     quiet_tensorflow()
+    folder = None
     try:
         folder, settings = open_run(args, given_settings(argv))
         print(json.dumps(asdict(settings), indent=1))
         metrics = run(folder, settings)
     except (InputError, NonFiniteLossError) as error:
+        if folder is not None:
+            forget_unstarted(folder)
         print(error, file=sys.stderr)
         return 1
     print_metrics(metrics)

@@ -274,3 +274,12 @@ def test_help_loads_no_tensorflow_and_has_its_example():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert "Example:" in done.stdout and done.stdout.endswith("False\n")
+
+
+def test_a_refused_run_leaves_its_name_free(tmp_path, capsys):
+    short = write_recording(tmp_path / "short", np.zeros(10))
+    arguments = [str(short), "--name", "a", "--models-dir", str(tmp_path / "models")]
+    for _ in range(2):
+        assert main(arguments) == 1
+        assert "too few to split" in capsys.readouterr().err
+    assert not (tmp_path / "models" / "a").exists()
