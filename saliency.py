@@ -1,0 +1,157 @@
+"""What the network looks at: a heat map over the frame.
+
+    look = make_saliency(load_model("models/both/model.json"))
+    overlay(frame, look(frame))
+
+VisualBackProp: the feature maps of the last convolution are averaged over channels,
+scaled up to those of the layer below by a transposed convolution of ones, multiplied
+with their average, and so on down to the view. It costs one forward pass and some
+small sums, and shows what in the picture can have reached the steering.
+
+Source: Bojarski et al. 2016, arXiv 1611.05418, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from dataset import FRAME_SHAPE, InputError
+
+if TYPE_CHECKING:
+    import keras
+
+Saliency = Callable[[np.ndarray], np.ndarray]
+# Of the frame in the overlay, where the heat map is at its hottest.
+LEAST_FRAME_SHARE = 0.35
+
+
+def make_saliency(model: keras.Model) -> Saliency:
+    """Compile what makes heat maps of a model, and warm it up.
+
+    Args:
+        model: of this project: a chain of layers, `crop` and `view` among them.
+
+    Returns:
+        A function of a uint8 RGB frame (160, 320, 3) to a float32 heat map (160, 320)
+        in [0, 1]; 0 where the network does not see the frame.
+
+    Raises:
+        InputError: the model has no convolution, or no layer named `crop`.
+    """
+    import keras
+    from keras import layers
+
+    convolutions = [x for x in model.layers if isinstance(x, layers.Conv2D)]
+    names = {layer.name for layer in model.layers}
+    if not convolutions or not {"crop", "view"} <= names:
+        raise InputError(
+            f"model {model.name!r} has no convolution, or no layers 'crop' and 'view'; "
+            "expected a model of this project"
+        )
+    activations = keras.Model(model.input, _activations(model, convolutions))
+    shapes = [(layer.kernel_size, layer.strides) for layer in convolutions]
+    view_shape = model.get_layer("view").output.shape[1:3]
+    (top, bottom), (left, right) = model.get_layer("crop").cropping
+    height, width = FRAME_SHAPE[0] - top - bottom, FRAME_SHAPE[1] - left - right
+
+    def look(frame: np.ndarray) -> np.ndarray:
+        maps = activations.predict_on_batch(frame[None])
+        # What an ELU lets through below 0 is no feature that was found.
+        averages = [np.maximum(each[0], 0).mean(axis=-1) for each in maps]
+        view_heat = visual_back_prop(averages, shapes, view_shape)
+        heat = np.zeros(FRAME_SHAPE[:2], np.float32)
+        heat[top : top + height, left : left + width] = cv2.resize(
+            view_heat, (width, height), interpolation=cv2.INTER_LINEAR
+        )
+        return heat
+
+    look(np.zeros(FRAME_SHAPE, np.uint8))
+    return look
+
+
+def _activations(model: keras.Model, convolutions: list[Any]) -> list[Any]:
+    """Return what leaves each convolution's block, after its activation."""
+    outputs = []
+    position = {layer.name: i for i, layer in enumerate(model.layers)}
+    for layer in convolutions:
+        last = layer.output
+        for after in model.layers[position[layer.name] + 1 :]:
+            if after.output.shape != layer.output.shape:
+                break
+            last = after.output
+        outputs.append(last)
+    return outputs
+
+
+def visual_back_prop(
+    averages: list[np.ndarray],
+    shapes: list[tuple[tuple[int, int], tuple[int, int]]],
+    view_shape: tuple[int, int],
+) -> np.ndarray:
+    """Bring the averaged feature maps down to the view.
+
+    Args:
+        averages: float32 (h, w), 0 or more, of each convolution from the first on.
+        shapes: kernel size and strides of each.
+        view_shape: rows and columns of the view.
+
+    Returns:
+        float32 view_shape in [0, 1].
+    """
+    below = [average.shape for average in averages[:-1]]
+    heat = averages[-1].astype(np.float32)
+    for average, (kernel, strides), shape in zip(
+        [*averages[-2::-1], None], shapes[::-1], [*below[::-1], view_shape], strict=True
+    ):
+        heat = _scaled_up(heat, kernel, strides, shape)
+        if average is not None:
+            heat = heat * average
+        # Products of several layers would run out of float32 otherwise.
+        heat /= max(float(heat.max()), 1e-12)
+    return heat
+
+
+def _scaled_up(
+    heat: np.ndarray,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """Return the transposed convolution of ones, float32 of the given shape."""
+    rows, columns = heat.shape
+    high = np.zeros(
+        (
+            max(shape[0], (rows - 1) * strides[0] + kernel[0]),
+            max(shape[1], (columns - 1) * strides[1] + kernel[1]),
+        ),
+        np.float32,
+    )
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            high[
+                i : i + rows * strides[0] : strides[0],
+                j : j + columns * strides[1] : strides[1],
+            ][:rows, :columns] += heat
+    return high[: shape[0], : shape[1]]
+
+
+def overlay(frame: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay a heat map over a frame.
+
+    Args:
+        frame: uint8 RGB (h, w, 3).
+        heat: float32 (h, w) in [0, 1].
+
+    Returns:
+        uint8 RGB (h, w, 3): green to yellow where it is hot, the frame elsewhere.
+    """
+    heat = np.clip(heat, 0, 1)[:, :, None]
+    colour = np.concatenate(
+        [255 * heat, np.full_like(heat, 255), np.zeros_like(heat)], axis=2
+    )
+    share = (1 - LEAST_FRAME_SHARE) * heat
+    return np.rint((1 - share) * frame + share * colour).astype(np.uint8)
