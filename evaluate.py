@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from replay import Driver
     from rollout import Rollout
+    from saliency import Saliency
 
 Predict = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -86,6 +87,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     track.add_argument(
         "--workers", type=int, default=2, help="processes that drive (2)"
     )
+    parser.add_argument(
+        "--saliency",
+        type=Path,
+        metavar="FRAME",
+        help="draw what the first model looks at in this picture, beside it, as "
+        "FRAME_saliency.png",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
         "--report", type=Path, metavar="HTML", help="page to write, with pictures"
@@ -98,13 +106,16 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        if args.saliency:
+            print(f"written: {write_saliency(args.drivers[0], args.saliency)}")
+            return 0
         check(args)
         rollouts: list[Rollout] = []
         document = evaluate(args, rollouts)
         if args.report:
             from evaluation_report import write_report
 
-            write_report(args.report, document, rollouts)
+            write_report(args.report, document, rollouts, load_saliency(args.drivers))
     except (InputError, FileExistsError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -180,6 +191,18 @@ def load_predictor(driver: str) -> Predict | None:
     return in_batches(load_model(Path(driver)).predict_on_batch)
 
 
+def load_saliency(drivers: list[str]) -> dict[str, Saliency]:
+    """Return what makes heat maps of each driver that is a model."""
+    from model import load_model
+    from saliency import make_saliency
+
+    return {
+        driver: make_saliency(load_model(Path(driver)))
+        for driver in drivers
+        if driver.endswith(".json")
+    }
+
+
 def read_recordings(
     folders: list[Path], part: tuple[float, float] = (0.0, 1.0)
 ) -> list[pd.DataFrame]:
@@ -206,17 +229,24 @@ def judge_recording(
     Returns:
         The measures of rollout.Rollout at each limit, and the RMSE of the steering.
     """
-    from replay import LIMITS_M, frames_from_disk, read_path, replay
+    from replay import (
+        LIMITS_M,
+        frames_from_disk,
+        model_driver,
+        read_path,
+        replay,
+        with_pictures,
+    )
 
     path = read_path(samples)
-    if predict is None:
-        drive = baseline(driver, path)
-    else:
-        from replay import model_driver
-
-        drive = model_driver(path, predict, frames_from_disk(path))
+    frames = frames_from_disk(path)
+    drive = (
+        baseline(driver, path)
+        if predict is None
+        else model_driver(path, predict, frames)
+    )
     by_limit = replay(drive, path, LIMITS_M, driver=driver)
-    rollouts.extend(by_limit.values())
+    rollouts.extend(with_pictures(each, path, frames) for each in by_limit.values())
     figures: dict[str, Any] = {
         f"at_{limit_m:g}_m": rollout.measures() for limit_m, rollout in by_limit.items()
     }
@@ -304,6 +334,34 @@ def _track_names(names: list[str]) -> list[str]:
         else:
             every.append(name)
     return every
+
+
+# --- What the network looks at --------------------------------------------------------
+
+
+def write_saliency(model_path: str, frame_path: Path) -> Path:
+    """Draw a frame with the heat map of a model over it; return the picture's path.
+
+    Raises:
+        InputError: the frame cannot be read, or the picture exists already.
+    """
+    import cv2
+    import numpy as np
+
+    from dataset import read_frame
+    from model import load_model
+    from saliency import make_saliency, overlay
+
+    out = Path(f"{frame_path.stem}_saliency.png")
+    if out.exists():
+        raise InputError(f"{out} exists; remove it, or work in another folder")
+    frame = read_frame(frame_path)
+    heat = make_saliency(load_model(Path(model_path)))(frame)
+    picture = np.vstack([frame, overlay(frame, heat)])
+    partial = out.with_name(f".{out.name}.partial.png")
+    cv2.imwrite(str(partial), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    partial.replace(out)
+    return out
 
 
 # --- Output ---------------------------------------------------------------------------

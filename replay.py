@@ -18,7 +18,7 @@ Source: Bojarski et al. 2016, arXiv 1604.07316, sections 5 to 7.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -312,6 +312,34 @@ def replay(
         )
         for i, limit in enumerate(limits_m)
     }
+
+
+def with_pictures(
+    rollout: Rollout, path: RecordedPath, frames: Frames, most: int = 8
+) -> Rollout:
+    """Add what the network last saw to the first interventions of a replay.
+
+    Args:
+        rollout: of this path.
+        path: that was driven.
+        frames: gives its raw frames.
+        most: interventions that get a picture.
+    """
+    rows = np.flatnonzero(path.dt_s)
+    shown = []
+    for each in rollout.interventions[:most]:
+        place = slice(each.index, each.index + 1)
+        e_m, psi_rad = (
+            rollout.cross_track_error_m[place],
+            rollout.heading_error_rad[place],
+        )
+        camera, rest_m = nearest_camera(e_m)
+        if not path.has_sides:
+            camera, rest_m = np.zeros(1, int), e_m
+        seen = reproject(frames(rows[place], camera), rest_m, psi_rad)[0]
+        shown.append(replace(each, picture=seen))
+    interventions = (*shown, *rollout.interventions[most:])
+    return replace(rollout, interventions=interventions)
 
 
 def _rollout(

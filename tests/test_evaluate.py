@@ -91,3 +91,47 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(capsys, arguments, text
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (1, "")
     assert text in err and len(err.strip().splitlines()) == 1
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(
+    tiny_recording, model_path, tmp_path, capsys
+):
+    page_path = tmp_path / "new" / "report.html"
+    arguments = (model_path, "zero", "--recording", tiny_recording)
+    code, _, err = run(capsys, *arguments, "--report", page_path)
+    assert code == 0, err
+    page = page_path.read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "tiny: replayed" in page and "at 1 m: autonomy percent" in page
+    assert "http:" not in page and "https:" not in page
+    before = page_path.read_bytes()
+    code, _, err = run(capsys, *arguments, "--report", page_path)
+    assert code == 1 and "exists" in err and page_path.read_bytes() == before
+
+
+def test_pictures_of_a_track_show_what_was_seen_before_interventions(model_path):
+    from closed_loop import Job, drive
+    from evaluation_report import draw_interventions, draw_maps
+
+    result = drive(Job(model_path, "lake", most_s=40))
+    assert draw_maps([result.rollout]).axes[0].has_data()
+    figure = draw_interventions([result.rollout], evaluate.load_saliency([model_path]))
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == min(8, len(result.rollout.interventions)) > 0
+
+
+def test_saliency_of_a_frame_is_drawn_beside_it(
+    tiny_recording, model_path, tmp_path, monkeypatch, capsys
+):
+    import cv2
+
+    frame_path = next((tiny_recording / "IMG").glob("center*"))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, model_path, "--saliency", frame_path)
+    assert code == 0
+    picture = cv2.imread(out.split(": ")[1].strip())
+    assert picture.shape == (320, 320, 3)
+    np.testing.assert_array_equal(picture[:160], cv2.imread(str(frame_path)))
+    assert (picture[160:] != picture[:160]).any()
+    code, _, err = run(capsys, model_path, "--saliency", frame_path)
+    assert code == 1 and "exists" in err

@@ -1,0 +1,268 @@
+"""The page that evaluate.py writes: one HTML file that opens offline.
+
+For every road: the figures of all drivers side by side, a map of each drive coloured by
+how far the car was from the path, the error and the steering along the way, and what
+the network saw just before each intervention, with what it looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drive_report import INTERVENTION_S
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from rollout import Rollout
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto;
+       padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8885; }
+td:first-child, th:first-child { text-align: left; }
+img { width: 100%; background: white; border-radius: .4rem; margin: .4rem 0 1rem; }
+"""
+DOTS_PER_INCH = 110
+# Beyond this the colour of the map does not change.
+WORST_ERROR_M = 2.0
+MOST_PICTURES = 8
+# Names of figures that are no numbers to put into a table.
+NOT_SHOWN = ("interventions_at", "lap_times_s")
+
+Saliency = Callable[["np.ndarray"], "np.ndarray"]
+
+
+def write_report(
+    path: Path,
+    document: dict[str, Any],
+    rollouts: Sequence[Rollout],
+    saliency: dict[str, Saliency],
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: of the .html to write.
+        document: what evaluate.evaluate returns.
+        rollouts: every drive; those of one road and driver belong together.
+        saliency: by driver, what makes heat maps of its model.
+
+    Raises:
+        FileExistsError: the file exists.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists; remove it or give another --report")
+    parts = []
+    for kind in ("recordings", "tracks"):
+        for road, drivers in document[kind].items():
+            here = [each for each in rollouts if each.road == road]
+            parts.append(_road_html(road, kind, drivers, here, saliency))
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>How models drive</title><style>{STYLE}</style>"
+        f"<h1>How models drive</h1><p>Autonomy is NVIDIA's: each intervention costs "
+        f"{INTERVENTION_S:g} s, (1 - interventions &times; {INTERVENTION_S:g} s / "
+        f"elapsed) &times; 100.</p>{''.join(parts)}</html>\n"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _road_html(
+    road: str,
+    kind: str,
+    drivers: dict[str, Any],
+    rollouts: list[Rollout],
+    saliency: dict[str, Saliency],
+) -> str:
+    how = "replayed" if kind == "recordings" else "driven in the simulator"
+    parts = [f"<h2>{html.escape(road)}: {how}</h2>", _table_html(drivers)]
+    figures = {
+        "Map: how far from the path": draw_maps(rollouts),
+        "Cross-track error along the way": draw_errors(rollouts),
+        "Steering of the driver and of the reference": draw_steering(rollouts),
+        "What was seen just before interventions": draw_interventions(
+            rollouts, saliency
+        ),
+    }
+    for title, figure in figures.items():
+        if figure is not None:
+            png = base64.b64encode(_to_png(figure)).decode()
+            parts.append(
+                f'<h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{png}">'
+            )
+    return "".join(parts)
+
+
+def _table_html(drivers: dict[str, Any]) -> str:
+    """Return the figures with a row for each of them and a column for each driver."""
+    columns = {driver: _flat(figures) for driver, figures in drivers.items()}
+    names = list(dict.fromkeys(name for each in columns.values() for name in each))
+    head = "".join(f"<th>{html.escape(Path(d).parent.name or d)}" for d in columns)
+    rows = []
+    for name in names:
+        cells = "".join(f"<td>{each.get(name, '')}" for each in columns.values())
+        rows.append(f"<tr><td>{html.escape(name)}{cells}")
+    return f"<table><tr><th>{head}{''.join(rows)}</table>"
+
+
+def _flat(figures: dict[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in figures.items():
+        title = f"{before}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{title}: "))
+        elif name not in NOT_SHOWN:
+            flat[title] = value
+    return flat
+
+
+# --- Pictures -------------------------------------------------------------------------
+
+
+def draw_maps(rollouts: Sequence[Rollout]) -> Figure:
+    """Draw where each drive went, coloured by its error, crosses at interventions."""
+    from matplotlib.figure import Figure
+
+    count = len(rollouts)
+    columns = min(4, max(1, count))
+    rows = -(-max(1, count) // columns)
+    figure = Figure(figsize=(3.6 * columns, 3.4 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours = None
+    for axes, rollout in zip(grid, rollouts, strict=False):
+        colours = _draw_map(axes, rollout)
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    if colours is not None:
+        figure.colorbar(colours, ax=list(grid), label="|cross-track error| [m]")
+    return figure
+
+
+def _draw_map(axes: Axes, rollout: Rollout) -> Any:
+    import numpy as np
+    from matplotlib.collections import LineCollection
+
+    points = np.column_stack([rollout.x_m, rollout.y_m])
+    steps = np.hypot(*np.diff(points, axis=0).T) if len(points) > 1 else np.empty(0)
+    # A car that was put back did not drive the way there.
+    is_driven = steps < 5.0
+    lines = np.stack([points[:-1], points[1:]], axis=1)[is_driven]
+    colours = LineCollection(list(lines), cmap="viridis_r", linewidths=3)
+    colours.set_clim(0, WORST_ERROR_M)
+    colours.set_array(np.abs(rollout.cross_track_error_m[:-1])[is_driven])
+    axes.add_collection(colours)
+    for each in rollout.interventions:
+        axes.plot(*points[each.index], "rx", markersize=7)
+    axes.autoscale()
+    axes.set_aspect("equal")
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(_name(rollout), fontsize=9)
+    return colours
+
+
+def draw_errors(rollouts: Sequence[Rollout]) -> Figure:
+    """Draw the error over the distance, a line of axes for each drive."""
+    figure, grid = _lines_of_axes(rollouts)
+    for axes, rollout in zip(grid, rollouts, strict=False):
+        axes.plot(rollout.distance_m, rollout.cross_track_error_m, linewidth=0.8)
+        axes.axhline(0, color="grey", linewidth=0.5)
+        for each in rollout.interventions:
+            axes.axvline(rollout.distance_m[each.index], color="red", linewidth=0.6)
+        axes.set_ylabel("m, + is right", fontsize=8)
+    return figure
+
+
+def draw_steering(rollouts: Sequence[Rollout]) -> Figure:
+    """Draw the steering over the distance, the reference behind it."""
+    figure, grid = _lines_of_axes(rollouts)
+    for axes, rollout in zip(grid, rollouts, strict=False):
+        axes.plot(
+            rollout.distance_m,
+            rollout.reference_steering,
+            color="orange",
+            linewidth=0.6,
+            label="reference",
+        )
+        axes.plot(rollout.distance_m, rollout.steering, linewidth=0.8, label="driver")
+        axes.set_ylabel("+ is right", fontsize=8)
+        axes.legend(loc="upper right", fontsize=7)
+    return figure
+
+
+def _lines_of_axes(rollouts: Sequence[Rollout]) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    count = max(1, len(rollouts))
+    figure = Figure(figsize=(13, 1.5 * count + 0.4), layout="constrained")
+    grid = figure.subplots(count, 1, squeeze=False, sharex=True)[:, 0]
+    for axes, rollout in zip(grid, rollouts, strict=False):
+        axes.set_title(_name(rollout), fontsize=9, loc="left")
+        axes.tick_params(labelsize=8)
+    grid[-1].set_xlabel("distance [m]", fontsize=8)
+    return figure, grid
+
+
+def draw_interventions(
+    rollouts: Sequence[Rollout], saliency: dict[str, Saliency]
+) -> Figure | None:
+    """Draw the last frame before interventions; None if no drive kept one."""
+    from matplotlib.figure import Figure
+
+    from saliency import overlay
+
+    seen = [
+        (rollout, each)
+        for rollout in rollouts
+        for each in [e for e in rollout.interventions if e.picture is not None][
+            :MOST_PICTURES
+        ]
+    ]
+    if not seen:
+        return None
+    columns = min(4, len(seen))
+    rows = -(-len(seen) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.1 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (rollout, each) in zip(grid, seen, strict=False):
+        picture = each.picture
+        assert picture is not None, "those without one were left out"
+        if rollout.driver in saliency:
+            picture = overlay(picture, saliency[rollout.driver](picture))
+        axes.imshow(picture)
+        axes.set(xticks=[], yticks=[])
+        place = f"{rollout.distance_m[each.index]:.0f} m: {each.reason}"
+        axes.set_title(f"{_name(rollout)}\n{place}", fontsize=8)
+    for axes in grid[len(seen) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def _name(rollout: Rollout) -> str:
+    """Return a short title: who drives, and how often it was helped."""
+    driver = Path(rollout.driver).parent.name or rollout.driver
+    reasons = {each.reason for each in rollout.interventions}
+    limit = f", put back at {reasons.pop()}" if len(reasons) == 1 else ""
+    return f"{driver}: {len(rollout.interventions)} interventions{limit}"
+
+
+def _to_png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
+    return content.getvalue()
