@@ -8,6 +8,7 @@
     loss.png            loss over epochs
     predictions.png     prediction against label on the validation samples
     state.npz           everything that --resume needs; removed by nobody
+    tensorboard/        the losses as TensorBoard reads them, with --tensorboard
 
 Every file is written under another name and then renamed: whoever reads one, at any
 moment, finds the old one or the new one, whole.
@@ -15,11 +16,13 @@ moment, finds the old one or the new one, whole.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,11 +167,61 @@ def load_state(folder: Path, network: keras.Model) -> Progress:
 
 
 def write_history(folder: Path, progress: Progress) -> None:
-    """Write history.csv from the progress."""
+    """Write history.csv from the progress; tell TensorBoard where it is followed."""
     import pandas as pd
 
     table = pd.DataFrame(progress.history)
     write_bytes(folder / "history.csv", table.to_csv(index=False).encode())
+    if (folder / "tensorboard").is_dir():
+        write_events(folder / "tensorboard", progress)
+
+
+def follow_with_tensorboard(folder: Path) -> None:
+    """Let every epoch of a run be written for TensorBoard, from now on.
+
+    Raises:
+        InputError: the package tensorboard is missing; TensorFlow does not bring it.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError(
+            "--tensorboard: tensorboard is not installed; "
+            "pip install -r requirements-tensorboard.txt"
+        )
+    (folder / "tensorboard").mkdir(exist_ok=True)
+
+
+def write_events(folder: Path, progress: Progress) -> None:
+    """Append the losses of the epochs that are not yet in the events of a folder.
+
+    Keras's own callback is no help: it begins anew with each call of `fit`, and that is
+    called once an epoch, so that a run can be stopped and resumed in between.
+
+    Source: TensorBoard's event files are records of Event messages, each framed by its
+    length and checksums, and the first of them the version of the format.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    path = folder / "events.out.tfevents.0.run"
+    is_new = not path.exists()
+    # The first time all that there is: a run may be followed from its middle on.
+    rows = progress.history if is_new else progress.history[-1:]
+    events = [Event(wall_time=time.time(), file_version="brain.Event:2")] * is_new
+    for row in rows:
+        values = [
+            Summary.Value(tag="loss/training", simple_value=row["loss"]),
+            Summary.Value(tag="loss/validation", simple_value=row["val_loss"]),
+        ]
+        summary, epoch = Summary(value=values), int(row["epoch"])
+        events.append(Event(wall_time=time.time(), step=epoch, summary=summary))
+    records = io.BytesIO()
+    writer = RecordWriter(records)
+    for event in events:
+        writer.write(event.SerializeToString())
+    with path.open("ab", buffering=0) as file:
+        # One write: a run killed meanwhile leaves no part of a record behind.
+        file.write(records.getvalue())
 
 
 # --- Figures --------------------------------------------------------------------------

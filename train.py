@@ -14,14 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset import InputError
 from model import quiet_tensorflow
-from run_folder import NonFiniteLossError
-from settings import Settings, given_settings, parse_args, settings_from
+from run_folder import NonFiniteLossError, follow_with_tensorboard
+from settings import Settings, given_settings, make_parser, settings_from
 
 if TYPE_CHECKING:
     import keras
@@ -131,7 +132,9 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
 
 def forget_unstarted(folder: Path) -> None:
     """Remove a run's folder that holds its settings only, so that its name is free."""
-    if [path.name for path in folder.iterdir()] == ["config.json"]:
+    if {path.name for path in folder.iterdir()} <= {"config.json", "tensorboard"}:
+        with suppress(FileNotFoundError):
+            (folder / "tensorboard").rmdir()
         (folder / "config.json").unlink()
         folder.rmdir()
 
@@ -256,12 +259,65 @@ def print_metrics(metrics: dict[str, Any]) -> None:
 # --- Command line ---------------------------------------------------------------------
 
 
+class ListRuns(argparse.Action):
+    """Prints the table of runs and exits, as --help does: no --name is needed."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        models_dir: Any,
+        _option: str | None = None,
+    ) -> None:
+        from run_list import read_runs, table
+
+        try:
+            print(table(read_runs(models_dir)))
+        except InputError as error:
+            parser.exit(1, f"{error}\n")
+        parser.exit(0)
+
+
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that look at runs and are no part of them."""
+    tracking = parser.add_argument_group("tracking")
+    tracking.add_argument(
+        "--list",
+        action=ListRuns,
+        nargs="?",
+        type=Path,
+        const=Path("models"),
+        metavar="MODELS_DIR",
+        help="print a table of all runs, and exit (default: of models)",
+    )
+    tracking.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write the losses for `tensorboard --logdir models`, too",
+    )
+
+
+def parse_args(
+    argv: list[str] | None = None,
+) -> tuple[argparse.Namespace, set[str]]:
+    """Return the arguments, and the names of the settings that are given with them."""
+    parser = make_parser()
+    add_tracking(parser)
+    args = parser.parse_args(argv)
+    tracking = argparse.ArgumentParser(add_help=False)
+    add_tracking(tracking)
+    _, rest = tracking.parse_known_args(argv)
+    return args, given_settings(rest)
+
+
 def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
+    args, given = parse_args(argv)
     quiet_tensorflow()
     folder = None
     try:
-        folder, settings = open_run(args, given_settings(argv))
+        folder, settings = open_run(args, given)
+        if args.tensorboard:
+            follow_with_tensorboard(folder)
         print(json.dumps(asdict(settings), indent=1))
         metrics = run(folder, settings)
     except (InputError, NonFiniteLossError) as error:

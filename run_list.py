@@ -1,0 +1,177 @@
+"""The table of all runs, from their folders alone: `python train.py --list`.
+
+A run's autonomy is shown when its evaluation lies beside it:
+
+    python evaluate.py models/both/model.json --track lake --json \\
+        > models/both/evaluation.json
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from dataset import InputError
+from run_folder import read_config
+from settings import Settings
+
+COLUMNS = ("run", "date", "data", "epochs", "val_loss", "RMSE", "autonomy", "settings")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's folder says of it."""
+
+    name: str
+    date: datetime
+    """When its last epoch ended, or it began."""
+    data: tuple[str, ...]
+    """Names of its recordings."""
+    changes: dict[str, Any]
+    """Its settings that differ from the default."""
+    epochs: int
+    """That it has completed."""
+    best_val_loss: float | None
+    rmse_deg: float | None
+    """Of wheel angle on validation samples, labels averaged over 1 s; the mean over
+    recordings. None for a run that has not ended."""
+    autonomy_percent: float | None
+    """The lowest in its evaluation.json, over tracks, recordings and limits."""
+
+
+def read_runs(models_dir: Path) -> list[Run]:
+    """Read every run in a folder of runs, the newest last.
+
+    Raises:
+        InputError: the folder holds none, or a file of a run cannot be read.
+    """
+    folders = [path.parent for path in models_dir.glob("[!.]*/config.json")]
+    if not folders:
+        raise InputError(f"{models_dir}: no run in it; train one with --name")
+    return sorted((read_run(folder) for folder in folders), key=lambda run: run.date)
+
+
+def read_run(folder: Path) -> Run:
+    """Read one run.
+
+    Raises:
+        InputError: one of its files is not what train.py or evaluate.py writes.
+    """
+    config = read_config(folder)
+    metrics = _read_json(folder / "metrics.json")
+    evaluation = _read_json(folder / "evaluation.json")
+    try:
+        settings = config["settings"]
+        history = _read_history(folder / "history.csv")
+        scores = metrics.get("validation", {}).values()
+        errors = [score["model"]["averaged_1_s"]["deg"] for score in scores]
+        autonomies = list(_autonomies(folder.name, evaluation))
+        dated_path = folder / ("history.csv" if history else "config.json")
+        return Run(
+            name=folder.name,
+            date=datetime.fromtimestamp(dated_path.stat().st_mtime),
+            data=tuple(Path(path).name for path in settings["recordings"]),
+            changes=changes_of(settings),
+            epochs=len(history),
+            best_val_loss=min(history, default=None),
+            rmse_deg=fmean(errors) if errors else None,
+            autonomy_percent=min(autonomies, default=None),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{folder}: not what train.py writes ({error!r}); move it elsewhere"
+        ) from error
+
+
+def changes_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the default, those of the augmentation too.
+
+    Args:
+        settings: of a config.json, which may be older than a setting, or younger.
+    """
+
+    def flat(document: dict[str, Any]) -> dict[str, Any]:
+        rest = {name: value for name, value in document.items() if name != "augment"}
+        return rest | document.get("augment", {})
+
+    default = flat(asdict(Settings(())))
+    default["part"] = list(default["part"])
+    # None stands for the rate that follows from the other settings.
+    rates = (None, 1e-4 if settings.get("from_model") else 1e-3)
+    return {
+        name: value
+        for name, value in flat(settings).items()
+        if name != "recordings"
+        and value != default.get(name)
+        and not (name == "learning_rate" and value in rates)
+    }
+
+
+def _read_history(path: Path) -> list[float]:
+    """Return the validation loss of every epoch; none for a run that has no history."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [float(row["val_loss"]) for row in csv.DictReader(file)]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a JSON object ({error})") from error
+
+
+def _autonomies(name: str, evaluation: dict[str, Any]) -> Iterator[float]:
+    """Yield the autonomy of a run's model wherever its evaluation has measured it."""
+    for places in evaluation.values():
+        for drivers in places.values():
+            for driver, figures in drivers.items():
+                # Beside it stand other models, and bounds like "zero".
+                if Path(driver).parent.name == name:
+                    yield from _numbers_named("autonomy_percent", figures)
+
+
+def _numbers_named(wanted: str, figures: dict[str, Any]) -> Iterator[float]:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _numbers_named(wanted, value)
+        elif name == wanted:
+            yield float(value)
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Return the runs as lines of text, one each, under a line of headings."""
+    rows = [COLUMNS, *(_cells(run) for run in runs)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _cells(run: Run) -> tuple[str, ...]:
+    def shown(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    changes = (f"{name}={value}" for name, value in run.changes.items())
+    degrees = "" if run.rmse_deg is None else " deg"
+    percent = "" if run.autonomy_percent is None else " %"
+    return (
+        run.name,
+        f"{run.date:%Y-%m-%d %H:%M}",
+        " ".join(run.data),
+        str(run.epochs),
+        shown(run.best_val_loss, ".4f"),
+        shown(run.rmse_deg, ".2f") + degrees,
+        shown(run.autonomy_percent, ".1f") + percent,
+        " ".join(changes) or "-",
+    )
