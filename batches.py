@@ -195,7 +195,7 @@ class Batches(keras.utils.PyDataset):
         """
         rng, rows = self._draw(batch)
         if self.settings.recovery == "reproject":
-            views, steering = self._reprojected(rows, rng)
+            views, steering = reprojected(self.training_set, rows, self.settings, rng)
         else:
             views, steering = self._from_side_cameras(rows, rng)
         views, steering = self._augmenter(views, steering.astype(np.float32), rng)
@@ -227,28 +227,41 @@ class Batches(keras.utils.PyDataset):
         views = training_set.cache.gather(training_set.positions[rows, cameras])
         return views, steering
 
-    def _reprojected(
-        self, rows: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Move the car beside its path, and steer back as pure pursuit does."""
-        training_set, settings = self.training_set, self.settings
-        offset_m = rng.normal(0, settings.offset_std_m, len(rows))
-        heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))
-        # Without side cameras the picture bears less: see reproject.py.
-        has_sides = (training_set.positions[rows] >= 0).all(axis=1)
-        most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
-        offset_m = np.clip(offset_m, -most_m, most_m)
-        cameras, rest_m = nearest_camera(offset_m)
-        cameras, rest_m = (
-            np.where(has_sides, cameras, 0),
-            np.where(has_sides, rest_m, offset_m),
-        )
-        views = training_set.cache.gather(training_set.positions[rows, cameras])
-        steering = recovery_steering(
-            training_set.steering[rows],
-            offset_m,
-            heading_rad,
-            training_set.speed_mps[rows],
-            settings.look_ahead_s,
-        )
-        return reproject(views, rest_m, heading_rad, VIEW_GEOMETRY), steering
+
+def reprojected(
+    training_set: TrainingSet,
+    rows: np.ndarray,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move the car beside its path, and steer back as pure pursuit does.
+
+    Args:
+        training_set: whose views are moved.
+        rows: int (n,), of the training set.
+        settings: how far, and how hard to steer back.
+        rng: draws where the car stands.
+
+    Returns:
+        Views, uint8 (n, 66, 200, 3), and the steering to teach, float64 (n,).
+    """
+    offset_m = rng.normal(0, settings.offset_std_m, len(rows))
+    heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))
+    # Without side cameras the picture bears less: see reproject.py.
+    has_sides = (training_set.positions[rows] >= 0).all(axis=1)
+    most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
+    offset_m = np.clip(offset_m, -most_m, most_m)
+    cameras, rest_m = nearest_camera(offset_m)
+    cameras, rest_m = (
+        np.where(has_sides, cameras, 0),
+        np.where(has_sides, rest_m, offset_m),
+    )
+    views = training_set.cache.gather(training_set.positions[rows, cameras])
+    steering = recovery_steering(
+        training_set.steering[rows],
+        offset_m,
+        heading_rad,
+        training_set.speed_mps[rows],
+        settings.look_ahead_s,
+    )
+    return reproject(views, rest_m, heading_rad, VIEW_GEOMETRY), steering

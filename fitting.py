@@ -6,7 +6,6 @@ import math
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from batches import Batches, TrainingSet
+from batches import Batches, TrainingSet, reprojected
 from frame_cache import FrameCache
 from model import network_of, save_weights
 from run_folder import (
@@ -30,6 +29,12 @@ if TYPE_CHECKING:
     from settings import Settings
 
 
+# What makes the draws of validation other than those of any epoch.
+VALIDATION_STREAM = 2**32 - 1
+# Always full batches of this: another size would be compiled anew.
+PREDICTION_SIZE = 256
+
+
 def predict(network: keras.Model, cache: FrameCache, rows: np.ndarray) -> np.ndarray:
     """Return the steering that a network gives for cached views, batch by batch.
 
@@ -41,27 +46,41 @@ def predict(network: keras.Model, cache: FrameCache, rows: np.ndarray) -> np.nda
     Returns:
         float32 (n,), not clipped.
     """
-    size = 256
-    steering = np.empty(len(rows), np.float32)
-    views = cache.gather(np.zeros(size, np.int64))
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        # Always a full batch: a last one of another size would be compiled anew.
-        views[: len(part)] = cache.gather(part)
-        steering[start : start + size] = network.predict_on_batch(views)[: len(part), 0]
-    return steering
+    parts = [
+        _predict_part(network, cache.gather(rows[start : start + PREDICTION_SIZE]))
+        for start in range(0, len(rows), PREDICTION_SIZE)
+    ]
+    return np.concatenate([np.empty(0, np.float32), *parts])
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The samples that the weights are chosen by."""
+def _predict_part(network: keras.Model, views: np.ndarray) -> np.ndarray:
+    """Return the steering for at most PREDICTION_SIZE views."""
+    full = np.zeros((PREDICTION_SIZE, *views.shape[1:]), np.uint8)
+    full[: len(views)] = views
+    return network.predict_on_batch(full)[: len(views), 0]
 
-    positions: np.ndarray
-    """int64 (m,), places of their centre frames in the cache."""
-    steering: np.ndarray
-    """float32 (m,), as taught."""
-    loss_weights: np.ndarray
-    """float32 (m,), factor of each sample's loss."""
+
+def validation_loss(
+    network: keras.Model, validation: TrainingSet, settings: Settings
+) -> float:
+    """Return the weighted mean square error on samples that are not trained on.
+
+    The views are moved beside their path as in training, at places that are the same in
+    every epoch, but not augmented. On unmoved ones the error is least for a network
+    that has hardly begun to steer back (docs/experiments.md).
+    """
+    total = 0.0
+    for start in range(0, len(validation.steering), PREDICTION_SIZE):
+        rows = np.arange(start, min(start + PREDICTION_SIZE, len(validation.steering)))
+        if settings.recovery == "reproject":
+            rng = np.random.default_rng([settings.seed, VALIDATION_STREAM, start])
+            views, steering = reprojected(validation, rows, settings, rng)
+        else:
+            views = validation.cache.gather(validation.positions[rows, 0])
+            steering = validation.steering[rows]
+        error = np.square(_predict_part(network, views) - steering)
+        total += float((validation.loss_weights[rows] * error).sum())
+    return total / len(validation.steering)
 
 
 # --- Epochs ---------------------------------------------------------------------------
@@ -147,7 +166,7 @@ def fit(
     folder: Path,
     model: keras.Model,
     training_set: TrainingSet,
-    validation: Validation,
+    validation: TrainingSet,
     settings: Settings,
     interruption: Interruption,
 ) -> Progress:
@@ -175,13 +194,13 @@ def fit(
     progress = load_state(folder, network)
     if settings.from_model and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
-        progress.best_val_loss = validation_loss(network, training_set, validation)
+        progress.best_val_loss = validation_loss(network, validation, settings)
     started, first_epoch = time.perf_counter(), progress.epoch
     while not (is_finished(progress, settings) or interruption.requested):
         batches = Batches(training_set, settings, progress.epoch, num_batches)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
         loss, rate = fit_epoch(network, batches, title, interruption)
-        val_loss = validation_loss(network, training_set, validation)
+        val_loss = validation_loss(network, validation, settings)
         if progress.add(loss, val_loss):
             save_weights(model, folder)
         if not interruption.requested:
@@ -196,15 +215,6 @@ def fit(
             flush=True,
         )
     return progress
-
-
-def validation_loss(
-    network: keras.Model, training_set: TrainingSet, validation: Validation
-) -> float:
-    """Return the weighted mean square error on frames without augmentation."""
-    predicted = predict(network, training_set.cache, validation.positions)
-    error = np.square(predicted - validation.steering)
-    return float(np.mean(validation.loss_weights * error))
 
 
 def is_finished(progress: Progress, settings: Settings) -> bool:

@@ -210,8 +210,8 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics."""
     import numpy as np
 
-    from batches import cache_positions, loss_weights_of, make_training_set
-    from fitting import Interruption, Validation, fit
+    from batches import loss_weights_of, make_training_set
+    from fitting import Interruption, fit
     from model import save_model
 
     split = read_split(settings)
@@ -233,12 +233,13 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
         cache,
         settings.balance,
     )
-    held_out = cache_positions(split.samples.iloc[split.validation], cache)[:, 0]
+    rows = split.validation
+    validation = make_training_set(
+        split.samples.iloc[rows], taught[rows], weights[rows], cache, "off"
+    )
     if not (folder / "model.json").exists():
         save_model(model, folder)
     with Interruption() as interruption:
-        rows = split.validation
-        validation = Validation(held_out, taught[rows], weights[rows])
         progress = fit(folder, model, training_set, validation, settings, interruption)
     return write_report(folder, split, cache, progress)
 

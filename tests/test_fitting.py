@@ -20,7 +20,7 @@ from batches import (
     make_labels,
     make_training_set,
 )
-from fitting import Progress, is_finished
+from fitting import Progress, is_finished, validation_loss
 from reproject import recovery_steering
 
 NO_AUGMENTATION = AugmentSettings(
@@ -163,3 +163,21 @@ def replace_epoch(progress, epoch):
 def test_setting_out_of_range_names_its_flag(name, value):
     with pytest.raises(InputError, match="--" + name.replace("_", "-")):
         settings(**{name: value})
+
+
+class Straight:
+    """A network that never steers."""
+
+    def predict_on_batch(self, views):
+        return np.zeros((len(views), 1), np.float32)
+
+
+def test_validation_asks_for_the_way_back_the_same_in_every_epoch(training_set):
+    """At unmoved views a network that never steers back would look as good."""
+    plain = settings(offset_std_m=0.0, heading_std_deg=0.0)
+    unmoved = validation_loss(Straight(), training_set, plain)
+    assert unmoved == pytest.approx(np.mean(training_set.steering**2), rel=1e-5)
+    moved = [validation_loss(Straight(), training_set, settings()) for _ in range(2)]
+    assert moved[0] == moved[1] > 1.2 * unmoved
+    shifted = validation_loss(Straight(), training_set, settings(recovery="shift"))
+    assert shifted == pytest.approx(unmoved)
