@@ -98,6 +98,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--report", type=Path, metavar="HTML", help="page to write, with pictures"
     )
+    parser.add_argument(
+        "--video",
+        type=Path,
+        metavar="MP4",
+        help="film the first driver on the first track, with what it looks at",
+    )
     return parser.parse_args(argv)
 
 
@@ -110,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"written: {write_saliency(args.drivers[0], args.saliency)}")
             return 0
         check(args)
+        if args.video:
+            film(args)
         rollouts: list[Rollout] = []
         document = evaluate(args, rollouts)
         if args.report:
@@ -120,8 +128,9 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(document) if args.json else table(document))
-    if args.report:
-        print(f"written: {args.report}", file=sys.stderr)
+    for path in (args.report, args.video):
+        if path:
+            print(f"written: {path}", file=sys.stderr)
     return 0
 
 
@@ -137,6 +146,8 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"{args.report} exists; remove it or give another --report")
     if not 0 <= args.part[0] < args.part[1] <= 1:
         raise InputError(f"--part is {args.part}, expected 0 <= FROM < TO <= 1")
+    if args.video and not args.track:
+        raise InputError("--video films a track: give --track NAME as well")
     if args.laps < 1 or args.workers < 1:
         raise InputError("--laps and --workers must be 1 or more")
     if not 3 <= args.speed <= 30:
@@ -321,6 +332,18 @@ def judge_tracks(
         rollouts.append(result.rollout)
         figures.setdefault(result.rollout.road, {})[job.driver] = result.figures()
     return figures
+
+
+def film(args: argparse.Namespace) -> None:
+    """Film the first driver on the first track."""
+    from closed_loop import Job
+    from evaluation_video import film_drive
+
+    driver = args.drivers[0]
+    direction = "reverse" if args.direction == "reverse" else "forward"
+    track = _track_names(args.track)[0]
+    job = Job(driver, track, direction, args.laps, args.speed, args.seed)
+    film_drive(job, args.video, load_saliency([driver]).get(driver))
 
 
 def _track_names(names: list[str]) -> list[str]:

@@ -1,0 +1,119 @@
+"""A film of a drive: what the car sees, what the network looks at, how it steers.
+
+    python evaluate.py models/both/model.json --track lake --video drive.mp4
+
+H.264 that browsers and phones play. The frame is the network's own, twice as large; the
+two bars below it are the steering of the driver and of the expert in its place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from closed_loop import Job, LoopResult, drive
+from dataset import FRAME_SHAPE, InputError
+from saliency import Saliency, overlay
+
+if TYPE_CHECKING:
+    from pilot import Command
+    from simulator.world import Observation, World
+
+MPH_PER_MPS = 1 / 0.44704
+FRAMES_PER_S = 15.0
+SCALE = 2
+# Below the frame: two bars of steering and a line of text.
+PANEL_ROWS = 80
+WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (70, 70, 70)
+DRIVER, REFERENCE = (120, 220, 120), (255, 170, 60)
+
+
+def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopResult:
+    """Drive a job and film it.
+
+    Args:
+        job: what to drive, and who.
+        path: of the .mp4 to write; it appears when it is complete.
+        saliency: makes the heat map over the frame; None leaves the frame as it is.
+
+    Raises:
+        InputError: the file exists or is no .mp4, or the job cannot be driven.
+    """
+    from simulator.expert import Expert
+    from simulator.film import Film
+    from simulator.tracks import make_track
+
+    if path.exists():
+        raise InputError(f"{path} exists; remove it or give another --video")
+    if path.suffix != ".mp4":
+        raise InputError(f"{path}: expected a name that ends in .mp4")
+    road = make_track(job.track)
+    road = road.reversed() if job.direction == "reverse" else road
+    lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
+    size = (FRAME_SHAPE[1] * SCALE, FRAME_SHAPE[0] * SCALE + PANEL_ROWS)
+    with Film(path, size, FRAMES_PER_S) as film:
+
+        def add(_: World, seen: Observation, command: Command) -> None:
+            frame = seen.frames["center"]
+            if saliency is not None:
+                frame = overlay(frame, saliency(frame))
+            reference, _throttle = expert(seen)
+            text = (
+                f"{seen.speed_mps * MPH_PER_MPS:4.1f} mph   "
+                f"{seen.cross_track_error_m - lane_m:+.2f} m   lap {seen.lap + 1}   "
+                f"{seen.time_s:5.1f} s"
+            )
+            film.add(draw_frame(frame, command.steering, reference, text))
+
+        return drive(job, add)
+
+
+def draw_frame(
+    frame: np.ndarray, steering: float, reference: float, text: str
+) -> np.ndarray:
+    """Return a frame of the film.
+
+    Args:
+        frame: uint8 RGB (160, 320, 3).
+        steering: of the driver, [-1, 1].
+        reference: steering of the expert, [-1, 1].
+        text: ASCII, below the bars.
+
+    Returns:
+        uint8 RGB (400, 640, 3).
+    """
+    height, width = FRAME_SHAPE[0] * SCALE, FRAME_SHAPE[1] * SCALE
+    picture = np.zeros((height + PANEL_ROWS, width, 3), np.uint8)
+    picture[:height] = cv2.resize(
+        frame, (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    bars = (("driver", steering, DRIVER), ("expert", reference, REFERENCE))
+    for row, (name, value, colour) in enumerate(bars):
+        top = height + 8 + 22 * row
+        _bar(picture, top, value, colour)
+        _write(picture, (8, top + 13), f"{name} {value:+.2f}", colour)
+    _write(picture, (8, height + PANEL_ROWS - 10), text, WHITE)
+    return picture
+
+
+def _bar(
+    picture: np.ndarray, top: int, value: float, colour: tuple[int, int, int]
+) -> None:
+    """Draw a bar from the middle towards the side that is steered to."""
+    width = picture.shape[1]
+    middle, reach = width // 2, width // 4
+    cv2.rectangle(picture, (middle - reach, top), (middle + reach, top + 16), GREY, 1)
+    end = middle + round(float(np.clip(value, -1, 1)) * reach)
+    left, right = min(middle, end), max(middle, end)
+    cv2.rectangle(picture, (left, top + 2), (right, top + 14), colour, cv2.FILLED)
+    cv2.line(picture, (middle, top), (middle, top + 16), WHITE, 1)
+
+
+def _write(
+    picture: np.ndarray, at: tuple[int, int], text: str, colour: tuple[int, int, int]
+) -> None:
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(picture, text, at, font, 0.45, colour, 1, cv2.LINE_AA)

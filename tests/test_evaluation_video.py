@@ -1,0 +1,42 @@
+"""The film of a drive: its frames, its bars, and that it appears whole."""
+
+import cv2
+import numpy as np
+import pytest
+
+from closed_loop import Job, drive
+from dataset import InputError
+from evaluation_video import DRIVER, draw_frame, film_drive
+
+
+def test_a_drive_is_filmed_frame_by_frame_and_is_the_same_drive(tmp_path):
+    job = Job("expert", "jungle", most_s=3)
+    result = film_drive(job, tmp_path / "drive.mp4", lambda frame: frame[:, :, 0] / 255)
+    film = cv2.VideoCapture(str(tmp_path / "drive.mp4"))
+    codec = int(film.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    assert (codec, film.get(cv2.CAP_PROP_FPS)) == (b"h264", 15.0)
+    frames = []
+    while (read := film.read())[0]:
+        frames.append(read[1])
+    film.release()
+    assert frames[0].shape == (400, 640, 3)
+    assert len(frames) == len(result.rollout.time_s)
+    assert not np.array_equal(frames[0], frames[-1])
+    assert result.figures() == drive(job).figures()
+
+
+@pytest.mark.parametrize(("steering", "side"), [(0.5, 1), (-0.5, -1)])
+def test_the_bar_points_to_where_is_steered(steering, side):
+    picture = draw_frame(np.zeros((160, 320, 3), np.uint8), steering, 0.0, "")
+    bar = np.all(picture[334:338] == DRIVER, axis=2).any(axis=0)
+    columns = np.flatnonzero(bar[160:480]) + 160
+    assert (np.sign(columns - 320) == side).mean() > 0.95
+    assert np.ptp(columns) == pytest.approx(80, abs=2)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "there.mp4"])
+def test_a_film_that_cannot_be_written_is_refused(tmp_path, name):
+    (tmp_path / "there.mp4").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"expected a name|exists"):
+        film_drive(Job("expert", "lake", most_s=1), tmp_path / name)
+    assert (tmp_path / "there.mp4").read_bytes() == b"mine"
