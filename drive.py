@@ -32,6 +32,8 @@ from drive_report import DriveReport
 from pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from drive_recorder import DriveRecorder
 
 logger = logging.getLogger(__name__)
@@ -250,7 +252,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python drive.py models/both/model.json --speed 20",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="model.json of a trained model")
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="model.json of a trained model, or a .tflite or .onnx of export.py",
+    )
     parser.add_argument(
         "--speed",
         type=float,
@@ -325,16 +331,29 @@ def _drive(args: argparse.Namespace) -> DriveReport:
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
         # OpenCV reads it when it is first imported, with the first frame.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-        from model import load_model, make_predictor, quiet_tensorflow
-
-        quiet_tensorflow()
-        predict = make_predictor(load_model(args.model))
+        predict = load_predictor(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         server = DriveServer(
             lambda: Pilot(predict, SpeedController(args.speed)), recorder
         )
         asyncio.run(_serve_until_signal(server, listener))
     return server.report
+
+
+def load_predictor(path: Path) -> Callable[[np.ndarray], float]:
+    """Return what steers by a frame, of a model.json or of an exported model.
+
+    Raises:
+        InputError: the model cannot be loaded.
+    """
+    from exported_model import is_exported, load_exported
+
+    if is_exported(path):
+        return load_exported(path)
+    from model import load_model, make_predictor, quiet_tensorflow
+
+    quiet_tensorflow()
+    return make_predictor(load_model(path))
 
 
 async def _serve_until_signal(server: DriveServer, listener: socket.socket) -> None:
