@@ -26,6 +26,7 @@ from run_folder import (
 )
 
 if TYPE_CHECKING:
+    from selection import DrivingTest
     from settings import Settings
 
 
@@ -169,6 +170,7 @@ def fit(
     validation: TrainingSet,
     settings: Settings,
     interruption: Interruption,
+    driving_test: DrivingTest | None = None,
 ) -> Progress:
     """Train until the last epoch, until patience ends, or until interrupted.
 
@@ -179,6 +181,7 @@ def fit(
         validation: what the weights are chosen by.
         settings: of the run.
         interruption: asked after every batch.
+        driving_test: what the weights are chosen by instead of the validation loss.
 
     Returns:
         The progress; the best weights are in the folder.
@@ -195,13 +198,16 @@ def fit(
     if settings.from_model and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
         progress.best_val_loss = validation_loss(network, validation, settings)
+        before = driving_test(network.predict_on_batch) if driving_test else None
+        progress.best_penalty = before.penalty if before else progress.best_val_loss
     started, first_epoch = time.perf_counter(), progress.epoch
     while not (is_finished(progress, settings) or interruption.requested):
         batches = Batches(training_set, settings, progress.epoch, num_batches)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
         loss, rate = fit_epoch(network, batches, title, interruption)
         val_loss = validation_loss(network, validation, settings)
-        if progress.add(loss, val_loss):
+        driving = driving_test(network.predict_on_batch) if driving_test else None
+        if progress.add(loss, val_loss, driving):
             save_weights(model, folder)
         if not interruption.requested:
             # An epoch cut short is no part of the state: --resume does it whole.
@@ -209,8 +215,14 @@ def fit(
             save_state(folder, network, progress)
         per_epoch_s = (time.perf_counter() - started) / (progress.epoch - first_epoch)
         left_min = per_epoch_s * (settings.epochs - progress.epoch) / 60
+        drove = (
+            f"{driving.interventions_per_min:.1f} interventions/min, "
+            f"RMS {driving.rms_m:.2f} m | "
+            if driving
+            else ""
+        )
         print(
-            f"{title} | loss {loss:.4f} | val_loss {val_loss:.4f} | "
+            f"{title} | loss {loss:.4f} | val_loss {val_loss:.4f} | {drove}"
             f"{rate:,.0f} samples/s | eta {left_min:.1f} min",
             flush=True,
         )

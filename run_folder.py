@@ -24,7 +24,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ from dataset import InputError
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
+    from selection import Driving
 
 # Full lock of the simulator's front wheels.
 MAX_STEERING_ANGLE_DEG = 25.0
@@ -111,16 +113,26 @@ class Progress:
     epoch: int = 0
     """Epochs completed."""
     best_val_loss: float = float("inf")
+    best_penalty: float = float("inf")
+    """Of what the weights are chosen by, the loss or the driving."""
     epochs_since_best: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     """One dictionary per epoch, in order."""
 
-    def add(self, loss: float, val_loss: float) -> bool:
-        """Record an epoch; return whether its validation loss is the best so far."""
+    def add(self, loss: float, val_loss: float, driving: Driving | None = None) -> bool:
+        """Record an epoch; return whether it is the best so far.
+
+        Args:
+            loss: of training.
+            val_loss: of validation; it decides, unless the driving does.
+            driving: of the held-out stretches, None if the loss decides.
+        """
         self.epoch += 1
         row = {"epoch": self.epoch, "loss": loss, "val_loss": val_loss}
-        self.history.append(row)
-        is_best = val_loss < self.best_val_loss
+        self.history.append(row | (asdict(driving) if driving else {}))
+        penalty = driving.penalty if driving else val_loss
+        is_best = penalty < self.best_penalty
+        self.best_penalty = min(self.best_penalty, penalty)
         self.best_val_loss = min(self.best_val_loss, val_loss)
         self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
         return is_best

@@ -17,6 +17,7 @@ from model import PRESETS
 
 SCHEDULES = ("cosine", "constant")
 WEIGHTS = ("equal", "spread")
+SELECTIONS = ("loss", "driving")
 RECOVERIES = ("reproject", "shift")
 
 
@@ -42,6 +43,7 @@ class Settings:
     learning_rate: float | None = None
     schedule: str = "cosine"
     patience: int = 10
+    select: str = "loss"
     label_before_s: float = 0.2
     label_after_s: float = 0.5
     balance: str = "off"
@@ -159,6 +161,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(fit, "--schedule", str, "of the learning rate", choices=SCHEDULES)
     add(fit, "--patience", int, "epochs without a better one before stopping; 0 never")
+
+    add(
+        fit,
+        "--select",
+        str,
+        "what the weights are chosen by; driving: the held-out blocks are driven again "
+        "after each epoch, fewest interventions first",
+        choices=SELECTIONS,
+    )
 
     labels = parser.add_argument_group("labels")
     add(

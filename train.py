@@ -237,10 +237,23 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
     validation = make_training_set(
         split.samples.iloc[rows], taught[rows], weights[rows], cache, "off"
     )
+    driving_test = None
+    if settings.select == "driving":
+        from selection import DrivingTest
+
+        driving_test = DrivingTest(split.samples.iloc[rows], cache)
     if not (folder / "model.json").exists():
         save_model(model, folder)
     with Interruption() as interruption:
-        progress = fit(folder, model, training_set, validation, settings, interruption)
+        progress = fit(
+            folder,
+            model,
+            training_set,
+            validation,
+            settings,
+            interruption,
+            driving_test,
+        )
     return write_report(folder, split, cache, progress)
 
 

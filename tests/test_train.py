@@ -283,3 +283,15 @@ def test_a_refused_run_leaves_its_name_free(tmp_path, capsys):
         assert main(arguments) == 1
         assert "too few to split" in capsys.readouterr().err
     assert not (tmp_path / "models" / "a").exists()
+
+
+def test_weights_are_chosen_by_driving_where_that_is_asked_for(recording, tmp_path):
+    folder = train(recording, tmp_path, "driven", *SHORT, "--select", "driving")
+    history = (folder / "history.csv").read_text().splitlines()
+    assert history[0] == "epoch,loss,val_loss,interventions_per_min,rms_m"
+    rows = [[float(cell) for cell in line.split(",")] for line in history[1:]]
+    best = min(rows, key=lambda row: row[3] + row[4] / 10)
+    weights_s = (folder / "model.weights.h5").stat().st_mtime
+    later_s = (folder / "state.npz").stat().st_mtime
+    # The weights were last written after the best epoch, not after a later one.
+    assert best[0] == 3 or weights_s < later_s

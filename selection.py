@@ -1,0 +1,89 @@
+"""Choose weights by driving: the held-out stretches, driven again after every epoch.
+
+A low loss says little about driving. `train.py --select driving` keeps the weights that
+need the fewest interventions when the held-out blocks are replayed (replay.py), and
+among equals those that stay nearest to the path.
+
+Source: Bojarski et al. 2016, arXiv 1604.07316, section 7.1; Codevilla et al. 2018,
+arXiv 1809.04843, on how little offline errors say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from batches import VIEW_GEOMETRY, cache_positions
+from frame_cache import FrameCache
+from replay import LIMITS_M, RecordedPath, in_batches, model_driver, read_path, replay
+
+S_PER_MIN = 60.0
+
+
+@dataclass(frozen=True)
+class Driving:
+    """How a network drove the held-out stretches.
+
+    Raises:
+        ValueError: a value is below 0.
+    """
+
+    interventions_per_min: float
+    """At NVIDIA's limit of 1 m."""
+    rms_m: float
+    """Root mean square of the cross-track error, put back at 2 m."""
+
+    def __post_init__(self) -> None:
+        if min(self.interventions_per_min, self.rms_m) < 0:
+            raise ValueError(f"{self}: expected 0 or more")
+
+    @property
+    def penalty(self) -> float:
+        """What is to be small: interventions first, then the error."""
+        # A tenth of a metre weighs like an intervention in a hundred minutes.
+        return self.interventions_per_min + self.rms_m / 10
+
+
+class DrivingTest:
+    """Replays held-out stretches from the cache.
+
+    Args:
+        samples: of the held-out rows, as dataset.usable_samples returns them.
+        cache: holds their views.
+
+    Raises:
+        InputError: the rows have no time stamps.
+    """
+
+    def __init__(self, samples: pd.DataFrame, cache: FrameCache) -> None:
+        self._cache = cache
+        self._parts: list[tuple[RecordedPath, np.ndarray]] = []
+        for _, part in samples.groupby("recording", sort=False):
+            own = part.reset_index(drop=True)
+            self._parts.append((read_path(own), cache_positions(own, cache)))
+
+    def __call__(self, predict: Callable[[np.ndarray], np.ndarray]) -> Driving:
+        """Drive.
+
+        Args:
+            predict: uint8 views (n, 66, 200, 3) to steering (n, 1), of one batch size.
+        """
+        near_m, far_m = LIMITS_M
+        count, elapsed_s, errors_m = 0, 0.0, [np.zeros(1)]
+        for path, positions in self._parts:
+
+            def views(
+                rows: np.ndarray, camera: np.ndarray, at: np.ndarray = positions
+            ) -> np.ndarray:
+                return self._cache.gather(at[rows, camera])
+
+            drive = model_driver(path, in_batches(predict), views, VIEW_GEOMETRY)
+            rollouts = replay(drive, path)
+            count += len(rollouts[near_m].interventions)
+            elapsed_s += rollouts[near_m].elapsed_s
+            errors_m.append(rollouts[far_m].cross_track_error_m)
+        rms_m = float(np.sqrt(np.mean(np.concatenate(errors_m) ** 2)))
+        return Driving(S_PER_MIN * count / max(elapsed_s, 1.0), rms_m)
