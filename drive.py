@@ -148,6 +148,7 @@ class DriveServer:
             telemetry = Telemetry.from_event(data, client.decimal_mark)
             client.decimal_mark = telemetry.decimal_mark
             command = client.pilot(telemetry.frame(), telemetry.speed_mph, dt_s)
+            command = STOP if self.is_stopping else command
         except UnusableTelemetry as error:
             self.report.unusable += 1
             self._say_once("telemetry that cannot be used, braking", error)
