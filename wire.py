@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import ipaddress
 import json
 import logging
 import re
@@ -21,7 +22,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from dataset import FRAME_SHAPE
 
@@ -254,6 +255,10 @@ WRONG_VERSION = (
     "socket.io-client 3 and 4 do; Engine.IO 3, of socket.io-client 1 and 2, is not "
     "served\n"
 )
+FOREIGN_HOST = (
+    "refused: {host} is a name that a web page elsewhere could have given to this "
+    "machine; use its address, as http://127.0.0.1:4567\n"
+)
 # Stands for a telemetry event that is cut off or no JSON: it is answered like any that
 # cannot be used, so that the simulator's turn is not lost.
 UNREADABLE_EVENT = '42["telemetry","unreadable"]'
@@ -287,9 +292,13 @@ class SimulatorDialect:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope.get("query_string", b"").decode("latin-1")
-        if "EIO=" in query and "EIO=4" not in query:
+        host = _host_of(scope)
+        if not is_local_name(host):
+            self.drop("a request to a Host that is no address")
+            await _refuse(scope, send, 403, FOREIGN_HOST.format(host=host[:80]))
+        elif "EIO=" in query and "EIO=4" not in query:
             logger.warning("refused: %s", WRONG_VERSION.strip())
-            await _refuse(scope, send)
+            await _refuse(scope, send, 400, WRONG_VERSION)
         elif scope["type"] == "websocket":
             # A WebSocket with a session id takes over from polling: its client knows
             # how to connect, and may have done so there. The simulator's is a new one.
@@ -449,8 +458,34 @@ def _with_body(scope: Scope, body: bytes, receive: Receive) -> tuple[Scope, Rece
     return {**scope, "headers": headers}, receive_again
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
-    """Answer 400 with a line that says why, to a request or a WebSocket handshake."""
+def _host_of(scope: Scope) -> str:
+    """Return the Host header of a request without its port, "" if there is none."""
+    for name, value in scope.get("headers", ()):
+        if name == b"host":
+            text = value.decode("latin-1")
+            with contextlib.suppress(ValueError):
+                return urlsplit(f"//{text}").hostname or ""
+            return text
+    return ""
+
+
+def is_local_name(host: str) -> bool:
+    """Say whether a Host header can only mean the machine that it was sent to.
+
+    A web page elsewhere can let its own name point to 127.0.0.1 and so pass for a page
+    of this server (DNS rebinding); an address, or localhost, belongs to nobody.
+    """
+    if host in ("", "localhost"):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+    """Answer with a line that says why, to a request or a WebSocket handshake."""
     kind = "http.response"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in scope.get("extensions", {}):
@@ -458,5 +493,5 @@ async def _refuse(scope: Scope, send: Send) -> None:
             return
         kind = "websocket.http.response"
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": f"{kind}.start", "status": 400, "headers": headers})
-    await send({"type": f"{kind}.body", "body": WRONG_VERSION.encode()})
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": reason.encode()})

@@ -28,7 +28,7 @@ from drive import DriveServer, main, serve
 from drive_recorder import DriveRecorder
 from drive_report import DriveReport
 from pilot import Command, Pilot, SpeedController
-from wire import listen
+from wire import is_local_name, listen
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the pilot of these tests answers; no answer to a fault is like it.
@@ -285,6 +285,39 @@ def test_web_pages_of_other_origins_are_refused(running):
         assert client.recv(timeout=5).startswith("0{")
     with pytest.raises(InvalidHandshake):
         connect(running.url, origin="http://example.com").__enter__()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:4567", "127.0.0.1.nip", "[::"]
+)
+def test_a_name_that_points_here_is_refused(running, host):
+    """A page may let its own name point to 127.0.0.1: then its origin is no other."""
+    request = (
+        "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n"
+        f"Host: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as raw:
+        raw.sendall(request.encode())
+        answer = b"".join(iter(lambda: raw.recv(4096), b"")).decode()
+    assert " 403 " in answer.splitlines()[0] and "use its address" in answer
+    assert not running.server.clients
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("127.0.0.1", True),
+        ("localhost", True),
+        ("192.168.1.7", True),
+        ("::1", True),
+        ("", True),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.nip.io", False),
+    ],
+)
+def test_addresses_and_localhost_are_nobodys_name(host, is_local):
+    assert is_local_name(host) == is_local
 
 
 # --- Malformed packets ----------------------------------------------------------------
