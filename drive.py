@@ -133,7 +133,7 @@ class DriveServer:
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
 
     async def _steer(self, sid: str, client: Client, command: Command) -> None:
-        from wire import steer_answer
+        from telemetry import steer_answer
 
         answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
         await self.socketio.emit("steer", answer, to=sid)
@@ -142,7 +142,7 @@ class DriveServer:
         self, client: Client, data: object, dt_s: float, is_recorded: bool
     ) -> Command:
         """Return the command for a telemetry event; the brake whatever goes wrong."""
-        from wire import Telemetry, UnusableTelemetry
+        from telemetry import Telemetry, UnusableTelemetry
 
         try:
             telemetry = Telemetry.from_event(data, client.decimal_mark)

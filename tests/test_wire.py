@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from wire import Telemetry, format_number, parse_number, passable, steer_answer
+from telemetry import Telemetry, format_number, parse_number, steer_answer
+from wire import passable
 
 # Culture: decimal mark, group mark, pattern of a negative number, as .NET has them.
 CULTURES = {
