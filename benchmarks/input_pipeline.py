@@ -55,8 +55,8 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     from batches import Batches, make_training_set
     from fitting import compile_network
     from model import build_model, network_of
+    from preparation import open_cache, read_split
     from settings import Settings
-    from train import open_cache, read_split
 
     settings = Settings((str(recording),), preset=preset)
     split = read_split(settings)
