@@ -1,12 +1,12 @@
-"""Training on several workers at once: what each of them does, in step with the others.
+"""Training on several workers at once: what each of them does, in step with the rest.
 
-Each worker makes its share of every batch, and finds the gradients of it; their sum over
-all workers is what one worker would have found for the whole batch, and each takes the
-same step with it. Batch normalization and dropout see the whole batch, too. So the
-weights are those of a single process, but for the order in which numbers are added up.
+Each worker makes its share of every batch, and finds the gradients of it; their sum
+over all workers is what one process would have found for the whole batch, and each
+takes the same step with it. Batch normalization and dropout see the whole batch, too.
+So the weights are those of one process, but for the order in which numbers are added.
 
-The network is an ordinary one in every worker; only sums cross. They are added up by
-TensorFlow's collective operations, whose cluster workers.py has Ray start.
+The network is an ordinary one in every worker; only sums cross. They are made by
+TensorFlow's collective operations, between processes that workers.py has Ray start.
 
 Source: synchronous data parallelism, Goyal et al. 2017, arXiv 1706.02677.
 """

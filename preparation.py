@@ -1,7 +1,7 @@
 """What a run begins with: the samples of its recordings, their views, and a model.
 
-All of it follows from the settings, so whoever has them, and the same recordings, begins
-with the same: a run that is resumed, or one of several workers.
+All of it follows from the settings, so whoever has them, and the same recordings,
+begins with the same: a run that is resumed, or one of several workers.
 """
 
 from __future__ import annotations

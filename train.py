@@ -176,15 +176,13 @@ def run(
     )
     if not (folder / "model.json").exists():
         save_model(model, folder)
-    with Interruption() as interruption:
-        if num_workers is None:
-            sets = make_sets(split, cache, settings)
-            test = make_driving_test(split, cache, settings)
+    if num_workers is None:
+        sets = make_sets(split, cache, settings)
+        test = make_driving_test(split, cache, settings)
+        with Interruption() as interruption:
             progress = fit(folder, model, *sets, settings, interruption, test)
-        else:
-            progress = train_on_workers(
-                folder, settings, num_workers, address, interruption
-            )
+    else:
+        progress = train_on_workers(folder, settings, num_workers, address)
     return write_report(folder, split, cache, progress)
 
 

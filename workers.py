@@ -14,9 +14,10 @@ import importlib.util
 import os
 import queue
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ from dataset import InputError
 from run_folder import NonFiniteLossError, Progress
 
 if TYPE_CHECKING:
-    from fitting import Interruption
+    from ray.util.queue import Queue
+
     from settings import Settings
 
 # So often are workers replaced before a run is given up: it resumes from there.
@@ -87,11 +89,7 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[Any]:
 
 
 def train_on_workers(
-    folder: Path,
-    settings: Settings,
-    num_workers: int,
-    address: str | None,
-    interruption: Interruption,
+    folder: Path, settings: Settings, num_workers: int, address: str | None
 ) -> Progress:
     """Train a run that has its settings and its first weights in its folder.
 
@@ -99,8 +97,7 @@ def train_on_workers(
         folder: of the run.
         settings: of the run.
         num_workers: a divisor of the batch size.
-        address: of a Ray cluster, "auto" for the one of this machine, None to start one.
-        interruption: asked for as long as it lasts.
+        address: of a Ray cluster, "auto" for this machine's, None to start one.
 
     Returns:
         The progress; the best weights are in the folder.
@@ -108,33 +105,80 @@ def train_on_workers(
     Raises:
         InputError: there is no such cluster, or a worker cannot read what it needs.
         NonFiniteLossError: the loss of a batch is NaN or infinite.
+        TrainingFailedError: of Ray, workers have died more than MOST_FAILURES times.
     """
+    from fitting import Interruption
+
+    size = settings.batch_size
     print(
-        f"{num_workers} workers, each with {settings.batch_size // num_workers} samples "
-        f"of every batch of {settings.batch_size}; learning rate as for one worker",
+        f"{num_workers} workers, each with {size // num_workers} of the {size} samples "
+        f"of a batch; learning rate {settings.learning_rate}, as for one process",
         flush=True,
     )
     folder = folder.resolve()
     shutil.rmtree(folder / NOTES, ignore_errors=True)
     try:
-        with ray_at(address, num_workers), ThreadPoolExecutor(1) as pool:
-            return _train(folder, settings, num_workers, interruption, pool)
+        # Ray takes SIGTERM for itself when it starts: Interruption comes after it. And
+        # it is down before the pool waits for what runs on it.
+        with (
+            ThreadPoolExecutor(1) as pool,
+            ray_at(address, num_workers),
+            Interruption() as interruption,
+        ):
+            trainer, lines, stop = _trainer(folder, settings, num_workers)
+            # In a thread: in the main one Ray would take Ctrl-C for itself, too.
+            training = pool.submit(trainer.fit)
+            while not training.done() or not lines.empty():
+                if interruption.requested and stop.empty():
+                    stop.put("asked")
+                with suppress(queue.Empty):
+                    _show(lines.get(timeout=LOOK_EVERY_S))
+            result = training.result().return_value
     finally:
         shutil.rmtree(folder / NOTES, ignore_errors=True)
+    if isinstance(result, NonFiniteLossError):
+        raise result
+    return result
 
 
-def _train(
-    folder: Path,
-    settings: Settings,
-    num_workers: int,
-    interruption: Interruption,
-    pool: ThreadPoolExecutor,
-) -> Progress:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+def _show(said: str | dict[int, Exception]) -> None:
+    """Show a line of the chief, or tell whose failure has stopped the workers.
+
+    Raises:
+        InputError: that was the failure, and trying again will not mend it.
+    """
+    if isinstance(said, str):
+        print(said, flush=True)
+        return
+    for worker, failure in said.items():
+        cause = getattr(failure, "cause", None) or failure
+        if isinstance(cause, InputError):
+            raise cause
+        print(
+            f"worker {worker}: {type(cause).__name__}: {str(cause).splitlines()[0]}",
+            file=sys.stderr,
+        )
+    print("workers start again from the last epoch's end", file=sys.stderr)
+
+
+def _trainer(
+    folder: Path, settings: Settings, num_workers: int
+) -> tuple[Any, Queue, Queue]:
+    """Return Ray's trainer, a queue that the workers speak to, and one they look at."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
     from ray.train.tensorflow import TensorflowTrainer
     from ray.util.queue import Queue
 
     lines, stop = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
+
+    class TellFailures(UserCallback):
+        def after_exception(
+            self,
+            run_context: Any,  # noqa: ARG002 - Ray names it
+            worker_exceptions: dict[int, Exception],
+        ) -> None:
+            lines.put(worker_exceptions)
+
     trainer = TensorflowTrainer(
         _work,
         train_loop_config={
@@ -149,23 +193,11 @@ def _train(
         run_config=RunConfig(
             name=NOTES,
             storage_path=str(folder),
+            callbacks=[TellFailures()],
             failure_config=FailureConfig(max_failures=MOST_FAILURES),
-            worker_runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
         ),
     )
-    # In a thread: in the main one Ray would take Ctrl-C for itself.
-    training = pool.submit(trainer.fit)
-    while not training.done() or not lines.empty():
-        if interruption.requested and stop.empty():
-            stop.put("asked")
-        try:
-            print(lines.get(timeout=LOOK_EVERY_S), flush=True)
-        except queue.Empty:
-            continue
-    result = training.result().return_value
-    if isinstance(result, NonFiniteLossError):
-        raise result
-    return result
+    return trainer, lines, stop
 
 
 def _work(config: dict[str, Any]) -> Progress | NonFiniteLossError:
