@@ -15,10 +15,11 @@ import os
 import queue
 import shutil
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from dataset import InputError
@@ -118,16 +119,11 @@ def train_on_workers(
     folder = folder.resolve()
     shutil.rmtree(folder / NOTES, ignore_errors=True)
     try:
-        # Ray takes SIGTERM for itself when it starts: Interruption comes after it. And
-        # it is down before the pool waits for what runs on it.
-        with (
-            ThreadPoolExecutor(1) as pool,
-            ray_at(address, num_workers),
-            Interruption() as interruption,
-        ):
+        # Ray takes SIGTERM for itself when it starts: Interruption comes after it.
+        with ray_at(address, num_workers), Interruption() as interruption:
             trainer, lines, stop = _trainer(folder, settings, num_workers)
             # In a thread: in the main one Ray would take Ctrl-C for itself, too.
-            training = pool.submit(trainer.fit)
+            training = _in_background(trainer.fit)
             while not training.done() or not lines.empty():
                 if interruption.requested and stop.empty():
                     stop.put("asked")
@@ -139,6 +135,23 @@ def train_on_workers(
     if isinstance(result, NonFiniteLossError):
         raise result
     return result
+
+
+def _in_background(function: Callable[[], Any]) -> Future[Any]:
+    """Call a function in a thread that nothing waits for when the program ends.
+
+    The threads of an executor are waited for, and Ray, once down, never answers.
+    """
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=call, daemon=True).start()
+    return future
 
 
 def _show(said: str | dict[int, Exception]) -> None:
