@@ -139,6 +139,11 @@ class Progress:
         self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
         return is_best
 
+    def set_bar(self, val_loss: float, driving: Driving | None = None) -> None:
+        """Let the model that is fine-tuned be what an epoch must beat to be kept."""
+        self.best_val_loss = val_loss
+        self.best_penalty = driving.penalty if driving else val_loss
+
 
 def _state_variables(network: keras.Model) -> list[Any]:
     """Weights, seeds of the dropout and the optimizer's moments, in a fixed order."""
