@@ -33,7 +33,6 @@ from fitting import (
     check_finite,
     compile_network,
     epoch_line,
-    habits_m,
     is_finished,
     validation_loss,
     with_habits,
@@ -273,8 +272,8 @@ def fit_in_step(
     num_batches = batches_per_epoch(training_set, settings)
     cv2.setNumThreads(1)
     network = network_of(model)
-    recordings = training_set.recordings
-    trained = shared_network(with_habits(network, len(recordings)), team)
+    habitual = with_habits(network, len(training_set.recordings))
+    trained = shared_network(habitual, team)
     compile_network(trained, settings, num_batches)
     progress = load_state(folder, trained)
     if team.is_chief and progress.epoch:
@@ -288,7 +287,6 @@ def fit_in_step(
         batches = Batches(training_set, settings, progress.epoch, num_batches, share)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
         loss, rate, stop = fit_epoch(step, batches, title, asked_to_stop)
-        progress.habits_m = habits_m(trained, recordings)
         is_best = progress.add(
             loss, *validate(network, validation, settings, driving_test, team)
         )

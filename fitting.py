@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from batches import HABIT_UNIT_M, Batches, TrainingSet, reprojected
+from batches import Batches, TrainingSet, reprojected
 from frame_cache import FrameCache
 from model import network_of, save_weights
 from run_folder import (
@@ -127,7 +127,9 @@ def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
     """Return what is trained: the network, and how far right each driver keeps.
 
     Mirrored frames alone would teach a driver who keeps right to keep left as well, and
-    the network settles in between. It is left alone once it is trained.
+    the network settles in between. The habits are of use in training only, and no
+    measure of the driver: what the network itself finds different about mirrored frames
+    goes into them as well.
 
     Args:
         network: model.network_of a model; shares its weights with what is returned.
@@ -142,15 +144,6 @@ def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
     )
     steering = keras.layers.Add()([network.output, habit(mirrored)])
     return keras.Model([network.input, mirrored], steering, name="with_habits")
-
-
-def habits_m(trained: keras.Model, recordings: list[str]) -> dict[str, float]:
-    """Return how far right of the middle each recording's driver keeps, in metres."""
-    (kernel,) = trained.get_layer("habit").get_weights()
-    return {
-        name: round(float(habit) * HABIT_UNIT_M, 3)
-        for name, habit in zip(recordings, kernel[:, 0], strict=True)
-    }
 
 
 def compile_network(network: keras.Model, settings: Settings, num_batches: int) -> None:
@@ -261,7 +254,6 @@ def fit(
         loss, rate = fit_epoch(trained, batches, title, interruption)
         val_loss = validation_loss(network, validation, settings)
         driving = driving_test(network.predict_on_batch) if driving_test else None
-        progress.habits_m = habits_m(trained, training_set.recordings)
         if progress.add(loss, val_loss, driving):
             save_weights(model, folder)
         if not interruption.requested:

@@ -146,7 +146,6 @@ def write_report(
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
         "training_samples": len(split.train),
-        "habits_m": progress.habits_m,
         "validation": scores,
     }
     write_json(folder / "metrics.json", metrics)
@@ -218,10 +217,6 @@ def print_metrics(metrics: dict[str, Any]) -> None:
             )
             row = "".join(f"{c['steering']:>8.3f} ({c['deg']:>4.1f})" for c in cells)
             print(f"{name:<16.16}{label:<14}{row}")
-    for name, habit_m in metrics["habits_m"].items():
-        if habit_m:  # Without mirrored frames it is not known.
-            side = "right" if habit_m > 0 else "left"
-            print(f"{name}: the driver keeps {abs(habit_m):.2f} m {side} of the middle")
 
 
 # --- Command line ---------------------------------------------------------------------
