@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -206,8 +207,18 @@ def write_report(
     return metrics
 
 
-def run(folder: Path, settings: Settings) -> dict[str, Any]:
-    """Train the run of a folder from where it stands; return its metrics."""
+def run(
+    folder: Path,
+    settings: Settings,
+    after_epoch: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Train the run of a folder from where it stands; return its metrics.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        after_epoch: told of every whole epoch; what it raises ends the run.
+    """
     import numpy as np
 
     from batches import loss_weights_of, make_training_set
@@ -253,6 +264,7 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
             settings,
             interruption,
             driving_test,
+            after_epoch,
         )
     return write_report(folder, split, cache, progress)
 
