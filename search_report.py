@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -22,8 +24,11 @@ from frame_cache import FrameCache
 from model import load_model, network_of, view_key, view_of
 from run_folder import write_bytes
 from search_space import Plan
-from search_trials import is_default, shown
+from search_trials import epoch_of, is_default, shown
 from selection import DrivingTest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("trial", "state", "value", "epoch", "minutes")
 
@@ -54,13 +59,12 @@ def table(study: optuna.Study, plan: Plan) -> str:
 
 
 def _cells(trial: FrozenTrial, names: tuple[str, ...]) -> tuple[str, ...]:
-    epoch = trial.user_attrs.get("best_epoch", trial.last_step)
     lasted = trial.duration
     return (
         f"{trial.number}",
-        "default" if is_default(trial) else trial.state.name.lower(),
+        trial.state.name.lower() + " (default)" * is_default(trial),
         shown(trial.value),
-        str(epoch or "-"),
+        epoch_of(trial),
         f"{lasted.total_seconds() / 60:.1f}" if lasted else "-",
         *(_value(trial.params.get(name)) for name in names),
     )
@@ -81,33 +85,64 @@ def draw_plots(study: optuna.Study, folder: Path) -> list[Path]:
     """
     import matplotlib
 
+    # No window: the machine may have no screen.
     matplotlib.use("Agg")
-    from matplotlib import pyplot
     from optuna.visualization import matplotlib as draw
 
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len({trial.value for trial in complete}) < 2:
+    values = {trial.value for trial in complete if trial.value is not None}
+    if len(values) < 2:
         return []
-    num_names = len(complete[0].params)
-    plots: dict[str, tuple[Callable[..., Any], tuple[float, float]]] = {
-        "history": (draw.plot_optimization_history, (8, 5)),
-        "importances": (draw.plot_param_importances, (8, 5)),
-        "parallel": (draw.plot_parallel_coordinate, (2 * num_names, 6)),
-        "slice": (draw.plot_slice, (3 * num_names, 4)),
-    }
-    paths = []
-    for name, (plot, size) in plots.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            plot(study)
-        figure = pyplot.gcf()
-        figure.set_size_inches(*size)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=100, bbox_inches="tight")
-        pyplot.close(figure)
-        paths.append(folder / f"{name}.png")
-        write_bytes(paths[-1], picture.getvalue())
-    return paths
+    log = min(values) > 0
+    parallel = partial(
+        draw.plot_parallel_coordinate,
+        target=_log_value if log else None,
+        target_name="log10 of the value" if log else "value",
+    )
+    return [
+        _save(folder / "history.png", study, draw.plot_optimization_history, log),
+        _save(folder / "importances.png", study, draw.plot_param_importances, False),
+        _save(folder / "parallel.png", study, parallel, False),
+        _save(folder / "slice.png", study, draw.plot_slice, log),
+    ]
+
+
+def _log_value(trial: FrozenTrial) -> float:
+    return math.log10(trial.value or math.nan)
+
+
+def _save(path: Path, study: optuna.Study, plot: Callable[..., Any], log: bool) -> Path:
+    """Draw one picture, with the values on a logarithmic axis if log."""
+    from matplotlib import pyplot
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        axes = np.atleast_1d(plot(study))
+    figure = pyplot.gcf()
+    figure.set_size_inches(8, 5)
+    if len(axes) > 1:
+        _wrap(figure, axes)
+    elif path.stem == "parallel":
+        figure.set_size_inches(1.6 * len(figure.axes), 6)
+        for each in figure.axes:
+            each.grid(visible=False)
+    for each in axes if log else ():
+        each.set_yscale("log")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100, bbox_inches="tight")
+    pyplot.close(figure)
+    write_bytes(path, picture.getvalue())
+    return path
+
+
+def _wrap(figure: Figure, axes: np.ndarray) -> None:
+    """Break a row of plots that is too long for a page into several."""
+    num_columns = 5
+    num_rows = math.ceil(len(axes) / num_columns)
+    figure.set_size_inches(3 * num_columns, 3 * num_rows)
+    grid = figure.add_gridspec(num_rows, num_columns, hspace=0.45)
+    for i, each in enumerate(axes):
+        each.set_subplotspec(grid[divmod(i, num_columns)])
 
 
 # --- The best beside the default ------------------------------------------------------

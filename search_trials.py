@@ -7,6 +7,7 @@ a trial that has fallen silent goes back into the queue, with the values that it
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -85,6 +86,7 @@ def open_study(path: Path, plan: Plan, fingerprints: dict[str, str]) -> optuna.S
 
 def _create(path: Path, plan: dict[str, Any], first: dict[str, Any]) -> None:
     """Write a study's file; it appears under its name with all that it begins with."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial_path.unlink(missing_ok=True)
@@ -106,14 +108,15 @@ def load_study(path: Path) -> optuna.Study:
     Raises:
         InputError: the file is none.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with path.open("rb") as file:
         is_sqlite = file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
     try:
         if not is_sqlite:
             raise KeyError(STUDY_NAME)
-        # The median of the trials so far, from the fifth on; the first epochs of any
-        # say too little.
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+        # Against the median of at least five trials, from the second epoch on: the
+        # first says little.
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         return optuna.load_study(
             study_name=STUDY_NAME, storage=_storage(path, create=False), pruner=pruner
         )
@@ -230,7 +233,8 @@ class Worker:
     """Of the trial at hand."""
 
     def __call__(self) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # Each trial builds its functions anew, which TensorFlow would warn of.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         study = load_study(self.path)
         study.sampler = self._sampler(len(study.trials))
         while time.time() < self.stop_at_s:
@@ -289,7 +293,7 @@ def _line(study: optuna.Study, number: int | None, num_trials: int) -> str:
     complete = [t.value for t in trials if t.state == TrialState.COMPLETE]
     cells = [
         f"trial {number} {trial.state.name.lower()}",
-        f"{shown(trial.value)} at epoch {trial.last_step or 0}",
+        f"{shown(trial.value)} at epoch {epoch_of(trial)}",
         f"best {shown(min((v for v in complete if v is not None), default=None))}",
         f"{sum(states[state] for state in FINISHED)} of {num_trials} finished",
     ]
@@ -299,6 +303,11 @@ def _line(study: optuna.Study, number: int | None, num_trials: int) -> str:
 def shown(value: float | None) -> str:
     """Return an objective's value as text."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def epoch_of(trial: FrozenTrial) -> str:
+    """Return the best epoch of a trial, or the last one of a pruned trial."""
+    return str(trial.user_attrs.get("best_epoch", trial.last_step or "-"))
 
 
 def train_trial(
