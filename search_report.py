@@ -142,7 +142,13 @@ def _wrap(figure: Figure, axes: np.ndarray) -> None:
     figure.set_size_inches(3 * num_columns, 3 * num_rows)
     grid = figure.add_gridspec(num_rows, num_columns, hspace=0.45)
     for i, each in enumerate(axes):
-        each.set_subplotspec(grid[divmod(i, num_columns)])
+        row, column = divmod(i, num_columns)
+        each.set_subplotspec(grid[row, column])
+        each.tick_params(labelleft=column == 0)
+        each.set_ylabel("" if column else "Objective Value")
+    colour_bar = figure.axes[-1]
+    colour_bar.set_position((0.92, 0.11, 0.01, 0.77))
+    figure.suptitle("")
 
 
 # --- The best beside the default ------------------------------------------------------
