@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from search_trials import Worker
 
-# Said by the search itself, or nothing that a trial could have.
+# Flags of train.py that the search gives itself, and what to do instead.
 NOT_BEHIND = {
     "part": "give --part before the --",
     "epochs": "give --epochs before the --",
@@ -74,13 +74,12 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
     Raises:
         InputError: a value is out of its range, or a flag stands behind the --.
     """
-    fixed = given_arguments(["--name", "search", *args.train_flags]) - {"recordings"}
-    if "--name" not in args.train_flags:
-        fixed.remove("name")
+    argv = [*args.recordings, "--name", "", *args.train_flags]
+    parsed = make_parser().parse_args(argv)
+    fixed = given_arguments(argv) - {"recordings", "" if parsed.name else "name"}
     for name in sorted(fixed & set(NOT_BEHIND)):
         raise InputError(f"--{name.replace('_', '-')}: {NOT_BEHIND[name]}")
-    argv = [*args.recordings, "--name", "search", *args.train_flags]
-    settings = settings_from(make_parser().parse_args(argv))
+    settings = settings_from(parsed)
     own = {
         "part": tuple(args.part),
         "epochs": args.epochs,
@@ -103,7 +102,8 @@ def prepare(args: argparse.Namespace) -> Search:
     settings, fixed = base_settings(args)
     recordings = [read_recording(Path(path)) for path in settings.recordings]
     samples = usable_samples(recordings)
-    seen, rest = part_of(samples, settings.part), rest_of(samples, settings.part)
+    seen = part_of(samples, settings.part).head(settings.limit)
+    rest = rest_of(samples, settings.part)
     if rest.empty:
         raise InputError(
             f"--part {args.part[0]:g} {args.part[1]:g} leaves nothing to hold the best "
@@ -173,12 +173,12 @@ def _work(worker: Worker) -> None:
 def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) -> None:
     """Print the table, the best beside the default, and the best one's command."""
     from search_report import Judge, best_trial, draw_plots, table, verdict
-    from search_trials import study_folder
+    from search_trials import finished_trials, study_folder
 
     folder, plan = study_folder(args.study), search.plan
     best = best_trial(study)
     if best is None:
-        print("no trial has ended yet")
+        print("no trial has run to its end yet")
         return
     print(f"{table(study, plan)}\n")
     print(verdict(study, folder, Judge(search.rest, plan)))
@@ -186,6 +186,8 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     named = ["--name", f"{args.study.stem}-best"]
     print(f"\nthe best trial again ({shown_objective(plan)} {best.value:.4f}):")
     print(shlex.join(["python", "train.py", *args.recordings, *flags, *named]))
+    if (num_finished := len(finished_trials(study))) < args.trials:
+        print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
     pictures = draw_plots(study, folder)
     names = (
         ", ".join(path.name for path in pictures) or "no picture: too few to compare"

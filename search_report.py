@@ -24,7 +24,7 @@ from frame_cache import FrameCache
 from model import load_model, network_of, view_key, view_of
 from run_folder import write_bytes
 from search_space import Plan
-from search_trials import epoch_of, is_default, shown
+from search_trials import epoch_of, finished_trials, is_default, shown
 from selection import DrivingTest
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def table(study: optuna.Study, plan: Plan) -> str:
 
     A pruned trial shows the value of the epoch at which it was given up.
     """
-    states = (TrialState.COMPLETE, TrialState.PRUNED)
-    trials = study.get_trials(deepcopy=False, states=states)
+    trials = finished_trials(study)
     trials.sort(key=lambda t: (t.state, np.inf if t.value is None else t.value))
     names = plan.searched
     rows = [(*COLUMNS, *names), *(_cells(trial, names) for trial in trials)]

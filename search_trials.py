@@ -169,7 +169,7 @@ def next_step(study: optuna.Study, num_trials: int) -> str:
         optuna.storages.fail_stale_trials(study)
     _put_back_unbegun(study)
     states = Counter(trial.state for trial in study.get_trials(deepcopy=False))
-    num_finished = sum(states[state] for state in FINISHED)
+    num_finished = len(finished_trials(study))
     if num_finished >= num_trials:
         return "end"
     # Who waits takes over should another process be killed.
@@ -177,6 +177,11 @@ def next_step(study: optuna.Study, num_trials: int) -> str:
         num_trials
     )
     return "run" if free else "wait"
+
+
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that ran to their end or were given up as worse than most."""
+    return study.get_trials(deepcopy=False, states=FINISHED)
 
 
 def put_back(study: optuna.Study, number: int) -> bool:
@@ -288,14 +293,13 @@ def _line(study: optuna.Study, number: int | None, num_trials: int) -> str:
     """Return the line that tells of the trial at hand."""
     if number is None:
         return "the last trials are being done by others"
-    trials = study.get_trials(deepcopy=False)
-    trial, states = trials[number], Counter(t.state for t in trials)
-    complete = [t.value for t in trials if t.state == TrialState.COMPLETE]
+    trial, done = study.trials[number], finished_trials(study)
+    complete = [t.value for t in done if t.state == TrialState.COMPLETE]
     cells = [
         f"trial {number} {trial.state.name.lower()}",
         f"{shown(trial.value)} at epoch {epoch_of(trial)}",
         f"best {shown(min((v for v in complete if v is not None), default=None))}",
-        f"{sum(states[state] for state in FINISHED)} of {num_trials} finished",
+        f"{len(done)} of {num_trials} finished",
     ]
     return " | ".join(cells)
 

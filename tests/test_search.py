@@ -39,6 +39,7 @@ from search_trials import (  # noqa: E402
     open_study,
     put_back,
 )
+from selection import Driving  # noqa: E402
 from settings import Settings, make_parser, settings_from  # noqa: E402
 from train import main as train  # noqa: E402
 
@@ -229,7 +230,7 @@ def test_name_that_cannot_be_a_study_is_refused(tmp_path, name):
         (["--epochs", "0"], "--epochs is 0, expected at least 1"),
         (["--steps", "-1"], "--steps is -1, expected >= 1"),
         (["--", "--epochs", "3"], "--epochs: give --epochs before the --"),
-        (["--", "--name", "x"], "--name: the runs are named by the search"),
+        (["--", "--name=x"], "--name: the runs are named by the search"),
         (["--", "--brightness", "7"], "--brightness is 7.0, expected 0 to 1"),
     ],
 )
@@ -339,11 +340,10 @@ def test_search_says_whether_the_best_beats_the_default(searched):
 
 
 @asks
-def test_trial_worse_than_most_is_given_up(recording, tmp_path):
+def test_trial_that_drives_worse_than_most_is_given_up(recording, tmp_path):
     path = tmp_path / "s.sqlite"
-    plan = make_plan(
-        recordings=(str(recording),), epochs=3, steps_per_epoch=2, fixed=("preset",)
-    )
+    driving = {"epochs": 3, "steps_per_epoch": 2, "select": "driving"}
+    plan = make_plan(recordings=(str(recording),), fixed=("preset",), **driving)
     study = open_study(path, plan, {})
     study.tell(study.ask(), 0.0)
     for _ in range(5):
@@ -355,6 +355,11 @@ def test_trial_worse_than_most_is_given_up(recording, tmp_path):
     Worker(path, plan, num_trials=7)()
     worse = load_study(path).trials[-1]
     assert (worse.number, worse.state, worse.last_step) == (6, PRUNED, 2)
+    with (tmp_path / "s/trials/0006/history.csv").open() as file:
+        epochs = [
+            Driving(*map(float, list(row.values())[3:])) for row in csv.DictReader(file)
+        ]
+    assert [e.penalty for e in epochs] == list(worse.intermediate_values.values())
 
 
 def test_loss_that_is_not_finite_is_given_up_and_the_search_goes_on(
@@ -363,7 +368,7 @@ def test_loss_that_is_not_finite_is_given_up_and_the_search_goes_on(
     path = tmp_path / "s.sqlite"
     more = ["--trials", "1", "--", "--learning-rate", "1e30"]
     assert search(recording, path, *more) == 0
-    assert "no trial has ended yet" in capsys.readouterr().out
+    assert "no trial has run to its end yet" in capsys.readouterr().out
     assert [trial.state for trial in load_study(path).trials] == [PRUNED]
 
 
