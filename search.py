@@ -317,13 +317,13 @@ def main(argv: list[str] | None = None) -> int:
         print_plan(search, args)
         worker = Worker(args.study, search.plan, args.trials, stop_at_s)
         run_workers(worker, args.workers)
+        print_report(study, search, args)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         return 1
-    print_report(study, search, args)
     return 0
 
 

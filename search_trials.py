@@ -77,7 +77,12 @@ def open_study(path: Path, plan: Plan, fingerprints: dict[str, str]) -> optuna.S
                 f"{study_folder(path)} exists already, without {path}; give another "
                 "--study"
             )
-        _create(path, began_with, default_values(plan))
+        try:
+            _create(path, began_with, default_values(plan))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be made: {error.strerror}; give another --study"
+            ) from error
     study = load_study(path)
     _check_same(path, study.user_attrs["plan"], began_with)
     study_folder(path).mkdir(exist_ok=True)
@@ -109,18 +114,17 @@ def load_study(path: Path) -> optuna.Study:
         InputError: the file is none.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with path.open("rb") as file:
-        is_sqlite = file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
     try:
-        if not is_sqlite:
-            raise KeyError(STUDY_NAME)
+        with path.open("rb") as file:
+            if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
+                raise KeyError(STUDY_NAME)
         # Against the median of at least five trials, from the second epoch on: the
         # first says little.
         pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         return optuna.load_study(
             study_name=STUDY_NAME, storage=_storage(path, create=False), pruner=pruner
         )
-    except (KeyError, RuntimeError, optuna.exceptions.OptunaError) as error:
+    except (KeyError, OSError, RuntimeError, optuna.exceptions.OptunaError) as error:
         raise InputError(
             f"{path}: not a study of search.py; give another --study"
         ) from error

@@ -215,6 +215,15 @@ def test_folder_of_another_study_is_refused(tmp_path):
         open_study(tmp_path / "s.sqlite", make_plan(), {})
 
 
+def test_place_that_cannot_hold_a_study_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        open_study(tmp_path / "file" / "s.sqlite", make_plan(), {})
+    (tmp_path / "folder.sqlite").mkdir()
+    with pytest.raises(InputError, match=r"not a study of search.py"):
+        open_study(tmp_path / "folder.sqlite", make_plan(), {})
+
+
 @pytest.mark.parametrize("name", ["study", "a?b.sqlite", "a{b}.sqlite"])
 def test_name_that_cannot_be_a_study_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="expected one like"):
