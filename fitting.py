@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,6 +222,7 @@ def fit(
     settings: Settings,
     interruption: Interruption,
     driving_test: DrivingTest | None = None,
+    after_epoch: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Train until the last epoch, until patience ends, or until interrupted.
 
@@ -232,6 +234,7 @@ def fit(
         settings: of the run.
         interruption: asked after every batch.
         driving_test: what the weights are chosen by instead of the validation loss.
+        after_epoch: told of every whole epoch; what it raises ends the run.
 
     Returns:
         The progress; the best weights are in the folder.
@@ -262,6 +265,8 @@ def fit(
             save_state(folder, trained, progress)
         per_epoch_s = (time.perf_counter() - started) / (progress.epoch - first_epoch)
         print(epoch_line(progress, settings, rate, per_epoch_s), flush=True)
+        if after_epoch and not interruption.requested:
+            after_epoch(progress)
     return progress
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,8 +27,6 @@ from settings import Settings, given_settings, make_parser, settings_from
 from workers import check_workers, train_on_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     import pandas as pd
 
@@ -160,8 +159,10 @@ def run(
     num_workers: int | None = None,
     address: str | None = None,
     draw: Callable[[pd.DataFrame], np.ndarray] | None = None,
+    after_epoch: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics.
+
 
     Args:
         folder: of the run.
@@ -170,6 +171,8 @@ def run(
         address: of the Ray cluster that has them; None starts one here.
         draw: gives the probability of drawing each sample (n,), instead of what
             settings.balance says; in this process only.
+        after_epoch: told of every whole epoch, in this process only; what it raises
+            ends the run.
     """
     from fitting import Interruption, fit
     from model import save_model
@@ -196,10 +199,16 @@ def run(
         if draw:
             drawn = draw(split.samples.iloc[split.train])
             training_set = replace(training_set, weights=drawn)
-        test = make_driving_test(split, cache, settings)
         with Interruption() as interruption:
             progress = fit(
-                folder, model, training_set, validation, settings, interruption, test
+                folder,
+                model,
+                training_set,
+                validation,
+                settings,
+                interruption,
+                make_driving_test(split, cache, settings),
+                after_epoch,
             )
     else:
         progress = train_on_workers(folder, settings, num_workers, address)
