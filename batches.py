@@ -6,7 +6,6 @@ resumed sees exactly the batches of an unbroken one, whichever thread makes them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from augment import NUM_DRAWS, Augmenter, balance_weights, side_camera_steering
-from dataset import CAMERAS, InputError, smooth_steering
+from dataset import CAMERAS, smooth_steering
 from frame_cache import FrameCache
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from reproject import (
@@ -145,42 +144,12 @@ def loss_weights_of(samples: pd.DataFrame, steering: np.ndarray) -> np.ndarray:
     return weight / weight.mean()
 
 
-def with_shares(
-    weights: np.ndarray, recording: np.ndarray, shares: Mapping[str, float]
-) -> np.ndarray:
-    """Give recordings a part of all draws; the others keep what is left.
-
-    Args:
-        weights: float (n,), probability of drawing each sample, summing to 1.
-        recording: str (n,), name of the recording that each is of.
-        shares: part of all draws, by the name of a recording.
-
-    Returns:
-        float64 (n,), summing to 1.
-
-    Raises:
-        InputError: there is no such recording, or there are no others.
-    """
-    names = sorted(set(recording))
-    if unknown := sorted(set(shares) - set(names)):
-        raise InputError(f"--share: no recording {unknown[0]}, there is {names}")
-    if shares and not set(names) - set(shares):
-        raise InputError("--share names every recording, expected one without a part")
-    weights = weights.astype(np.float64)
-    others = ~np.isin(recording, list(shares))
-    weights[others] *= (1 - sum(shares.values())) / weights[others].sum()
-    for name, part in shares.items():
-        weights[recording == name] *= part / weights[recording == name].sum()
-    return weights
-
-
 def make_training_set(
     samples: pd.DataFrame,
     steering: np.ndarray,
     loss_weights: np.ndarray,
     cache: FrameCache,
     balance: str,
-    shares: Mapping[str, float] | None = None,
 ) -> TrainingSet:
     """Bring samples, their labels and their frames together.
 
@@ -190,20 +159,14 @@ def make_training_set(
         loss_weights: float32 (n,), factor of each one's loss.
         cache: holds every frame of the samples.
         balance: how steering is balanced, a mode of augment.balance_weights.
-        shares: part of all draws, by the name of a recording.
-
-    Raises:
-        InputError: as with_shares.
     """
-    recording = samples["recording"].to_numpy()
-    weights = balance_weights(steering, mode=balance)
     return TrainingSet(
         cache,
         cache_positions(samples, cache),
         steering,
         samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
-        recording,
-        with_shares(weights, recording, shares or {}),
+        samples["recording"].to_numpy(),
+        balance_weights(steering, mode=balance),
         loss_weights,
     )
 

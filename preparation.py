@@ -74,16 +74,11 @@ def make_sets(
     if settings.weigh_recordings == "spread":
         weights = loss_weights_of(split.samples, taught)
 
-    def make(
-        rows: np.ndarray, balance: str, shares: dict[str, float] | None = None
-    ) -> TrainingSet:
+    def make(rows: np.ndarray, balance: str) -> TrainingSet:
         samples = split.samples.iloc[rows]
-        return make_training_set(
-            samples, taught[rows], weights[rows], cache, balance, shares
-        )
+        return make_training_set(samples, taught[rows], weights[rows], cache, balance)
 
-    training_set = make(split.train, settings.balance, dict(settings.share))
-    return training_set, make(split.validation, "off")
+    return make(split.train, settings.balance), make(split.validation, "off")
 
 
 def make_driving_test(

@@ -47,7 +47,6 @@ class Settings:
     label_before_s: float = 0.2
     label_after_s: float = 0.5
     balance: str = "off"
-    share: tuple[tuple[str, float], ...] = ()
     weigh_recordings: str = "equal"
     recovery: str = "reproject"
     offset_std_m: float = 0.6
@@ -75,12 +74,6 @@ class Settings:
             "heading-std-deg": (0 <= self.heading_std_deg <= 20, "0 to 20 degrees"),
             "look-ahead-s": (0 < self.look_ahead_s <= 5, "above 0 to 5 s"),
             "part": (0 <= self.part[0] < self.part[1] <= 1, "0 <= FROM < TO <= 1"),
-            "share": (
-                all(0 < part < 1 for _, part in self.share)
-                and sum(part for _, part in self.share) < 1
-                and len(dict(self.share)) == len(self.share),
-                "each recording once, with a part in (0, 1), together below 1",
-            ),
             "side-camera-share": (0 <= self.side_camera_share <= 1, "[0, 1]"),
             "side-camera-correction": (0 <= self.side_camera_correction <= 1, "[0, 1]"),
         }
@@ -104,7 +97,6 @@ class Settings:
                 **document,
                 "recordings": tuple(document["recordings"]),
                 "part": tuple(document.get("part", (0.0, 1.0))),
-                "share": tuple((n, part) for n, part in document.get("share", ())),
                 "augment": AugmentSettings(**document["augment"]),
             }
         )
@@ -192,15 +184,6 @@ def make_parser() -> argparse.ArgumentParser:
         float,
         "before to so many after the frame; 0 0: as is",
     )
-    labels.add_argument(
-        "--share",
-        type=_share,
-        nargs="+",
-        default=default.share,
-        metavar="NAME=PART",
-        help="draw so large a part of all samples from the recording of that name "
-        "(default: all samples alike)",
-    )
     add(labels, "--balance", str, "of the steering drawn", choices=BALANCE_MODES)
     add(
         labels,
@@ -237,19 +220,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _share(text: str) -> tuple[str, float]:
-    """Return a recording's name and its part of the draws, from NAME=PART."""
-    name, _, part = text.rpartition("=")
-    try:
-        if name:
-            return name, float(part)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(
-        f"{text!r}, expected NAME=PART, as corrections=0.3"
-    )
-
-
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return make_parser().parse_args(argv)
 
@@ -283,7 +253,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
     }
     # Absolute, so that --resume finds them from anywhere.
     rest["recordings"] = tuple(str(Path(path).resolve()) for path in args.recordings)
-    rest["part"], rest["share"] = tuple(args.part), tuple(args.share)
+    rest["part"] = tuple(args.part)
     if args.from_model:
         rest["from_model"] = str(Path(args.from_model).resolve())
     try:

@@ -1,7 +1,6 @@
 """Labels and batches: what the network is taught, and from which draw."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from conftest import write_recording
 from augment import AugmentSettings
 from dataset import InputError, read_recording, usable_samples
 from frame_cache import FrameCache
-from settings import Settings, make_parser, settings_from
+from settings import Settings
 
 pytest.importorskip("keras")
 import keras
@@ -23,7 +22,6 @@ from batches import (
     loss_weights_of,
     make_labels,
     make_training_set,
-    with_shares,
 )
 from fitting import (
     Progress,
@@ -204,34 +202,6 @@ def test_loss_weights_even_out_the_spread_of_recordings(tmp_path):
     weights = loss_weights_of(samples, samples["steering"].to_numpy(np.float32))
     assert weights.mean() == pytest.approx(1)
     assert weights[0] / weights[-1] == pytest.approx(8, rel=1e-3)
-
-
-def test_recordings_get_their_part_of_all_draws():
-    recording = np.array(["a", "a", "b", "c", "c", "c"])
-    weights = np.array([0.1, 0.1, 0.2, 0.1, 0.2, 0.3])
-    drawn = with_shares(weights, recording, {"b": 0.5, "a": 0.2})
-    np.testing.assert_allclose(drawn, [0.1, 0.1, 0.5, 0.05, 0.1, 0.15])
-    np.testing.assert_allclose(with_shares(weights, recording, {}), weights)
-    with pytest.raises(InputError, match="no recording d, there is"):
-        with_shares(weights, recording, {"d": 0.5})
-    with pytest.raises(InputError, match="names every recording"):
-        with_shares(weights[:2], recording[:2], {"a": 0.5})
-
-
-@pytest.mark.parametrize("share", ["a", "=0.3", "a=b", "a=1.5"])
-def test_share_that_makes_no_sense_is_refused(share, capsys):
-    with pytest.raises((SystemExit, InputError)) as refusal:
-        settings_from(make_parser().parse_args(["a", "--name", "n", "--share", share]))
-    said = capsys.readouterr().err + str(refusal.value)
-    assert "NAME=PART" in said or "(0, 1)" in said
-
-
-def test_share_is_kept_with_the_settings():
-    arguments = "a --name n --share corrections=0.3".split()
-    found = settings_from(make_parser().parse_args(arguments))
-    assert found.share == (("corrections", 0.3),)
-    document = json.loads(json.dumps(asdict(found)))
-    assert Settings.from_json(document) == found
 
 
 def test_run_is_finished_by_epochs_or_by_patience():
