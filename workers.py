@@ -70,7 +70,7 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[Any]:
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        cores = max(num_workers, os.cpu_count() or 1)
+        cores = max(num_workers, _num_cores())
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
     else:
         options["address"] = address
@@ -213,6 +213,13 @@ def _trainer(
     return trainer, lines, stop
 
 
+def _num_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _work(config: dict[str, Any]) -> Progress | NonFiniteLossError:
     """Train as one of the workers; runs in a process that Ray has started."""
     # Ray asks for Keras 2, which is not what this project is written for.
@@ -230,7 +237,7 @@ def _work(config: dict[str, Any]) -> Progress | NonFiniteLossError:
     )
 
     context = ray.train.get_context()
-    cores = (os.cpu_count() or 1) // context.get_local_world_size()
+    cores = _num_cores() // context.get_local_world_size()
     tf.config.threading.set_intra_op_parallelism_threads(max(1, cores))
     team = Team(context.get_world_rank(), context.get_world_size())
     folder, settings = config["folder"], config["settings"]
