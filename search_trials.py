@@ -263,7 +263,9 @@ class Worker:
     def _run_one(self, study: optuna.Study) -> None:
         self.number = None
         try:
-            study.optimize(self._objective, n_trials=1, catch=(Surplus,))
+            study.optimize(
+                self._objective, n_trials=1, catch=(Surplus,), gc_after_trial=True
+            )
         except BaseException as error:
             if self.number is None:
                 raise

@@ -474,3 +474,21 @@ def test_killed_parent_takes_its_workers_along(recording, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not any(Path(f"/proc/{pid}/status").exists() for pid in pids))
+
+
+@pytest.mark.slow
+def test_process_that_slept_leaves_its_trial_to_who_took_it(recording, tmp_path):
+    path = tmp_path / "s.sqlite"
+    more = ["--trials", "3", "--steps", "150"]
+    sleeper = start(recording, path, *more)
+    log = tmp_path / "s/trials/0000/train.log"
+    wait_for(lambda: log.is_file() and "samples to train" in log.read_text())
+    sleeper.send_signal(signal.SIGSTOP)
+    other = start(recording, path, *more)
+    wait_for(lambda: "FAIL" in [trial.state.name for trial in load_study(path).trials])
+    sleeper.send_signal(signal.SIGCONT)
+    (_, slept), (_, took) = (p.communicate(timeout=600) for p in (sleeper, other))
+    assert (sleeper.returncode, other.returncode) == (0, 0), slept + took
+    assert "trial 0: another process does it" in slept
+    assert len(finished(path)) == 3
+    assert sum(map(search_trials.is_default, load_study(path).trials)) == 2
