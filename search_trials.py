@@ -355,7 +355,7 @@ def train_trial(
 
     try:
         with (
-            (run_dir / "train.log").open("w") as log,
+            (run_dir / "train.log").open("w", buffering=1) as log,
             redirect_stdout(log),
             redirect_stderr(log),
         ):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from conftest import write_recording
 
@@ -388,7 +390,12 @@ def start(recording, path, *more):
     command = [sys.executable, str(ROOT / "search.py"), str(recording)]
     command += ["--study", str(path), *SHORT, *more]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -450,14 +457,9 @@ def test_interrupted_search_puts_its_trial_back_at_once(recording, tmp_path):
     wait_for(
         lambda: all(p.is_file() and "samples to train" in p.read_text() for p in logs)
     )
-    time.sleep(2)
     # To the children as well, as a terminal sends it.
-    children = subprocess.run(
-        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
-    ).stdout.split()
-    for pid in [*children, process.pid]:
-        subprocess.run(["kill", "-INT", str(pid)], check=False)
-    _, err = process.communicate(timeout=120)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1 and "the same command goes on" in err
     states = [trial.state for trial in load_study(path).trials]
     assert states.count(WAITING) == 2 and len(states) == 4, err
@@ -468,12 +470,12 @@ def test_killed_parent_takes_its_workers_along(recording, tmp_path):
     path = tmp_path / "s.sqlite"
     process = start(recording, path, "--workers", "2", "--steps", "2000")
     wait_for(lambda: (tmp_path / "s/trials/0001/train.log").is_file())
-    pids = subprocess.run(
-        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
-    ).stdout.split()
-    process.send_signal(signal.SIGKILL)
+    children = psutil.Process(process.pid).children()
+    assert len(children) >= 2
+    process.kill()
     process.communicate()
-    wait_for(lambda: not any(Path(f"/proc/{pid}/status").exists() for pid in pids))
+    _, alive = psutil.wait_procs(children, timeout=300)
+    assert not alive
 
 
 @pytest.mark.slow
