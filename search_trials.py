@@ -263,7 +263,9 @@ class Worker:
     def _run_one(self, study: optuna.Study) -> None:
         self.number = None
         try:
-            study.optimize(self._objective, n_trials=1, catch=(Surplus,))
+            study.optimize(
+                self._objective, n_trials=1, catch=(Surplus,), gc_after_trial=True
+            )
         except BaseException as error:
             if self.number is None:
                 raise
@@ -353,7 +355,7 @@ def train_trial(
 
     try:
         with (
-            (run_dir / "train.log").open("w") as log,
+            (run_dir / "train.log").open("w", buffering=1) as log,
             redirect_stdout(log),
             redirect_stderr(log),
         ):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from conftest import write_recording
 
@@ -388,7 +390,12 @@ def start(recording, path, *more):
     command = [sys.executable, str(ROOT / "search.py"), str(recording)]
     command += ["--study", str(path), *SHORT, *more]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -450,14 +457,9 @@ def test_interrupted_search_puts_its_trial_back_at_once(recording, tmp_path):
     wait_for(
         lambda: all(p.is_file() and "samples to train" in p.read_text() for p in logs)
     )
-    time.sleep(2)
     # To the children as well, as a terminal sends it.
-    children = subprocess.run(
-        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
-    ).stdout.split()
-    for pid in [*children, process.pid]:
-        subprocess.run(["kill", "-INT", str(pid)], check=False)
-    _, err = process.communicate(timeout=120)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1 and "the same command goes on" in err
     states = [trial.state for trial in load_study(path).trials]
     assert states.count(WAITING) == 2 and len(states) == 4, err
@@ -468,9 +470,27 @@ def test_killed_parent_takes_its_workers_along(recording, tmp_path):
     path = tmp_path / "s.sqlite"
     process = start(recording, path, "--workers", "2", "--steps", "2000")
     wait_for(lambda: (tmp_path / "s/trials/0001/train.log").is_file())
-    pids = subprocess.run(
-        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
-    ).stdout.split()
-    process.send_signal(signal.SIGKILL)
+    children = psutil.Process(process.pid).children()
+    assert len(children) >= 2
+    process.kill()
     process.communicate()
-    wait_for(lambda: not any(Path(f"/proc/{pid}/status").exists() for pid in pids))
+    _, alive = psutil.wait_procs(children, timeout=300)
+    assert not alive
+
+
+@pytest.mark.slow
+def test_process_that_slept_leaves_its_trial_to_who_took_it(recording, tmp_path):
+    path = tmp_path / "s.sqlite"
+    more = ["--trials", "3", "--steps", "150"]
+    sleeper = start(recording, path, *more)
+    log = tmp_path / "s/trials/0000/train.log"
+    wait_for(lambda: log.is_file() and "samples to train" in log.read_text())
+    sleeper.send_signal(signal.SIGSTOP)
+    other = start(recording, path, *more)
+    wait_for(lambda: "FAIL" in [trial.state.name for trial in load_study(path).trials])
+    sleeper.send_signal(signal.SIGCONT)
+    (_, slept), (_, took) = (p.communicate(timeout=600) for p in (sleeper, other))
+    assert (sleeper.returncode, other.returncode) == (0, 0), slept + took
+    assert "trial 0: another process does it" in slept
+    assert len(finished(path)) == 3
+    assert sum(map(search_trials.is_default, load_study(path).trials)) == 2
