@@ -24,9 +24,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from dataset import InputError, read_recording
-from drive import DriveServer, main, serve
+from drive import main
 from drive_recorder import DriveRecorder
 from drive_report import DriveReport
+from drive_server import DriveServer, serve
 from pilot import Command, Pilot, SpeedController
 from wire import is_local_name, listen
 
@@ -195,7 +196,7 @@ def test_cut_jpeg_brakes(running, jpeg):
 
 def test_brake_is_let_go_before_the_car_drives_backwards(running, jpeg, monkeypatch):
     """The brake of a standing car is its reverse gear."""
-    monkeypatch.setattr("drive.MOST_BRAKING_S", 0.3)
+    monkeypatch.setattr("drive_server.MOST_BRAKING_S", 0.3)
     bad, throttles = telemetry(jpeg, image="@@@"), []
     with connect(running.url) as client:
         while not throttles or throttles[-1] != 0:
