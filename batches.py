@@ -17,7 +17,13 @@ from augment import Augmenter, balance_weights, side_camera_steering
 from dataset import CAMERAS, smooth_steering
 from frame_cache import FrameCache
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
-from reproject import ViewGeometry, nearest_camera, recovery_steering, reproject
+from reproject import (
+    SIDE_CAMERA_M,
+    ViewGeometry,
+    nearest_camera,
+    recovery_steering,
+    reproject,
+)
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -29,6 +35,11 @@ REFERENCE_BEFORE_S = 0.3
 REFERENCE_AFTER_S = 0.7
 
 MPS_PER_MPH = 0.44704
+# A person keeps to one side of the road. In a mirrored frame the car stands as far on
+# the other side of the middle, and that person would steer back by twice as much: a
+# number for each recording, learnt beside the network (fitting.with_habits). Adam moves
+# every weight alike; in this unit it finds a metre in 100 steps.
+HABIT_UNIT_M = 10.0
 # Farther from its path than this, a re-projected frame is not to be trusted.
 MOST_OFFSET_M = 2.0
 VIEW_GEOMETRY = ViewGeometry(
@@ -93,6 +104,8 @@ class TrainingSet:
     """float32 (n,), the steering taught for the centre camera."""
     speed_mps: np.ndarray
     """float32 (n,), speed of the car."""
+    recording: np.ndarray
+    """str (n,), name of the recording that each is of."""
     weights: np.ndarray
     """float64 (n,), probability of drawing each sample; sums to 1."""
     loss_weights: np.ndarray
@@ -104,6 +117,11 @@ class TrainingSet:
             raise ValueError(f"lengths differ: {sorted(lengths)}")
         if (self.positions[:, 0] < 0).any():
             raise ValueError("a sample has no centre frame in the cache")
+
+    @property
+    def recordings(self) -> list[str]:
+        """Names of the recordings, in the order of the habits of a batch."""
+        return sorted(set(self.recording))
 
 
 def loss_weights_of(samples: pd.DataFrame, steering: np.ndarray) -> np.ndarray:
@@ -147,6 +165,7 @@ def make_training_set(
         cache_positions(samples, cache),
         steering,
         samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
+        samples["recording"].to_numpy(),
         balance_weights(steering, mode=balance),
         loss_weights,
     )
@@ -176,10 +195,15 @@ class Batches(keras.utils.PyDataset):
         self.settings = settings
         self.epoch = epoch
         self._length = num_batches
+        self._recording = np.searchsorted(
+            training_set.recordings, training_set.recording.astype(str)
+        )
+        self._num_recordings = len(training_set.recordings)
         # Generator.choice would sum the weights up again for every batch.
         self._cumulative = np.cumsum(training_set.weights)
         self._cumulative /= self._cumulative[-1]
-        augment = settings.augment
+        # Mirroring is done here, for what it tells of the driver's habit.
+        augment = replace(settings.augment, flip=0.0)
         if settings.recovery == "reproject":
             # Re-projection shifts the view itself, and knows the steering for it.
             augment = replace(augment, shift_right=0.0)
@@ -188,18 +212,34 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return views, steering and loss weights.
+    def __getitem__(
+        self, batch: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
+        """Return views and what mirroring does to habits, steering and loss weights.
 
-        uint8 (batch_size, 66, 200, 3), float32 (batch_size, 1), float32 (batch_size,).
+        uint8 (batch_size, 66, 200, 3) and float32 (batch_size, recordings), float32
+        (batch_size, 1), float32 (batch_size,).
         """
         rng, rows = self._draw(batch)
         if self.settings.recovery == "reproject":
             views, steering = reprojected(self.training_set, rows, self.settings, rng)
         else:
             views, steering = self._from_side_cameras(rows, rng)
+        mirrored = rng.random(len(rows)) < self.settings.augment.flip
+        views[mirrored] = views[mirrored, :, ::-1]
+        steering[mirrored] *= -1
         views, steering = self._augmenter(views, steering.astype(np.float32), rng)
-        return views, steering[:, None], self.training_set.loss_weights[rows]
+        habit = self._habit(rows, mirrored)
+        return (views, habit), steering[:, None], self.training_set.loss_weights[rows]
+
+    def _habit(self, rows: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """Return what each recording's habit, in HABIT_UNIT_M, adds to the steering."""
+        habit = np.zeros((len(rows), self._num_recordings), np.float32)
+        per_m = back_per_m(self.training_set.speed_mps[rows], self.settings)
+        habit[np.arange(len(rows)), self._recording[rows]] = (
+            2 * HABIT_UNIT_M * per_m * mirrored
+        )
+        return habit
 
     def rows_of(self, batch: int) -> list[int]:
         """Return the rows of the training set that a batch is made from."""
@@ -226,6 +266,16 @@ class Batches(keras.utils.PyDataset):
             )
         views = training_set.cache.gather(training_set.positions[rows, cameras])
         return views, steering
+
+
+def back_per_m(speed_mps: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return the steering taught for each metre to the right of the path, (n,)."""
+    if settings.recovery == "shift":
+        return np.full(len(speed_mps), -settings.side_camera_correction / SIDE_CAMERA_M)
+    zero = np.zeros(len(speed_mps))
+    # A small step: farther off the steering is no longer in proportion.
+    back = recovery_steering(zero, zero + 0.1, zero, speed_mps, settings.look_ahead_s)
+    return back / 0.1
 
 
 def reprojected(

@@ -133,7 +133,7 @@ def drive(
     cameras = () if job.driver in ("zero", "expert") and not on_frame else ("center",)
     world = World(road, seed=job.seed, cameras=cameras)
     try:
-        return _drive(job, world, _make_driver(job, world), on_frame)
+        return _drive(job, world, make_driver(job, world), on_frame)
     finally:
         world.close()
 
@@ -164,7 +164,7 @@ def _drive(
     return log.result(job, f"{job.track} {job.direction}", FRAME_DT_S)
 
 
-def _make_driver(job: Job, world: World) -> Steer:
+def make_driver(job: Job, world: World) -> Steer:
     """Return what turns an observation into a command."""
     from simulator.expert import Expert
     from simulator.world import FRAME_DT_S
@@ -273,6 +273,19 @@ class _Log:
 
 
 # --- Many drives ----------------------------------------------------------------------
+
+
+def track_names(names: Sequence[str]) -> list[str]:
+    """Return the names, with random:3-5 as random:3, random:4 and random:5."""
+    every = []
+    for name in names:
+        kind, _, seeds = name.partition(":")
+        first, dash, last = seeds.partition("-")
+        if kind == "random" and dash and first.isdigit() and last.isdigit():
+            every += [f"random:{i}" for i in range(int(first), int(last) + 1)]
+        else:
+            every.append(name)
+    return every
 
 
 def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:

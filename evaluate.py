@@ -316,14 +316,14 @@ def judge_tracks(
     args: argparse.Namespace, rollouts: list[Rollout]
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of every driver on every track, each way that is asked for."""
-    from closed_loop import Job, drive_all
+    from closed_loop import Job, drive_all, track_names
 
     directions = (
         ("forward", "reverse") if args.direction == "both" else (args.direction,)
     )
     jobs = [
         Job(driver, track, direction, args.laps, args.speed, args.seed)
-        for track in _track_names(args.track)
+        for track in track_names(args.track)
         for direction in directions
         for driver in args.drivers
     ]
@@ -336,27 +336,14 @@ def judge_tracks(
 
 def film(args: argparse.Namespace) -> None:
     """Film the first driver on the first track."""
-    from closed_loop import Job
+    from closed_loop import Job, track_names
     from evaluation_video import film_drive
 
     driver = args.drivers[0]
     direction = "reverse" if args.direction == "reverse" else "forward"
-    track = _track_names(args.track)[0]
+    track = track_names(args.track)[0]
     job = Job(driver, track, direction, args.laps, args.speed, args.seed)
     film_drive(job, args.video, load_saliency([driver]).get(driver))
-
-
-def _track_names(names: list[str]) -> list[str]:
-    """Return the names, with random:3-5 as random:3, random:4 and random:5."""
-    every = []
-    for name in names:
-        kind, _, seeds = name.partition(":")
-        first, dash, last = seeds.partition("-")
-        if kind == "random" and dash and first.isdigit() and last.isdigit():
-            every += [f"random:{i}" for i in range(int(first), int(last) + 1)]
-        else:
-            every.append(name)
-    return every
 
 
 # --- What the network looks at --------------------------------------------------------

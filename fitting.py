@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from batches import Batches, TrainingSet, reprojected
+from batches import HABIT_UNIT_M, Batches, TrainingSet, reprojected
 from frame_cache import FrameCache
 from model import network_of, save_weights
 from run_folder import (
@@ -111,6 +111,36 @@ class Interruption:
         print("stopping after this batch; once more to stop at once", file=sys.stderr)
 
 
+def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
+    """Return what is trained: the network, and how far right each driver keeps.
+
+    Mirrored frames alone would teach a driver who keeps right to keep left as well, and
+    the network settles in between. It is left alone once it is trained.
+
+    Args:
+        network: model.network_of a model; shares its weights with what is returned.
+        num_recordings: whose habits are learnt.
+
+    Returns:
+        Of views and the habits of Batches (n, num_recordings), to steering (n, 1).
+    """
+    mirrored = keras.Input((num_recordings,), name="mirrored")
+    habit = keras.layers.Dense(
+        1, use_bias=False, kernel_initializer="zeros", name="habit"
+    )
+    steering = keras.layers.Add()([network.output, habit(mirrored)])
+    return keras.Model([network.input, mirrored], steering, name="with_habits")
+
+
+def habits_m(trained: keras.Model, recordings: list[str]) -> dict[str, float]:
+    """Return how far right of the middle each recording's driver keeps, in metres."""
+    (kernel,) = trained.get_layer("habit").get_weights()
+    return {
+        name: round(float(habit) * HABIT_UNIT_M, 3)
+        for name, habit in zip(recordings, kernel[:, 0], strict=True)
+    }
+
+
 def compile_network(network: keras.Model, settings: Settings, num_batches: int) -> None:
     """Set optimizer, learning-rate schedule and the mean square error loss."""
     rate: Any = settings.learning_rate
@@ -193,8 +223,9 @@ def fit(
     # The cores are busy with the network; OpenCV's threads would only take turns.
     cv2.setNumThreads(1)
     network = network_of(model)
-    compile_network(network, settings, num_batches)
-    progress = load_state(folder, network)
+    trained = with_habits(network, len(training_set.recordings))
+    compile_network(trained, settings, num_batches)
+    progress = load_state(folder, trained)
     if settings.from_model and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
         progress.best_val_loss = validation_loss(network, validation, settings)
@@ -204,15 +235,16 @@ def fit(
     while not (is_finished(progress, settings) or interruption.requested):
         batches = Batches(training_set, settings, progress.epoch, num_batches)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
-        loss, rate = fit_epoch(network, batches, title, interruption)
+        loss, rate = fit_epoch(trained, batches, title, interruption)
         val_loss = validation_loss(network, validation, settings)
         driving = driving_test(network.predict_on_batch) if driving_test else None
+        progress.habits_m = habits_m(trained, training_set.recordings)
         if progress.add(loss, val_loss, driving):
             save_weights(model, folder)
         if not interruption.requested:
             # An epoch cut short is no part of the state: --resume does it whole.
             write_history(folder, progress)
-            save_state(folder, network, progress)
+            save_state(folder, trained, progress)
         per_epoch_s = (time.perf_counter() - started) / (progress.epoch - first_epoch)
         left_min = per_epoch_s * (settings.epochs - progress.epoch) / 60
         drove = (

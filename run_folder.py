@@ -116,6 +116,8 @@ class Progress:
     best_penalty: float = float("inf")
     """Of what the weights are chosen by, the loss or the driving."""
     epochs_since_best: int = 0
+    habits_m: dict[str, float] = field(default_factory=dict)
+    """How far right of the middle each recording's driver keeps, as was learnt."""
     history: list[dict[str, float]] = field(default_factory=list)
     """One dictionary per epoch, in order."""
 

@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from run_folder import NonFiniteLossError, follow_with_tensorboard
 from settings import Settings, given_settings, make_parser, settings_from
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import keras
     import numpy as np
     import pandas as pd
@@ -97,7 +99,7 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
         InputError: the folder exists already, or there is nothing to resume, or a
             setting given differs from that of the run to resume.
     """
-    from run_folder import read_config, versions, write_json
+    from run_folder import read_config
 
     folder = args.models_dir / args.name
     if args.resume:
@@ -121,13 +123,20 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
             f"{folder} exists already; give another --name, or --resume to go on "
             "with a run that was stopped"
         )
+    make_run(folder, settings)
+    return folder, settings
+
+
+def make_run(folder: Path, settings: Settings) -> None:
+    """Make the folder of a new run, with its settings."""
+    from run_folder import versions, write_json
+
     # Renamed when it has its settings: a run killed any earlier leaves no such folder.
     new_folder = folder.with_name(f".{folder.name}.partial")
     new_folder.mkdir(parents=True, exist_ok=True)
     config = {"settings": asdict(settings), "versions": versions()}
     write_json(new_folder / "config.json", config)
     new_folder.rename(folder)
-    return folder, settings
 
 
 def forget_unstarted(folder: Path) -> None:
@@ -198,6 +207,7 @@ def write_report(
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
         "training_samples": len(split.train),
+        "habits_m": progress.habits_m,
         "validation": scores,
     }
     write_json(folder / "metrics.json", metrics)
@@ -206,8 +216,19 @@ def write_report(
     return metrics
 
 
-def run(folder: Path, settings: Settings) -> dict[str, Any]:
-    """Train the run of a folder from where it stands; return its metrics."""
+def run(
+    folder: Path,
+    settings: Settings,
+    draw: Callable[[pd.DataFrame], np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Train the run of a folder from where it stands; return its metrics.
+
+    Args:
+        folder: from make_run.
+        settings: of the run.
+        draw: gives the probability of drawing each sample (n,), instead of what
+            settings.balance says.
+    """
     import numpy as np
 
     from batches import loss_weights_of, make_training_set
@@ -233,6 +254,9 @@ def run(folder: Path, settings: Settings) -> dict[str, Any]:
         cache,
         settings.balance,
     )
+    if draw:
+        weights_drawn = draw(split.samples.iloc[split.train])
+        training_set = replace(training_set, weights=weights_drawn)
     rows = split.validation
     validation = make_training_set(
         split.samples.iloc[rows], taught[rows], weights[rows], cache, "off"
@@ -268,6 +292,10 @@ def print_metrics(metrics: dict[str, Any]) -> None:
             )
             row = "".join(f"{c['steering']:>8.3f} ({c['deg']:>4.1f})" for c in cells)
             print(f"{name:<16.16}{label:<14}{row}")
+    for name, habit_m in metrics["habits_m"].items():
+        if habit_m:  # Without mirrored frames it is not known.
+            side = "right" if habit_m > 0 else "left"
+            print(f"{name}: the driver keeps {abs(habit_m):.2f} m {side} of the middle")
 
 
 # --- Command line ---------------------------------------------------------------------

@@ -53,7 +53,7 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     import psutil
 
     from batches import Batches, make_training_set
-    from fitting import compile_network
+    from fitting import compile_network, with_habits
     from model import build_model, network_of
     from settings import Settings
     from train import open_cache, read_split
@@ -66,7 +66,7 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     samples = split.samples.iloc[split.train]
     weights = np.ones(len(taught), np.float32)
     training_set = make_training_set(samples, taught, weights, cache, settings.balance)
-    network = network_of(model)
+    network = with_habits(network_of(model), len(training_set.recordings))
     compile_network(network, settings, num_batches)
 
     def pipeline(epoch: int) -> Batches:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import evaluate
+from closed_loop import track_names
 from model import build_model, save_model
 
 
@@ -69,7 +70,7 @@ def test_tracks_are_driven_by_everybody(capsys):
 
 
 def test_a_range_of_random_tracks_is_spelt_out():
-    names = evaluate._track_names(["lake", "random:3-5", "random:9"])
+    names = track_names(["lake", "random:3-5", "random:9"])
     assert names == ["lake", "random:3", "random:4", "random:5", "random:9"]
 
 

@@ -12,7 +12,10 @@ from frame_cache import FrameCache
 from settings import Settings
 
 pytest.importorskip("keras")
+import keras
+
 from batches import (
+    HABIT_UNIT_M,
     MPS_PER_MPH,
     Batches,
     cache_positions,
@@ -20,7 +23,14 @@ from batches import (
     make_labels,
     make_training_set,
 )
-from fitting import Progress, is_finished, validation_loss
+from fitting import (
+    Progress,
+    compile_network,
+    habits_m,
+    is_finished,
+    validation_loss,
+    with_habits,
+)
 from reproject import recovery_steering
 
 NO_AUGMENTATION = AugmentSettings(
@@ -55,17 +65,20 @@ def test_batch_follows_from_seed_epoch_and_number(training_set):
     def batch(seed, epoch, number):
         return Batches(training_set, settings(seed=seed), epoch, 4)[number]
 
-    for first, again in zip(batch(1, 2, 3), batch(1, 2, 3), strict=True):
-        np.testing.assert_array_equal(first, again)
+    first, again = (
+        (*inputs, *rest) for inputs, *rest in (batch(1, 2, 3), batch(1, 2, 3))
+    )
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
     for other in ((2, 2, 3), (1, 3, 3), (1, 2, 2)):
         assert not np.array_equal(batch(1, 2, 3)[1], batch(*other)[1])
 
 
 @pytest.mark.parametrize("recovery", ["reproject", "shift"])
 def test_batch_keeps_its_contract(training_set, recovery):
-    views, steering, weights = Batches(training_set, settings(recovery=recovery), 0, 4)[
-        0
-    ]
+    batches = Batches(training_set, settings(recovery=recovery), 0, 4)
+    (views, habit), steering, weights = batches[0]
+    assert habit.shape == (16, 1) and habit.dtype == np.float32
     assert views.shape == (16, 66, 200, 3) and views.dtype == np.uint8
     assert steering.shape == (16, 1) and steering.dtype == np.float32
     assert np.abs(steering).max() <= 1 and weights.shape == (16,)
@@ -74,7 +87,8 @@ def test_batch_keeps_its_contract(training_set, recovery):
 def test_without_any_change_a_batch_is_what_was_recorded(training_set):
     plain = settings(augment=NO_AUGMENTATION, offset_std_m=0.0, heading_std_deg=0.0)
     batches = Batches(training_set, plain, 0, 4)
-    views, steering, _ = batches[1]
+    (views, habit), steering, _ = batches[1]
+    assert not habit.any()
     rows = batches.rows_of(1)
     expected = training_set.cache.gather(training_set.positions[rows, 0])
     np.testing.assert_array_equal(views, expected)
@@ -97,6 +111,56 @@ def test_reprojected_labels_are_pure_pursuit_of_the_path(training_set):
     assert found.std() == pytest.approx(expected.std(), rel=0.06)
 
 
+def test_mirrored_views_come_with_mirrored_steering(training_set):
+    """And with what twice a metre to the right would add, for what is mirrored only."""
+    plain = settings(augment=replace(NO_AUGMENTATION, flip=0.5))
+    plain = replace(plain, offset_std_m=0.0, heading_std_deg=0.0)
+    batches = Batches(training_set, plain, 0, 4)
+    (views, habit), steering, _ = batches[0]
+    rows, mirrored = batches.rows_of(0), habit[:, 0] != 0
+    assert 0 < mirrored.sum() < 16
+    recorded = training_set.cache.gather(training_set.positions[rows, 0])
+    recorded[mirrored] = recorded[mirrored, :, ::-1]
+    np.testing.assert_array_equal(views, recorded)
+    taught = np.where(mirrored, -1, 1) * training_set.steering[rows]
+    np.testing.assert_allclose(steering[:, 0], taught, atol=1e-6)
+    back = recovery_steering(0.0, 0.01, 0.0, 20 * MPS_PER_MPH) / 0.01
+    np.testing.assert_allclose(habit[mirrored], 2 * HABIT_UNIT_M * back, rtol=1e-2)
+
+
+class Positions(keras.utils.PyDataset):
+    """Batches in which a view is nothing but where the car stands, and is mirrored."""
+
+    def __init__(self, driver_keeps_m, back_per_m=-0.1):
+        super().__init__()
+        self.driver_keeps_m, self.back_per_m = driver_keeps_m, back_per_m
+
+    def __len__(self):
+        return 300
+
+    def __getitem__(self, batch):
+        rng = np.random.default_rng(batch)
+        recording = rng.integers(0, 2, 64)
+        e_m, mirrored = rng.normal(0, 0.6, 64), rng.random(64) < 0.5
+        sign = np.where(mirrored, -1, 1)
+        views = sign * (np.array(self.driver_keeps_m)[recording] + e_m)
+        habit = np.zeros((64, 2), np.float32)
+        habit[np.arange(64), recording] = 2 * HABIT_UNIT_M * self.back_per_m * mirrored
+        return (views[:, None], habit), (sign * self.back_per_m * e_m)[:, None]
+
+
+def test_habits_of_drivers_are_found_from_mirrored_views():
+    view = keras.Input((1,))
+    network = keras.Model(view, keras.layers.Dense(1, kernel_initializer="zeros")(view))
+    trained = with_habits(network, 2)
+    compile_network(trained, settings(epochs=1, learning_rate=3e-3), 300)
+    trained.fit(Positions((0.5, 0.5)), verbose=0, shuffle=False)
+    assert habits_m(trained, ["a", "b"]) == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
+    # It stays where the driver does, and not in the middle.
+    where_straight = network.predict_on_batch(np.array([[0.5]], np.float32))
+    assert abs(float(where_straight[0, 0])) < 0.01
+
+
 def test_side_cameras_are_taught_a_fixed_correction(training_set):
     plain = settings(recovery="shift", augment=NO_AUGMENTATION, side_camera_share=1.0)
     straight = replace(training_set, steering=np.zeros(60, np.float32))
@@ -110,7 +174,7 @@ def test_one_camera_gives_centre_frames_only(tmp_path, recovery):
     folder = write_recording(tmp_path / "one", np.zeros(60), num_cameras=1)
     one = training_set_of(folder, tmp_path / "cache")
     assert (one.positions[:, 1:] == -1).all()
-    views, steering, _ = Batches(one, settings(recovery=recovery), 0, 4)[0]
+    (views, _), steering, _ = Batches(one, settings(recovery=recovery), 0, 4)[0]
     assert views.shape[0] == 16 and np.isfinite(steering).all()
 
 
