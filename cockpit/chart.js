@@ -48,10 +48,10 @@ export class StripChart {
 
     const x = (/** @type {number} */ atMs) =>
       width - ((nowMs - atMs) / SPAN_MS) * (width - GUTTER);
-    const middle = 0.33 * height;
-    const steeringY = (/** @type {number} */ value) => middle + value * (0.28 * height);
+    const middle = 0.3 * height;
+    const steeringY = (/** @type {number} */ value) => middle + value * (0.25 * height);
     const speedY = (/** @type {number} */ mph) =>
-      0.87 * height - (mph / MOST_MPH) * (0.2 * height);
+      0.86 * height - (mph / MOST_MPH) * (0.25 * height);
 
     this.#axes(width, height, colour, { middle, steeringY, speedY });
     const target = (/** @type {Sample} */ s) => speedY(s.targetMph);

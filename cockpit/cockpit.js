@@ -9,7 +9,7 @@ import { element, showBanner, showEnd, showFigures, showGauges, showWheel } from
 /** @typedef {import("./panel.js").Link} Link */
 
 const RECONNECT_MS = 700;
-const SILENT_MS = 3000; // between states of a simulator that drives
+const SILENT_MS = 3000; // between pictures of a simulator that drives
 const FIGURES_MS = 200; // between two looks at numbers that a person can still read
 const CAMERA = 1; // first byte of a binary message: what its picture is
 const HEAT = 2;
@@ -20,7 +20,7 @@ let socket = null;
 let link = "connecting";
 /** @type {State | null} */
 let state = null;
-let stateMs = 0;
+let pictureMs = 0;
 let figuresMs = 0;
 let wantsHeat = false;
 
@@ -101,14 +101,13 @@ function connect() {
 /** @param {State} news */
 function takeState(news) {
   state = news;
-  stateMs = performance.now();
   if (news.command !== null) {
     link = "ended";
     showEnd(news);
   }
   if (news.simulator !== "driving") return;
   chart.add({
-    atMs: stateMs,
+    atMs: performance.now(),
     model: news.model_steering,
     person: news.person_steering,
     mph: news.speed_mph,
@@ -122,6 +121,7 @@ const decoding = new Set();
 /** @param {Uint8Array<ArrayBuffer>} bytes */
 async function takePicture(bytes) {
   const kind = bytes[0];
+  if (kind === CAMERA) pictureMs = performance.now();
   if (decoding.has(kind) || document.hidden) return;
   decoding.add(kind);
   try {
@@ -160,7 +160,7 @@ function paint(id, picture) {
 
 /** @param {number} nowMs */
 function show(nowMs) {
-  const isSilent = state?.simulator === "driving" && nowMs - stateMs > SILENT_MS;
+  const isSilent = state?.simulator === "driving" && nowMs - pictureMs > SILENT_MS;
   showBanner(link, state, isSilent);
   if (state) {
     showWheel(state, hands.isSteering && state.may_steer ? hands.steering : null);

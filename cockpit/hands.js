@@ -9,7 +9,8 @@
 
 const STEERING_PER_S = 2.5; // while a key is held
 const RETURN_PER_S = 3.0; // back to straight on, while the wheel is only kept
-const FULL_LOCK_OF_PICTURE = 1 / 4; // share of its width that a drag takes to full lock
+const FULL_LOCK_OF_WINDOW = 1 / 6; // share of its width that a drag takes to full lock
+const LEAST_FULL_LOCK = 90; // pixels, on a phone
 const DEAD_ZONE = 0.08; // of a gamepad's stick
 const STOP_BUTTON = 1; // of a gamepad: B, or the circle
 // The server gives the wheel back to the model 150 ms after the last message.
@@ -54,7 +55,7 @@ export class Hands {
     this.isSteering = false;
     /** @type {Set<string>} Keys, and buttons of the page, that are held. */
     this.held = new Set();
-    /** @type {{pointer: number, x: number, steering: number, width: number} | null} */
+    /** @type {{pointer: number, x: number, steering: number} | null} */
     this.drag = null;
     this.dragged = 0;
     this.stick = 0;
@@ -119,16 +120,15 @@ export class Hands {
       const { pointerId, clientX, button } = /** @type {PointerEvent} */ (event);
       if (button !== 0 || this.drag) return;
       element.setPointerCapture(pointerId);
-      const width = innerWidth < 820 ? innerWidth : innerWidth / 2;
       const steering = this.isSteering ? this.steering : this.to.current();
-      this.drag = { pointer: pointerId, x: clientX, steering, width };
+      this.drag = { pointer: pointerId, x: clientX, steering };
       this.dragged = steering;
       this.#change();
     });
     element.addEventListener("pointermove", (event) => {
       const { pointerId, clientX } = /** @type {PointerEvent} */ (event);
       if (this.drag?.pointer !== pointerId) return;
-      const lock = FULL_LOCK_OF_PICTURE * this.drag.width;
+      const lock = Math.max(LEAST_FULL_LOCK, FULL_LOCK_OF_WINDOW * innerWidth);
       this.dragged = clip(this.drag.steering + (clientX - this.drag.x) / lock);
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
