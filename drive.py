@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +31,13 @@ from pilot import Pilot, SpeedController
 if TYPE_CHECKING:
     import numpy as np
 
+    from cockpit import Cockpit
     from drive_report import DriveReport
-    from drive_server import DriveServer
+    from heat_map import HeatMap
 
 logger = logging.getLogger(__name__)
 
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
 
@@ -60,6 +65,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="write the drive as a recording"
     )
+    parser.add_argument(
+        "--corrections",
+        type=Path,
+        metavar="DIR",
+        help="write what a person drives from the page as a recording to train on, and "
+        "the second before each takeover to DIR-before (default: "
+        "data/corrections_<time>, made at the first takeover)",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--port",
@@ -71,7 +84,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--host",
         default="127.0.0.1",
         help="address to listen on; the simulator looks for this machine itself, so "
-        "another one opens the port to the network (default: %(default)s)",
+        "another one opens the port to the network, and the page needs the token then "
+        "that is printed (default: %(default)s)",
     )
     return parser.parse_args(argv)
 
@@ -101,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.INFO)
     try:
-        report = _drive(args)
+        report, next_command = _drive(args)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -109,49 +123,76 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped before the model was loaded", file=sys.stderr)
         return 1
     print(json.dumps(report.document()) if args.json else report.summary())
+    if next_command and not args.json:
+        print(f"next: {next_command}")
     return 0
 
 
-def _drive(args: argparse.Namespace) -> DriveReport:
-    """Load the model, serve it until Ctrl+C, and return how it went."""
+def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
+    """Serve a model until Ctrl+C; return how it went, and what to do next."""
+    from cockpit import Cockpit
+    from corrections import Corrections, train_command
     from drive_recorder import DriveRecorder, check_new
     from drive_server import DriveServer
 
     SpeedController(args.speed)
     if args.record:
         check_new(args.record)
+    corrections = Corrections(args.corrections or new_corrections_folder())
     with open_port(args.host, args.port) as listener:
-        if args.host not in ("127.0.0.1", "localhost", "::1"):
-            logger.warning("anybody who reaches %s can see and steer", args.host)
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
         # OpenCV reads it when it is first imported, with the first frame.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-        predict = load_predictor(args.model)
+        predict, heat_map = load_predictor(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         server = DriveServer(
-            lambda: Pilot(predict, SpeedController(args.speed)), recorder
+            lambda: Pilot(predict, SpeedController(args.speed)), recorder, corrections
         )
-        asyncio.run(_serve_until_signal(server, listener))
-    return server.report
+        server.wheel.target_mph = args.speed
+        token = None if args.host in THIS_MACHINE else secrets.token_urlsafe(16)
+        cockpit = Cockpit(
+            server, heat_map, token, lambda: train_command(args.model, corrections)
+        )
+        asyncio.run(_serve_until_signal(cockpit, listener))
+    return server.report, cockpit.state.command or ""
 
 
-def load_predictor(path: Path) -> Callable[[np.ndarray], float]:
+def new_corrections_folder() -> Path:
+    """Return a folder of this moment, in data/."""
+    return Path("data", time.strftime("corrections_%Y-%m-%d_%H-%M-%S"))
+
+
+def load_predictor(
+    path: Path,
+) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:
     """Return what steers by a frame, of a model.json or of an exported model.
+
+    Returns:
+        A function of a uint8 RGB frame (160, 320, 3) to steering, and what makes heat
+        maps; None for an exported model and any that has no convolution.
 
     Raises:
         InputError: the model cannot be loaded.
     """
     from exported_model import is_exported, load_exported
+    from heat_map import HeatMap
 
     if is_exported(path):
-        return load_exported(path)
+        return load_exported(path), None
     from model import load_model, make_predictor, quiet_tensorflow
+    from saliency import make_saliency
 
     quiet_tensorflow()
-    return make_predictor(load_model(path))
+    model = load_model(path)
+    heat_map = None
+    with contextlib.suppress(
+        InputError
+    ):  # A model of another kind drives all the same.
+        heat_map = HeatMap(make_saliency(model))
+    return make_predictor(model), heat_map
 
 
-async def _serve_until_signal(server: DriveServer, listener: socket.socket) -> None:
+async def _serve_until_signal(cockpit: Cockpit, listener: socket.socket) -> None:
     from drive_server import serve
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -159,20 +200,52 @@ async def _serve_until_signal(server: DriveServer, listener: socket.socket) -> N
         number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
-    host, port = listener.getsockname()[:2]
+    server = cockpit.server
     try:
         await serve(
-            server,
-            listener,
-            stop,
-            lambda: logger.info("listening on %s:%d; Ctrl+C stops it", host, port),
+            server, listener, stop, lambda: say_where(cockpit, listener), cockpit
         )
     finally:
         if recorder := server.recorder:
             recorder.close()
             logger.info("recorded %d frames in %s", recorder.written, recorder.folder)
+        if corrections := server.corrections:
+            corrections.close()
+            if not corrections.is_empty:
+                number, folder = corrections.frames, corrections.folder
+                logger.info("taught %d frames, in %s", number, folder)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
+    """Say where the simulator and the page find this server, and who else might."""
+    host, port = listener.getsockname()[:2]
+    logger.info("listening on %s:%d; Ctrl+C stops it", host, port)
+    query = ""
+    if cockpit.token:
+        logger.warning(
+            "warning: whoever reaches %s can play the simulator; pages need the token",
+            host,
+        )
+        host, query = reachable_address(host), f"?token={cockpit.token}"
+    shown = f"[{host}]" if ":" in host else host
+    logger.info("cockpit: http://%s:%d/%s", shown, port, query)
+
+
+def reachable_address(host: str) -> str:
+    """Return the address that others reach this machine by, for "all of them"."""
+    if host not in ("0.0.0.0", "::"):
+        return host
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    # Addresses for documentation; nothing is sent, the system only looks up the way.
+    elsewhere = "2001:db8::1" if host == "::" else "192.0.2.1"
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+        except OSError:
+            return "::1" if host == "::" else "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 if __name__ == "__main__":

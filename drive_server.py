@@ -15,16 +15,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from drive_report import DriveReport
 from pilot import FULL_BRAKE, STOP, Command, Pilot
+from telemetry import Telemetry, UnusableTelemetry, steer_answer
+from wheel import Choice, Wheel, holding_throttle
+from wire import MOST_WEBSOCKET_BYTES, HostGuard, SimulatorDialect
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from cockpit import Cockpit
+    from corrections import Corrections
     from drive_recorder import DriveRecorder
 
 logger = logging.getLogger(__name__)
 
+# More at once than anybody drives: each that connects has a pilot of its own.
+MOST_SIMULATORS = 16
+# A simulator that says nothing for this time gives its turn to another that waits.
+SILENT_S = 3.0
+MPS_PER_MPH = 0.44704
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 # The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
 # brake drives backwards, so on faults that last the pedal is let go after that.
@@ -42,25 +54,55 @@ class Client:
     """When its last telemetry came, on perf_counter's clock."""
     braking_s: float = 0.0
     """Since when it has been told to brake because of a fault."""
+    is_told_to_wait: bool = False
+    """Another simulator drives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What the car saw last, and what it was told."""
+
+    jpeg: bytes
+    """As it arrived."""
+    frame: np.ndarray
+    """uint8 RGB (160, 320, 3)."""
+    speed_mph: float
+    target_mph: float
+    choice: Choice
 
 
 class DriveServer:
     """Answers every telemetry event of every simulator exactly once, in order.
 
+    One simulator drives at a time; others are told to stand, and wait for their turn.
+
     Args:
         make_pilot: makes a pilot for each simulator, so that their speeds do not mix.
         recorder: writes down the drive; None writes nothing.
+        corrections: writes down what a person drives; None writes nothing.
     """
 
     def __init__(
-        self, make_pilot: Callable[[], Pilot], recorder: DriveRecorder | None = None
+        self,
+        make_pilot: Callable[[], Pilot],
+        recorder: DriveRecorder | None = None,
+        corrections: Corrections | None = None,
     ) -> None:
         import socketio
 
         self.make_pilot = make_pilot
         self.recorder = recorder
+        self.corrections = corrections
         self.report = DriveReport()
+        self.wheel = Wheel()
         self.clients: dict[str, Client] = {}
+        self.driving: str | None = None
+        """Session of the simulator whose turn it is."""
+        self.newest: Moment | None = None
+        self.on_answer: Callable[[], object] = lambda: None
+        """Called after each answer."""
+        self.is_replay = False
+        """A recording is shown: whoever connects waits."""
         self.is_stopping = False
         self._said: Counter[str] = Counter()
         # One worker: frames are answered in order while the loop answers pings.
@@ -74,28 +116,33 @@ class DriveServer:
         self.socketio.on("connect", self._on_connect)
         self.socketio.on("disconnect", self._on_disconnect)
         self.socketio.on("telemetry", self._on_telemetry)
+        self.dialect = SimulatorDialect(socketio.ASGIApp(self.socketio))
+        """The ASGI app that simulators speak to."""
 
-    def app(self) -> Any:
-        """Return the ASGI app to serve."""
-        import socketio
-
-        from wire import SimulatorDialect
-
-        return SimulatorDialect(socketio.ASGIApp(self.socketio))
-
-    async def _on_connect(self, sid: str, *_: object) -> None:
+    async def _on_connect(self, sid: str, *_: object) -> bool:
+        if len(self.clients) >= MOST_SIMULATORS:
+            self._say_once("a simulator was refused", "there are too many")
+            return False
         self.clients[sid] = Client(self.make_pilot())
         logger.info("a simulator has connected")
+        return True
 
     async def _on_disconnect(self, sid: str, *_: object) -> None:
-        self.clients.pop(sid, None)
-        logger.info("a simulator has disconnected")
+        if self.clients.pop(sid, None):
+            logger.info("a simulator has disconnected")
+        if sid == self.driving:
+            self.driving = None
 
     async def _on_telemetry(self, sid: str, data: object = None, *_: object) -> None:
         arrived_s = time.perf_counter()
         client, report = self.clients[sid], self.report
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
         client.last_packet_s = arrived_s
+        loop = asyncio.get_running_loop()
+        if not self._has_turn(sid, client, arrived_s):
+            command = await loop.run_in_executor(self._worker, _stand, client, data)
+            await self._steer(sid, client, command)
+            return
         report.elapsed_s += dt_s
         if data is None or data == {}:
             # Null: a person holds W or S. The simulator waits for this answer.
@@ -103,34 +150,55 @@ class DriveServer:
             report.interventions += not client.is_manual
             client.is_manual = True
             await self.socketio.emit("manual", {}, to=sid)
+            self.on_answer()
             return
         client.is_manual = False
-        # With several simulators the newest is recorded: their frames never mix.
-        is_recorded = client is next(reversed(self.clients.values()))
-        loop = asyncio.get_running_loop()
         command = await loop.run_in_executor(
-            self._worker, self._answer, client, data, dt_s, is_recorded
+            self._worker, self._answer, client, data, dt_s
         )
         await self._steer(sid, client, STOP if self.is_stopping else command)
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
+        self.on_answer()
+
+    def simulator_state(self) -> str:
+        """Return "waiting", "driving", or "manual" where W or S is held."""
+        client = self.clients.get(self.driving or "")
+        if client:
+            return "manual" if client.is_manual else "driving"
+        return "driving" if self.is_replay else "waiting"
+
+    def message(self) -> str:
+        """Return what a person should know besides, "" for nothing."""
+        waiting = sum(client.is_told_to_wait for client in self.clients.values())
+        if not waiting:
+            return ""
+        return f"{waiting} more connected: one simulator drives at a time"
+
+    def _has_turn(self, sid: str, client: Client, now_s: float) -> bool:
+        """Say whether a simulator drives; it is promoted where no other does."""
+        other = self.clients.get(self.driving or "")
+        is_taken = other and now_s - (other.last_packet_s or 0.0) < SILENT_S
+        if self.is_replay or (is_taken and other is not client):
+            if not client.is_told_to_wait:
+                logger.warning("a simulator has to wait: one drives at a time")
+            client.is_told_to_wait = True
+            return False
+        if client.is_told_to_wait:
+            logger.info("the simulator that waited drives now")
+            client.is_told_to_wait = False
+        self.driving = sid
+        return True
 
     async def _steer(self, sid: str, client: Client, command: Command) -> None:
-        from telemetry import steer_answer
-
         answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
         await self.socketio.emit("steer", answer, to=sid)
 
-    def _answer(
-        self, client: Client, data: object, dt_s: float, is_recorded: bool
-    ) -> Command:
+    def _answer(self, client: Client, data: object, dt_s: float) -> Command:
         """Return the command for a telemetry event; the brake whatever goes wrong."""
-        from telemetry import Telemetry, UnusableTelemetry
-
         try:
             telemetry = Telemetry.from_event(data, client.decimal_mark)
             client.decimal_mark = telemetry.decimal_mark
-            command = client.pilot(telemetry.frame(), telemetry.speed_mph, dt_s)
-            command = STOP if self.is_stopping else command
+            command = self._drive(client.pilot, telemetry, dt_s)
         except UnusableTelemetry as error:
             self.report.unusable += 1
             self._say_once("telemetry that cannot be used, braking", error)
@@ -140,17 +208,38 @@ class DriveServer:
         else:
             self.report.frames += 1
             client.braking_s = 0.0
-            if self.recorder and is_recorded:
-                self.recorder.add(telemetry.jpeg, telemetry.speed_mph, command)
             return command
         client.braking_s += dt_s
         return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
 
-    def _say_once(self, what: str, error: Exception, trace: bool = False) -> None:
+    def _drive(self, pilot: Pilot, telemetry: Telemetry, dt_s: float) -> Command:
+        """Return what the model, or the person who has taken the wheel, does."""
+        frame, speed_mph = telemetry.frame(), telemetry.speed_mph
+        controller, target_mph = pilot.speed_controller, self.wheel.target_mph
+        if target_mph is not None:
+            controller.target_mph = target_mph
+        by_model = pilot(frame, speed_mph, dt_s)
+        # The person is looked for last, to be obeyed in this very answer.
+        choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
+        if choice.is_give_back:
+            controller.reset()
+        self.report.interventions += choice.is_intervention
+        self.report.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
+        command = STOP if self.is_stopping else choice.command
+        if self.recorder:
+            self.recorder.add(telemetry.jpeg, speed_mph, command)
+        if self.corrections and not self.is_stopping:
+            self.corrections.add(telemetry.jpeg, speed_mph, choice)
+        target_mph = controller.target_mph
+        self.newest = Moment(telemetry.jpeg, frame, speed_mph, target_mph, choice)
+        return command
+
+    def _say_once(self, what: str, why: Exception | str, trace: bool = False) -> None:
         """Log the first of each kind of trouble; later ones are only counted."""
-        self._said[f"{what} {type(error).__name__}"] += 1
-        if self._said[f"{what} {type(error).__name__}"] == 1:
-            logger.warning("%s: %s; more will be counted", what, error, exc_info=trace)
+        kind = f"{what} {type(why).__name__}"
+        self._said[kind] += 1
+        if self._said[kind] == 1:
+            logger.warning("%s: %s; more will be counted", what, why, exc_info=trace)
 
     async def stop_cars(self) -> None:
         """Tell every car to stop; from now on every answer says so.
@@ -163,11 +252,22 @@ class DriveServer:
         await asyncio.sleep(0.1)
 
 
+def _stand(client: Client, data: object) -> Command:
+    """Return what keeps a simulator standing whose turn it is not."""
+    try:
+        telemetry = Telemetry.from_event(data, client.decimal_mark)
+    except UnusableTelemetry:
+        return STOP
+    client.decimal_mark = telemetry.decimal_mark
+    return Command(0.0, holding_throttle(telemetry.speed_mph))
+
+
 async def serve(
     server: DriveServer,
     listener: socket.socket,
     stop: asyncio.Event,
     on_started: Callable[[], object],
+    cockpit: Cockpit | None = None,
 ) -> None:
     """Serve until `stop` is set, then stop the cars and close.
 
@@ -176,10 +276,11 @@ async def serve(
         listener: a listening socket, from wire.listen.
         stop: set to end.
         on_started: called when simulators are served.
+        cockpit: the page; None serves simulators only.
     """
     import uvicorn
 
-    from wire import MOST_WEBSOCKET_BYTES
+    from web_bounds import BoundedHttp, BoundedWebSocket
 
     class WebServer(uvicorn.Server):
         @contextlib.contextmanager
@@ -188,10 +289,13 @@ async def serve(
             yield
 
     config = uvicorn.Config(
-        server.app(),
+        HostGuard(cockpit or server.dialect),
         loop="asyncio",
-        ws="websockets-sansio",
+        http=BoundedHttp,
+        ws=BoundedWebSocket,
         ws_max_size=MOST_WEBSOCKET_BYTES,
+        # Pictures are compressed; doing it again costs more than it sends.
+        ws_per_message_deflate=False,
         log_level="error",
         lifespan="off",
         timeout_graceful_shutdown=1,
@@ -200,11 +304,15 @@ async def serve(
     serving = asyncio.create_task(web.serve(sockets=[listener]))
     while not web.started and not serving.done():
         await asyncio.sleep(0.01)
+    if cockpit:
+        cockpit.on_end = stop.set
     on_started()
     tasks = [asyncio.create_task(stop.wait()), serving]
     status = asyncio.create_task(_print_status(server))
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     status.cancel()
+    if cockpit:
+        cockpit.end()
     await server.stop_cars()
     web.should_exit = True
     await serving
