@@ -13,6 +13,8 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import gc
+import gc
 import json
 import logging
 import os
@@ -144,6 +146,10 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         # OpenCV reads it when it is first imported, with the first frame.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
         predict, heat_map = load_predictor(args.model)
+        # A full collection would walk all that TensorFlow has built, for up to a
+        # second in which no frame is answered.
+        gc.collect()
+        gc.freeze()
         recorder = DriveRecorder(args.record) if args.record else None
         server = DriveServer(
             lambda: Pilot(predict, SpeedController(args.speed)), recorder, corrections
@@ -153,6 +159,10 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         cockpit = Cockpit(
             server, heat_map, token, lambda: train_command(args.model, corrections)
         )
+        # TensorFlow's half a million objects stay. To look through them for garbage in
+        # the middle of a drive would keep a frame waiting for 0.3 s and more.
+        gc.collect()
+        gc.freeze()
         asyncio.run(_serve_until_signal(cockpit, listener))
     return server.report, cockpit.state.command or ""
 

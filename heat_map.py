@@ -1,18 +1,13 @@
 """Heat maps of a drive that goes on: beside it, never in its way.
 
 One frame is looked at when the one before is done, so many times a second at most, by a
-thread that the system runs when no other wants to. What it makes is laid over the live
-picture: a PNG that is clear where the network sees nothing of use.
+thread of its own. What it makes is laid over the live picture: a PNG that is clear
+where the network sees nothing of use.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +18,9 @@ if TYPE_CHECKING:
 
     from saliency import Saliency
 
-logger = logging.getLogger(__name__)
-
 MOST_PER_S = 10
 # Of the picture below, where the heat map is at its hottest.
 MOST_COVER = 0.65
-NICENESS = 10
 
 
 class HeatMap:
@@ -42,7 +34,7 @@ class HeatMap:
         self.newest: bytes | None = None
         """The last one, a PNG of the frame's size."""
         self._look = look
-        self._worker = ThreadPoolExecutor(1, "heat map", _step_back)
+        self._worker = ThreadPoolExecutor(1, "heat map")
         self._seen: np.ndarray | None = None
         self._task: asyncio.Task[None] | None = None
         self._started_s = float("-inf")
@@ -90,10 +82,3 @@ def clear_picture(heat: np.ndarray) -> bytes:
     done, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done, "OpenCV encodes every uint8 picture"
     return png.tobytes()
-
-
-def _step_back() -> None:
-    """Let this thread run when no other wants to; Linux knows threads apart."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
