@@ -82,11 +82,11 @@ export function bannerOf(link, state, isSilent) {
   if (state.driver === "person" && state.you === "steering") {
     return say("person", "You drive", "Let go, and the model drives on.");
   }
-  if (state.driver === "person" || !state.may_steer) {
+  if (state.driver === "person") {
     return say("person", "A person drives from another page", "You are watching.");
   }
-  const hint = "Take over: hold ← or →, or drag the picture.";
-  return say("model", "The model drives", hint);
+  const how = "Take over: hold ← or →, or drag the picture.";
+  return say("model", "The model drives", state.may_steer ? how : "You are watching.");
 }
 
 /** @param {number} value @returns {string} with its sign, in columns */
@@ -194,10 +194,9 @@ export function showFigures(state) {
 /** @param {State} state */
 export function showEnd(state) {
   const { folder, frames } = state.corrections;
-  const taught = frames > 0 && folder !== null;
-  const text = taught
-    ? `You taught ${frames} frames; they are in ${folder}. Train with them:`
-    : "Nothing was taught, as nobody took the wheel.";
+  const next = state.command ? "Next:" : "";
+  const taught = `You taught ${frames} frames; they are in ${folder}.`;
+  const text = `${folder && frames ? taught : "Nothing was taught."} ${next}`;
   write("ended-text", text);
   write("command", state.command ?? "");
   element("ended").hidden = false;

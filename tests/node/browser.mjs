@@ -7,6 +7,7 @@
  */
 
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
 const browser = await chromium.launch({
@@ -35,8 +36,13 @@ const commands = {
   mouse: ({ move, press }) =>
     move ? page.mouse.move(...move) : press ? page.mouse.down() : page.mouse.up(),
   evaluate: ({ expression }) => page.evaluate(expression),
+  // By itself, as Playwright's own way to wait breaks the page's security policy.
   until: async ({ expression, timeout }) => {
-    await page.waitForFunction(expression, undefined, { timeout });
+    const end = Date.now() + timeout;
+    while (!(await page.evaluate(expression))) {
+      if (Date.now() > end) throw new Error(`never true: ${expression}`);
+      await setTimeout(20);
+    }
   },
   screenshot: async ({ path, fullPage }) => {
     await page.screenshot({ path, fullPage });
