@@ -38,10 +38,10 @@ export class StripChart {
     const { canvas, context } = this;
     const { clientWidth: width, clientHeight: height } = canvas;
     const scale = devicePixelRatio;
-    if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
-    if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
+    // To set the size clears the canvas, too.
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
     context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, width, height);
     const style = getComputedStyle(canvas);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
     context.font = `13px ${style.fontFamily}`;
@@ -60,7 +60,9 @@ export class StripChart {
     context.setLineDash([]);
     this.#line(x, (s) => speedY(s.mph), colour("go"), 2);
     this.#line(x, (s) => steeringY(s.model), colour("model"), 2);
-    this.#line(x, (s) => (s.person === null ? null : steeringY(s.person)), colour("person"), 3);
+    const person = (/** @type {Sample} */ s) =>
+      s.person === null ? null : steeringY(s.person);
+    this.#line(x, person, colour("person"), 3);
   }
 
   /**
@@ -74,7 +76,8 @@ export class StripChart {
     const { context } = this;
     context.strokeStyle = colour("line");
     context.lineWidth = 1;
-    for (const y of [steeringY(-1), middle, steeringY(1), speedY(0), speedY(MOST_MPH)]) {
+    const steering = [steeringY(-1), middle, steeringY(1)];
+    for (const y of [...steering, speedY(0), speedY(MOST_MPH)]) {
       context.beginPath();
       context.moveTo(GUTTER, Math.round(y) + 0.5);
       context.lineTo(width, Math.round(y) + 0.5);

@@ -3,7 +3,14 @@
 
 import { StripChart } from "./chart.js";
 import { Hands } from "./hands.js";
-import { element, showBanner, showEnd, showFigures, showGauges, showWheel } from "./panel.js";
+import {
+  element,
+  showBanner,
+  showEnd,
+  showFigures,
+  showGauges,
+  showWheel,
+} from "./panel.js";
 
 /** @typedef {import("./panel.js").State} State */
 /** @typedef {import("./panel.js").Link} Link */
@@ -28,7 +35,7 @@ const chart = new StripChart(/** @type {HTMLCanvasElement} */ (element("chart"))
 const slider = /** @type {HTMLInputElement} */ (element("target-speed"));
 const dialog = /** @type {HTMLDialogElement} */ (element("end-dialog"));
 
-// --- To the server ---------------------------------------------------------------------
+// --- To the server -------------------------------------------------------------------
 
 /** @param {Record<string, unknown>} message */
 function send(message) {
@@ -76,7 +83,7 @@ const hands = new Hands({
   toggleStop,
 });
 
-// --- From the server -------------------------------------------------------------------
+// --- From the server -----------------------------------------------------------------
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -156,7 +163,7 @@ function paint(id, picture) {
   element("no-picture").hidden = true;
 }
 
-// --- The screen ------------------------------------------------------------------------
+// --- The screen ----------------------------------------------------------------------
 
 /** @param {number} nowMs */
 function show(nowMs) {
@@ -191,7 +198,7 @@ function showControls(now) {
   slider.disabled = link !== "open";
 }
 
-// --- Keys and buttons ------------------------------------------------------------------
+// --- Keys and buttons ----------------------------------------------------------------
 
 /** @type {Record<string, () => void>} */
 const KEYS = {

@@ -133,7 +133,8 @@ export class Hands {
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
       element.addEventListener(end, (event) => {
-        if (this.drag?.pointer !== /** @type {PointerEvent} */ (event).pointerId) return;
+        const { pointerId } = /** @type {PointerEvent} */ (event);
+        if (this.drag?.pointer !== pointerId) return;
         this.drag = null;
         this.#change();
       });
@@ -170,8 +171,8 @@ export class Hands {
         this.#change();
         return;
       }
-      const sticks = pads.map((pad) => pad.axes[0] ?? 0);
-      this.stick = clip(sticks.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0));
+      const sticks = pads.map((pad) => clip(pad.axes[0] ?? 0));
+      this.stick = sticks.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
       const isStop = pads.some((pad) => pad.buttons[STOP_BUTTON]?.pressed);
       if (isStop && !this.padStopped) this.to.toggleStop();
       this.padStopped = isStop;

@@ -55,12 +55,11 @@ export function element(id) {
  * @returns {{kind: string, title: string, hint: string}}
  */
 export function bannerOf(link, state, isSilent) {
-  const say = (/** @type {string} */ kind, /** @type {string} */ title, hint = "") => ({
-    kind,
-    title,
-    hint,
-  });
-  if (link === "ended") return say("ended", "The run has ended", "The car has stopped.");
+  /** @param {string} kind @param {string} title @param {string} hint */
+  const say = (kind, title, hint) => ({ kind, title, hint });
+  if (link === "ended") {
+    return say("ended", "The run has ended", "The car has stopped.");
+  }
   if (link === "lost") {
     const hint = "Connecting again. If this stays, look whether drive.py still runs.";
     return say("lost", "Connection lost: the model drives", hint);
@@ -158,7 +157,8 @@ export function showWheel(state, own) {
 
 /** @param {State} state */
 export function showGauges(state) {
-  const percent = (/** @type {number} */ mph) => `${(100 * Math.min(mph, MOST_MPH)) / MOST_MPH}%`;
+  const percent = (/** @type {number} */ mph) =>
+    `${(100 * Math.min(mph, MOST_MPH)) / MOST_MPH}%`;
   const speed = element("speed-bar").style;
   speed.setProperty("--width", percent(state.speed_mph));
   speed.setProperty("--tick", percent(state.target_speed_mph));
@@ -176,19 +176,17 @@ export function showGauges(state) {
 
 /** @param {State} state */
 export function showFigures(state) {
-  const { latency_ms: latency, corrections } = state;
-  const isFar = state.distance_m >= 1000;
+  const { latency_ms: latency, corrections, distance_m: metres } = state;
+  const isFar = metres >= 1000;
   write("autonomy", `${state.autonomy_percent.toFixed(1)} %`);
   write("interventions", String(state.interventions));
-  write(
-    "distance",
-    isFar ? `${(state.distance_m / 1000).toFixed(2)} km` : `${state.distance_m.toFixed(0)} m`,
-  );
+  const kilometres = (metres / 1000).toFixed(2);
+  write("distance", isFar ? `${kilometres} km` : `${metres.toFixed(0)} m`);
   write("time", clock(state.elapsed_s));
   write("rate", state.frames_per_s.toFixed(0));
   write("latency", `${latency.p50.toFixed(1)} / ${latency.p99.toFixed(1)} ms`);
   write("unusable", badFrames(state));
-  write("corrections", corrections.folder === null ? "not kept" : String(corrections.frames));
+  write("corrections", corrections.folder ? String(corrections.frames) : "not kept");
 }
 
 /** @param {State} state */
