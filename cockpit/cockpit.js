@@ -2,7 +2,7 @@
 /** The cockpit: one socket to drive.py, what it says shown, what a person does sent. */
 
 import { StripChart } from "./chart.js";
-import { Hands } from "./hands.js";
+import { Hands, TURN_OF_KEY } from "./hands.js";
 import {
   element,
   showBanner,
@@ -48,6 +48,7 @@ function toggleStop() {
 
 /** @param {number} mph */
 function setTarget(mph) {
+  if (slider.disabled) return;
   slider.value = String(mph);
   element("target-value").textContent = `${slider.value} mph`;
   send({ type: "speed", mph: Number(slider.value) });
@@ -122,24 +123,39 @@ function takeState(news) {
   });
 }
 
-/** Kinds of pictures that are being decoded; the next of a kind meanwhile is let go. */
-const decoding = new Set();
+/**
+ * Kinds of pictures that are being decoded, each with the newest that came meanwhile.
+ *
+ * @type {Map<number, Uint8Array<ArrayBuffer> | null>}
+ */
+const decoding = new Map();
 
 /** @param {Uint8Array<ArrayBuffer>} bytes */
 async function takePicture(bytes) {
   const kind = bytes[0];
   if (kind === CAMERA) pictureMs = performance.now();
-  if (decoding.has(kind) || document.hidden) return;
-  decoding.add(kind);
+  if (document.hidden) return;
+  if (decoding.has(kind)) {
+    decoding.set(kind, bytes);
+    return;
+  }
+  for (let next = /** @type {typeof bytes | null} */ (bytes); next; ) {
+    decoding.set(kind, null);
+    await show(kind, next.subarray(1));
+    next = decoding.get(kind) ?? null;
+  }
+  decoding.delete(kind);
+}
+
+/** @param {number} kind @param {Uint8Array<ArrayBuffer>} content of a JPEG or PNG */
+async function show(kind, content) {
   try {
-    const picture = await createImageBitmap(new Blob([bytes.subarray(1)]));
+    const picture = await createImageBitmap(new Blob([content]));
     if (kind === CAMERA) paint("camera", picture);
     if (kind === HEAT && wantsHeat) paint("heat", picture);
     picture.close();
   } catch {
     // The server counts what cannot be decoded; the last picture stays.
-  } finally {
-    decoding.delete(kind);
   }
 }
 
@@ -166,7 +182,7 @@ function paint(id, picture) {
 // --- The screen ----------------------------------------------------------------------
 
 /** @param {number} nowMs */
-function show(nowMs) {
+function refresh(nowMs) {
   const isSilent = state?.simulator === "driving" && nowMs - pictureMs > SILENT_MS;
   showBanner(link, state, isSilent);
   if (state) {
@@ -179,7 +195,7 @@ function show(nowMs) {
       chart.draw(nowMs);
     }
   }
-  requestAnimationFrame(show);
+  requestAnimationFrame(refresh);
 }
 
 /** @param {State} now */
@@ -212,28 +228,31 @@ const KEYS = {
 
 function askEnd() {
   letGo();
-  if (link === "open") dialog.showModal();
+  if (link !== "open") return;
+  dialog.returnValue = "";
+  dialog.showModal();
+}
+
+/** Whether keys are those of any page: a question is open, or the run has ended. */
+function isPlain() {
+  return dialog.open || link === "ended";
 }
 
 addEventListener("keydown", (event) => {
-  if (dialog.open || event.ctrlKey || event.altKey || event.metaKey) return;
-  const isRepeatable = event.code.startsWith("Arrow");
-  if (event.repeat && !isRepeatable) {
-    if (event.code === "Space") event.preventDefault();
-    return;
-  }
-  const isWheel = hands.key(event.code, true);
-  showKeep();
-  if (!isWheel && !(event.code in KEYS)) return;
+  if (isPlain() || event.ctrlKey || event.altKey || event.metaKey) return;
+  const { code, repeat } = event;
   // Space stops whatever has the focus, arrows steer even from the slider.
-  event.preventDefault();
-  if (!isWheel) KEYS[event.code]();
+  if (code in KEYS || code in TURN_OF_KEY) event.preventDefault();
+  // A key that was let go by Esc does not take the wheel again by repeating itself.
+  if (!repeat) hands.key(code, true);
+  showKeep();
+  if (!repeat || code === "ArrowUp" || code === "ArrowDown") KEYS[code]?.();
 });
 addEventListener("keyup", (event) => {
   hands.key(event.code, false);
   showKeep();
   // A button that has the focus would be pressed by the end of Space.
-  if (event.code === "Space" && !dialog.open) event.preventDefault();
+  if (event.code === "Space" && !isPlain()) event.preventDefault();
 });
 addEventListener("blur", letGo);
 addEventListener("pagehide", letGo);
@@ -264,4 +283,4 @@ element("copy").addEventListener("click", async () => {
 });
 
 connect();
-requestAnimationFrame(show);
+requestAnimationFrame(refresh);

@@ -16,8 +16,8 @@ const STOP_BUTTON = 1; // of a gamepad: B, or the circle
 // The server gives the wheel back to the model 150 ms after the last message.
 const TICK_MS = 20;
 
-/** @type {Record<string, number>} */
-const TURN_OF_KEY = { ArrowLeft: -1, KeyA: -1, ArrowRight: 1, KeyD: 1 };
+/** @type {Record<string, number>} Keys by their place, and where they turn it. */
+export const TURN_OF_KEY = { ArrowLeft: -1, KeyA: -1, ArrowRight: 1, KeyD: 1 };
 
 /** @param {number} value @returns {number} of -1 to 1 */
 function clip(value) {
@@ -80,19 +80,13 @@ export class Hands {
    *
    * @param {string} code of the key's place, such as "KeyA"
    * @param {boolean} isDown
-   * @returns {boolean} whether the key is one of the wheel's
    */
   key(code, isDown) {
-    if (code === "ShiftLeft" || code === "ShiftRight") {
-      this.isKeyKept = isDown;
-      this.#change();
-      return false;
-    }
-    if (!(code in TURN_OF_KEY)) return false;
-    if (isDown) this.held.add(code);
+    if (code === "ShiftLeft" || code === "ShiftRight") this.isKeyKept = isDown;
+    else if (!(code in TURN_OF_KEY)) return;
+    else if (isDown) this.held.add(code);
     else this.held.delete(code);
     this.#change();
-    return true;
   }
 
   /** @param {boolean} isKept by the button on the page */
@@ -164,24 +158,20 @@ export class Hands {
 
   /** Read gamepads from now on, with every picture that the screen shows. */
   watchGamepads() {
+    let isReading = false;
     const read = () => {
       const pads = navigator.getGamepads().filter((pad) => pad !== null);
-      if (pads.length === 0) {
-        this.stick = 0;
-        this.#change();
-        return;
-      }
       const sticks = pads.map((pad) => clip(pad.axes[0] ?? 0));
       this.stick = sticks.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
       const isStop = pads.some((pad) => pad.buttons[STOP_BUTTON]?.pressed);
       if (isStop && !this.padStopped) this.to.toggleStop();
       this.padStopped = isStop;
       this.#change();
-      requestAnimationFrame(read);
+      isReading = pads.length > 0;
+      if (isReading) requestAnimationFrame(read);
     };
     addEventListener("gamepadconnected", () => {
-      // A second one is read by the loop of the first.
-      if (navigator.getGamepads().filter(Boolean).length === 1) read();
+      if (!isReading) read();
     });
   }
 

@@ -58,7 +58,8 @@ export function bannerOf(link, state, isSilent) {
   /** @param {string} kind @param {string} title @param {string} hint */
   const say = (kind, title, hint) => ({ kind, title, hint });
   if (link === "ended") {
-    return say("ended", "The run has ended", "The car has stopped.");
+    const hint = "The car has stopped. When drive.py runs again, reload this page.";
+    return say("ended", "The run has ended", hint);
   }
   if (link === "lost") {
     const hint = "Connecting again. If this stays, look whether drive.py still runs.";

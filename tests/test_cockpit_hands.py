@@ -122,6 +122,20 @@ def test_leaving_the_window_lets_go(page):
     page("up", key="d")
 
 
+def test_escape_lets_go_until_the_key_is_pressed_anew(page):
+    def act():
+        page("down", key="d")
+        page.until("sent.length > 2")
+        page.press("Escape")
+        page("down", key="d")  # As held keys do: it repeats itself.
+        time.sleep(0.2)
+
+    sent_while(page, act)
+    assert page.evaluate("sent.at(-1)") == {"type": "release"}
+    page("up", key="d")
+    assert sent_while(page, lambda: hold(page, "d", 0.2))
+
+
 def test_space_stops_and_goes_whatever_has_the_focus(page):
     page.evaluate("document.getElementById('heat-map').focus()")
     page.press(" ")
