@@ -12,7 +12,6 @@ import contextlib
 import hmac
 import json
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from cockpit_state import CockpitState
+from telemetry import LARGEST_NUMBER
 from wire import Receive, Scope, Send, header_of, refuse
 
 if TYPE_CHECKING:
@@ -204,21 +204,23 @@ class Cockpit:
         page = Page(self._last_number)
         self.pages[page.number] = page
         await send({"type": "websocket.accept"})
-        tasks = [
-            asyncio.create_task(self._listen(page, receive)),
-            asyncio.create_task(self._tell(page, send)),
-        ]
+        listening = asyncio.create_task(self._listen(page, receive))
+        telling = asyncio.create_task(self._tell(page, send))
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [listening, telling], return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             del self.pages[page.number]
             self.server.wheel.release(page.number)
-            for task in tasks:
-                task.cancel()
-            # OSError: the page is gone. TimeoutError: it has stopped reading.
-            for error in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(error, Exception) and not isinstance(error, OSError):
-                    raise error
+            telling.cancel()
+            # Why a page has gone is heard a moment after it takes nothing any more.
+            await asyncio.wait([listening], timeout=0.1)
+            listening.cancel()
+        for error in await asyncio.gather(listening, telling, return_exceptions=True):
+            # OSError: the page is gone, or (TimeoutError) has stopped reading.
+            if isinstance(error, Exception) and not isinstance(error, OSError):
+                raise error
 
     async def _listen(self, page: Page, receive: Receive) -> None:
         """Do what a page asks for, until it leaves or asks for too much."""
@@ -255,7 +257,7 @@ class Cockpit:
         elif kind in ("stop", "go"):
             wheel.is_stopped = kind == "stop"
         elif kind == "heat_map":
-            page.wants_heat = self.heat_map is not None and message["on"] is True
+            page.wants_heat = message["on"] is True and self.heat_map is not None
         elif kind == "end":
             self.end()
             self.on_end()
@@ -315,6 +317,6 @@ def _number(value: object, low: float, high: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not finite")
+    if not abs(value) < LARGEST_NUMBER:  # NaN is not below it either.
+        raise ValueError(f"{str(value)[:40]} is not a finite number")
     return min(high, max(low, float(value)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from wheel import MODEL, STOPPED
-
 if TYPE_CHECKING:
     from drive_server import DriveServer
 
@@ -49,6 +47,7 @@ class CockpitState:
         return {
             "type": "state",
             "simulator": server.simulator_state(),
+            "driver": wheel.driver(now_s),
             **self._drive(),
             **self._recent_figures(now_s),
             "you": "steering" if wheel.holder(now_s) == page else "watching",
@@ -69,7 +68,7 @@ class CockpitState:
         if moment is None:
             keys = "steering model_steering throttle speed_mph".split()
             said = dict.fromkeys(keys, 0.0) | {"person_steering": None}
-            driver, target_mph = MODEL, 0.0
+            target_mph = 0.0
         else:
             choice = moment.choice
             said = {
@@ -79,14 +78,10 @@ class CockpitState:
                 "throttle": choice.command.throttle,
                 "speed_mph": moment.speed_mph,
             }
-            driver, target_mph = choice.driver, moment.target_mph
+            target_mph = moment.target_mph
         if wheel.target_mph is not None:
             target_mph = wheel.target_mph
-        return {
-            **said,
-            "driver": STOPPED if wheel.is_stopped else driver,
-            "target_speed_mph": target_mph,
-        }
+        return said | {"target_speed_mph": target_mph}
 
     def _recent_figures(self, now_s: float) -> dict[str, Any]:
         if now_s - self._made_s < FIGURES_S:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 from websockets.http11 import Request
 
 import cockpit
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +61,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             raw: socket.socket = self.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAGE_BUFFER_BYTES)
         super().handle_connect(event)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        try:
+            await super().send(message)
+        except RuntimeError:
+            if self.close_sent:  # As a message was refused; the app hears of it next.
+                raise ClientDisconnected from None
+            raise
 
     async def run_asgi(self) -> None:
         try:

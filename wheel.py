@@ -87,6 +87,12 @@ class Wheel:
         hold = self._held(now_s)
         return hold.page if hold else None
 
+    def driver(self, now_s: float) -> str:
+        """Return who drives: MODEL, PERSON or STOPPED."""
+        if self.is_stopped:
+            return STOPPED
+        return PERSON if self._held(now_s) else MODEL
+
     def is_free_for(self, page: int, now_s: float) -> bool:
         """Say whether a page may steer."""
         return self.holder(now_s) in (None, page)
