@@ -70,7 +70,9 @@ def read_split(settings: Settings) -> Split:
             print(f"{recording.name}: {warning}", file=sys.stderr)
     samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
     rng = np.random.default_rng(settings.seed)
-    train, validation = split_by_time(samples, settings.validation_fraction, rng)
+    train, validation = split_by_time(
+        samples, settings.validation_fraction, rng, whole=settings.shares
+    )
     labels = make_labels(samples, settings.label_before_s, settings.label_after_s)
     return Split(recordings, samples, labels, train, np.sort(validation))
 
@@ -231,7 +233,7 @@ def run(
     """
     import numpy as np
 
-    from batches import loss_weights_of, make_training_set
+    from batches import loss_weights_of, make_training_set, with_shares
     from fitting import Interruption, fit
     from model import save_model
 
@@ -254,6 +256,8 @@ def run(
         cache,
         settings.balance,
     )
+    if settings.shares:
+        training_set = with_shares(training_set, settings.shares)
     if draw:
         weights_drawn = draw(split.samples.iloc[split.train])
         training_set = replace(training_set, weights=weights_drawn)
