@@ -108,6 +108,7 @@ class WatchedClient(Client):
     def __init__(self, url, world):
         self.sent_s = [time.time()]
         self.answers = []
+        self.answered_s = []
         self._picture_of = [0, 0]
         super().__init__(url, world)
 
@@ -118,6 +119,7 @@ class WatchedClient(Client):
         if self.num_answers > before and len(self.answers) < len(self._picture_of):
             picture = self._picture_of[len(self.answers)]
             self.answers.append((picture, round(self.steering, 6)))
+            self.answered_s.append(time.time())
 
     def advance(self, seen):
         # Each answer is followed by one telemetry; with none, this picture is not sent.
@@ -129,6 +131,26 @@ class WatchedClient(Client):
     def first_after(self, seconds):
         """Return the first picture that was sent after a time."""
         return next(i for i, sent in enumerate(self.sent_s) if sent > seconds)
+
+    def first_answer(self, after_s, is_by):
+        """Find the first answer after an event that is by a driver.
+
+        Args:
+            after_s: time of the event, since 1970.
+            is_by: says of a steering whether it is the driver's.
+
+        Returns:
+            When it came, in seconds since 1970; and to which picture: 0 is the first
+            that was sent after the event, -1 one that was on its way then.
+        """
+        arrived_s, picture = next(
+            (arrived_s, picture)
+            for arrived_s, (picture, steering) in zip(
+                self.answered_s, self.answers, strict=True
+            )
+            if arrived_s > after_s and is_by(steering)
+        )
+        return arrived_s, picture - self.first_after(after_s)
 
 
 class Enough(Exception):

@@ -72,13 +72,14 @@ def test_person_takes_the_wheel_for_two_seconds_and_it_is_kept(
         seen = [look(browser)]
         browser.until("document.getElementById('time').textContent == '0:02'")
         seen.append(look(browser))
-        hold(browser, "ArrowRight", 2.0)
-        browser.until_banner("The model drives")
-        time.sleep(0.3)
+        for seconds in (2.0, 0.3, 0.3):
+            hold(browser, "ArrowRight", seconds)
+            browser.until_banner("The model drives")
+            time.sleep(0.3)
         browser.press("h")
         browser.until(f"{PIXELS % 'heat'} > 0")
         browser("screenshot", path=str(tmp_path / "page.png"))
-        keys, sent = browser.evaluate("keys.slice(0, 2)"), browser.evaluate("sent")
+        keys, sent = browser.evaluate("keys.slice(0, 6)"), browser.evaluate("sent")
         browser.press("e")
         browser("click", selector="#end-dialog .danger")
         browser.until_banner("The run has ended")
@@ -91,13 +92,14 @@ def test_person_takes_the_wheel_for_two_seconds_and_it_is_kept(
     by_person = set(steered(sent))
     assert max(by_person) == 1 and len(by_person) > 2
     pictures = {picture for picture, value in client.answers if value in by_person}
-    pressed, let_go = (client.first_after(seconds) for seconds in keys)
-    # The first picture after a key event is answered by the new driver: one earlier
-    # where a picture was on its way then, one later where the event was.
-    assert abs(min(pictures) - pressed) <= 1
-    assert abs(max(pictures) + 1 - let_go) <= 1
+    # The answer to the next picture after a key event is the new driver's, or that to
+    # the one on its way; on a busy machine now and then a later one.
+    is_by = [lambda value: value in by_person, lambda value: value not in by_person]
+    late = [client.first_answer(keys[i], is_by[i % 2])[1] for i in range(6)]
+    assert np.median(np.abs(late)) <= 1, late
+    held = range(client.first_after(keys[0]), client.first_after(keys[1]))
     # A browser that is starved for 0.15 s lets go for a moment.
-    assert len(pictures) > 0.7 * (let_go - pressed)
+    assert len(pictures.intersection(held)) > 0.7 * len(held)
 
     # Of two answers to one picture the first is kept.
     of_picture = groupby(client.answers, key=lambda answer: answer[0])
