@@ -248,7 +248,7 @@ class Cockpit:
         wheel, kind = self.server.wheel, message["type"]
         if kind == "steer":
             steering = _number(message["steering"], -1, 1)
-            if not page.is_blind(now_s) and not self.server.is_replay:
+            if not page.is_blind(now_s) and not self.server.replay:
                 wheel.steer(page.number, steering, now_s)
         elif kind == "release":
             wheel.release(page.number)

@@ -43,7 +43,7 @@ class CockpitState:
             server.recorder,
             server.corrections,
         )
-        is_free = wheel.is_free_for(page, now_s) and not server.is_replay
+        is_free = wheel.is_free_for(page, now_s) and not server.replay
         return {
             "type": "state",
             "simulator": server.simulator_state(),

@@ -3,8 +3,9 @@
     python drive.py models/both/model.json
 
 Then start the simulator and choose Autonomous mode. The server waits on 127.0.0.1:4567,
-where the simulator looks for it; wire.py holds what is peculiar to that simulator.
-Ctrl+C stops the car and prints how the drive went, with NVIDIA's autonomy.
+where the simulator looks for it, and a browser finds the cockpit there: a page that
+shows the drive, takes the wheel and keeps what a person does for training. Ctrl+C stops
+the car and prints how the drive went, with NVIDIA's autonomy.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cockpit import Cockpit
     from drive_report import DriveReport
     from heat_map import HeatMap
+    from playback import RecordedFrame
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +65,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=15.0,
         help="to hold, 0 to 30 mph (default: %(default)s)",
     )
-    parser.add_argument(
+    runs = parser.add_mutually_exclusive_group()
+    runs.add_argument(
         "--record", type=Path, metavar="DIR", help="write the drive as a recording"
+    )
+    runs.add_argument(
+        "--replay",
+        type=Path,
+        metavar="DIR",
+        help="show a recording in the page, over and over, instead of a simulator",
     )
     parser.add_argument(
         "--corrections",
@@ -135,11 +144,13 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
     from corrections import Corrections, train_command
     from drive_recorder import DriveRecorder, check_new
     from drive_server import DriveServer
+    from playback import read_frames
 
     SpeedController(args.speed)
     if args.record:
         check_new(args.record)
     corrections = Corrections(args.corrections or new_corrections_folder())
+    frames = read_frames(args.replay) if args.replay else None
     with open_port(args.host, args.port) as listener:
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
         # OpenCV reads it when it is first imported, with the first frame.
@@ -150,6 +161,7 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
             lambda: Pilot(predict, SpeedController(args.speed)), recorder, corrections
         )
         server.wheel.target_mph = args.speed
+        server.replay = str(args.replay) if args.replay else None
         token = None if args.host in THIS_MACHINE else secrets.token_urlsafe(16)
         cockpit = Cockpit(
             server, heat_map, token, lambda: train_command(args.model, corrections)
@@ -158,7 +170,7 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
         gc.collect()
         gc.freeze()
-        asyncio.run(_serve_until_signal(cockpit, listener))
+        asyncio.run(_serve_until_signal(cockpit, listener, frames))
     return server.report, cockpit.state.command or ""
 
 
@@ -197,8 +209,11 @@ def load_predictor(
     return make_predictor(model), heat_map
 
 
-async def _serve_until_signal(cockpit: Cockpit, listener: socket.socket) -> None:
+async def _serve_until_signal(
+    cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame] | None
+) -> None:
     from drive_server import serve
+    from playback import play
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     before = {
@@ -206,11 +221,14 @@ async def _serve_until_signal(cockpit: Cockpit, listener: socket.socket) -> None
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     server = cockpit.server
+    playing = asyncio.create_task(play(server, frames)) if frames else None
     try:
         await serve(
             server, listener, stop, lambda: say_where(cockpit, listener), cockpit
         )
     finally:
+        if playing:
+            playing.cancel()
         if recorder := server.recorder:
             recorder.close()
             logger.info("recorded %d frames in %s", recorder.written, recorder.folder)

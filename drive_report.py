@@ -12,6 +12,7 @@ from typing import Any
 
 # Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
 INTERVENTION_S = 6.0
+MPS_PER_MPH = 0.44704
 # Latencies kept for the percentiles, the last five minutes or so: memory stays flat.
 NUM_LATENCIES = 10_000
 
@@ -43,6 +44,16 @@ class DriveReport:
     def answered(self) -> int:
         """Telemetry answered, in whatever way."""
         return self.frames + self.manual + self.unusable + self.faults
+
+    def add_driven(self, speed_mph: float, dt_s: float) -> None:
+        """Count a frame that was answered with a command.
+
+        Args:
+            speed_mph: of the car.
+            dt_s: since the frame before.
+        """
+        self.frames += 1
+        self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
 
     def autonomy_percent(self) -> float:
         """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100."""

@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 MOST_SIMULATORS = 16
 # A simulator that says nothing for this time gives its turn to another that waits.
 SILENT_S = 3.0
-MPS_PER_MPH = 0.44704
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 # The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
 # brake drives backwards, so on faults that last the pedal is let go after that.
@@ -101,8 +100,8 @@ class DriveServer:
         self.newest: Moment | None = None
         self.on_answer: Callable[[], object] = lambda: None
         """Called after each answer."""
-        self.is_replay = False
-        """A recording is shown: whoever connects waits."""
+        self.replay: str | None = None
+        """Recording that is shown instead of a drive; simulators wait meanwhile."""
         self.is_stopping = False
         self._said: Counter[str] = Counter()
         # One worker: frames are answered in order while the loop answers pings.
@@ -161,24 +160,26 @@ class DriveServer:
         self.on_answer()
 
     def simulator_state(self) -> str:
-        """Return "waiting", "driving", or "manual" where W or S is held."""
+        """Return "waiting", "driving", "manual" (W or S is held), or "replay"."""
+        if self.replay:
+            return "replay"
         client = self.clients.get(self.driving or "")
         if client:
             return "manual" if client.is_manual else "driving"
-        return "driving" if self.is_replay else "waiting"
+        return "waiting"
 
     def message(self) -> str:
         """Return what a person should know besides, "" for nothing."""
-        waiting = sum(client.is_told_to_wait for client in self.clients.values())
-        if not waiting:
-            return ""
-        return f"{waiting} more connected: one simulator drives at a time"
+        if self.replay:
+            return f"{self.replay}, the person's steering as it was recorded"
+        waiting = any(client.is_told_to_wait for client in self.clients.values())
+        return "another simulator waits: one drives at a time" if waiting else ""
 
     def _has_turn(self, sid: str, client: Client, now_s: float) -> bool:
         """Say whether a simulator drives; it is promoted where no other does."""
         other = self.clients.get(self.driving or "")
         is_taken = other and now_s - (other.last_packet_s or 0.0) < SILENT_S
-        if self.is_replay or (is_taken and other is not client):
+        if self.replay or (is_taken and other is not client):
             if not client.is_told_to_wait:
                 logger.warning("a simulator has to wait: one drives at a time")
             client.is_told_to_wait = True
@@ -206,7 +207,7 @@ class DriveServer:
             self.report.faults += 1
             self._say_once("the pilot failed, braking", error, trace=True)
         else:
-            self.report.frames += 1
+            self.report.add_driven(telemetry.speed_mph, dt_s)
             client.braking_s = 0.0
             return command
         client.braking_s += dt_s
@@ -224,7 +225,6 @@ class DriveServer:
         if choice.is_give_back:
             controller.reset()
         self.report.interventions += choice.is_intervention
-        self.report.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
         command = STOP if self.is_stopping else choice.command
         if self.recorder:
             self.recorder.add(telemetry.jpeg, speed_mph, command)
@@ -324,7 +324,7 @@ async def _print_status(server: DriveServer) -> None:
     while True:
         await asyncio.sleep(1)
         now = (report.answered, time.monotonic())
-        if not server.clients:
+        if not server.clients and not server.replay:
             if now[1] - said_waiting_s > 10:
                 logger.info(WAITING)
                 said_waiting_s = now[1]

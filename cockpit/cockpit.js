@@ -113,7 +113,7 @@ function takeState(news) {
     link = "ended";
     showEnd(news);
   }
-  if (news.simulator !== "driving") return;
+  if (news.simulator !== "driving" && news.simulator !== "replay") return;
   chart.add({
     atMs: performance.now(),
     model: news.model_steering,

@@ -5,7 +5,7 @@
  * What the server says with each frame; docs/protocol.md has the units.
  *
  * @typedef {object} State
- * @property {"waiting" | "driving" | "manual"} simulator
+ * @property {"waiting" | "driving" | "manual" | "replay"} simulator
  * @property {"model" | "person" | "stop"} driver
  * @property {number} steering that was sent, -1 to 1, + is right
  * @property {number} model_steering
@@ -69,6 +69,10 @@ export function bannerOf(link, state, isSilent) {
   if (state.simulator === "waiting") {
     const hint = "Start it and choose Autonomous mode.";
     return say("waiting", "Waiting for the simulator", hint);
+  }
+  if (state.simulator === "replay") {
+    const hint = state.driver === "stop" ? "Held. Go on: press Space." : "Hold it: press Space.";
+    return say("model", "A recording is played", hint);
   }
   if (state.simulator === "manual") {
     const hint = "W or S is held there, and it sends no pictures until it is let go.";

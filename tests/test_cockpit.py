@@ -24,6 +24,7 @@ from dataset import InputError, read_recording
 from drive_server import DriveServer, serve
 from heat_map import HeatMap, clear_picture
 from pilot import Pilot, SpeedController
+from playback import play, read_frames
 from web_bounds import MOST_CONNECTIONS
 from wire import listen
 
@@ -65,6 +66,16 @@ class Running:
         self._loop.call_soon_threadsafe(self._stop.set)
         self.thread.join(10)
         assert not self.thread.is_alive()
+
+    def run(self, work):
+        """Run a coroutine beside; return what stops it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+
+        def stop():
+            assert not future.done(), future.result()
+            future.cancel()
+
+        return stop
 
     def page(self, query="", origin=None, **options):
         """Connect as a page of this server does, unless told otherwise."""
@@ -707,3 +718,41 @@ def test_end_stops_the_car_and_says_what_to_do_next(jpegs):
     finally:
         if running.thread.is_alive():
             running.stop()
+
+
+# --- Replay ---------------------------------------------------------------------------
+
+
+def test_a_recording_is_played_into_the_page_over_and_over(tiny_recording, jpegs):
+    frames = read_frames(tiny_recording)[:5]
+    recorded = {frame.path.read_bytes(): frame.command.steering for frame in frames}
+    with serving() as running:
+        running.server.replay = "tiny"
+        stop_playing = running.run(play(running.server, frames))
+        with running.page() as page:
+            seen = []
+            while len(seen) < 12:
+                state = state_of(page, lambda s: s["frames_per_s"] > 0 or not seen)
+                seen.append(picture_of(page, 1))
+            assert set(seen) == set(recorded)
+            assert state["simulator"] == "replay" and not state["may_steer"]
+            assert state["model_steering"] == STEERING
+            assert state["person_steering"] in recorded.values()
+            say(page, "steer", steering=1.0)
+            say(page, "stop")
+            assert state_of(page, lambda s: s["driver"] == "stop")["steering"] < 1
+            with running.simulator() as client:
+                assert Drive(client, jpegs).frame()["throttle"] == -1
+        stop_playing()
+
+
+def test_a_recording_with_a_missing_image_plays_on(tiny_recording):
+    frames = read_frames(tiny_recording)[:3]
+    frames[1].path.write_bytes(b"no picture")
+    frames[2].path.unlink()
+    with serving() as running:
+        stop_playing = running.run(play(running.server, frames))
+        with running.page() as page:
+            state_of(page, lambda s: s["unusable"] >= 4)
+        stop_playing()
+    assert running.server.report.frames >= 2
