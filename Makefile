@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TSC    := tests/node/node_modules/.bin/tsc
 # TensorFlow's start-up notices, on missing GPUs and such, stay off the screen.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -17,7 +18,8 @@ $(VENV)/.installed: $(wildcard requirements*.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# One test drives with JavaScript's own client; without npm it says that it is skipped.
+# For the tests with a browser and with JavaScript's own client, and to check the types of
+# the page; without npm they say that they are skipped.
 tests/node/node_modules: tests/node/package-lock.json
 	if command -v npm >/dev/null; then cd tests/node && npm ci --silent --no-audit --no-fund; fi
 	mkdir -p $@ && touch $@
@@ -37,6 +39,7 @@ lint: setup  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "cockpit/*.js not checked: needs npm"; fi
 
 bench: setup  ## Run every benchmark; each prints a table and one JSON line.
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from augment import NUM_DRAWS, Augmenter, balance_weights, side_camera_steering
-from dataset import CAMERAS, smooth_steering
+from dataset import CAMERAS, InputError, smooth_steering
 from frame_cache import FrameCache
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from reproject import (
@@ -169,6 +169,32 @@ def make_training_set(
         balance_weights(steering, mode=balance),
         loss_weights,
     )
+
+
+def with_shares(training_set: TrainingSet, shares: dict[str, float]) -> TrainingSet:
+    """Let recordings give fixed fractions of the frames that are drawn.
+
+    Args:
+        training_set: the others share the rest as before.
+        shares: fraction of each recording, by its name.
+
+    Raises:
+        InputError: there is no recording of a name, or no other one.
+    """
+    weights, rest = training_set.weights.copy(), 1 - sum(shares.values())
+    known = training_set.recordings
+    unknown = sorted(set(shares) - set(known))
+    if unknown or len(shares) == len(known):
+        raise InputError(
+            f"--share names {', '.join(unknown) or 'every recording'}, expected some "
+            f"of {', '.join(known)}"
+        )
+    others = ~np.isin(training_set.recording, list(shares))
+    weights[others] *= rest / weights[others].sum()
+    for name, share in shares.items():
+        rows = training_set.recording == name
+        weights[rows] *= share / weights[rows].sum()
+    return replace(training_set, weights=weights)
 
 
 class Batches(keras.utils.PyDataset):

@@ -3,8 +3,9 @@
     python drive.py models/both/model.json
 
 Then start the simulator and choose Autonomous mode. The server waits on 127.0.0.1:4567,
-where the simulator looks for it; wire.py holds what is peculiar to that simulator.
-Ctrl+C stops the car and prints how the drive went, with NVIDIA's autonomy.
+where the simulator looks for it, and a browser finds the cockpit there: a page that
+shows the drive, takes the wheel and keeps what a person does for training. Ctrl+C stops
+the car and prints how the drive went, with NVIDIA's autonomy.
 """
 
 from __future__ import annotations
@@ -13,235 +14,35 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dataset import InputError
-from drive_report import DriveReport
-from pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
+from pilot import Pilot, SpeedController
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from drive_recorder import DriveRecorder
+    from cockpit import Cockpit
+    from drive_report import DriveReport
+    from heat_map import HeatMap
+    from playback import RecordedFrame
 
 logger = logging.getLogger(__name__)
 
-WAITING = "waiting for the simulator: start it and choose Autonomous mode"
-# The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
-# brake drives backwards, so on faults that last the pedal is let go after that.
-MOST_BRAKING_S = 3.0
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
-
-
-# --- The server -----------------------------------------------------------------------
-
-
-@dataclass
-class Client:
-    """One connected simulator."""
-
-    pilot: Pilot
-    decimal_mark: str = "."
-    is_manual: bool = False
-    last_packet_s: float | None = None
-    """When its last telemetry came, on perf_counter's clock."""
-    braking_s: float = 0.0
-    """Since when it has been told to brake because of a fault."""
-
-
-class DriveServer:
-    """Answers every telemetry event of every simulator exactly once, in order.
-
-    Args:
-        make_pilot: makes a pilot for each simulator, so that their speeds do not mix.
-        recorder: writes down the drive; None writes nothing.
-    """
-
-    def __init__(
-        self, make_pilot: Callable[[], Pilot], recorder: DriveRecorder | None = None
-    ) -> None:
-        import socketio
-
-        self.make_pilot = make_pilot
-        self.recorder = recorder
-        self.report = DriveReport()
-        self.clients: dict[str, Client] = {}
-        self.is_stopping = False
-        self._said: Counter[str] = Counter()
-        # One worker: frames are answered in order while the loop answers pings.
-        self._worker = ThreadPoolExecutor(1, "pilot")
-        # async_handlers would answer the two frames in flight in any order. By default
-        # web pages of other origins are refused; the simulator sends no origin at all.
-        # Its own json module refuses long integers, which would leave them unanswered.
-        self.socketio = socketio.AsyncServer(
-            async_mode="asgi", async_handlers=False, json=json
-        )
-        self.socketio.on("connect", self._on_connect)
-        self.socketio.on("disconnect", self._on_disconnect)
-        self.socketio.on("telemetry", self._on_telemetry)
-
-    def app(self) -> Any:
-        """Return the ASGI app to serve."""
-        import socketio
-
-        from wire import SimulatorDialect
-
-        return SimulatorDialect(socketio.ASGIApp(self.socketio))
-
-    async def _on_connect(self, sid: str, *_: object) -> None:
-        self.clients[sid] = Client(self.make_pilot())
-        logger.info("a simulator has connected")
-
-    async def _on_disconnect(self, sid: str, *_: object) -> None:
-        self.clients.pop(sid, None)
-        logger.info("a simulator has disconnected")
-
-    async def _on_telemetry(self, sid: str, data: object = None, *_: object) -> None:
-        arrived_s = time.perf_counter()
-        client, report = self.clients[sid], self.report
-        dt_s = arrived_s - (client.last_packet_s or arrived_s)
-        client.last_packet_s = arrived_s
-        report.elapsed_s += dt_s
-        if data is None or data == {}:
-            # Null: a person holds W or S. The simulator waits for this answer.
-            report.manual += 1
-            report.interventions += not client.is_manual
-            client.is_manual = True
-            await self.socketio.emit("manual", {}, to=sid)
-            return
-        client.is_manual = False
-        # With several simulators the newest is recorded: their frames never mix.
-        is_recorded = client is next(reversed(self.clients.values()))
-        loop = asyncio.get_running_loop()
-        command = await loop.run_in_executor(
-            self._worker, self._answer, client, data, dt_s, is_recorded
-        )
-        await self._steer(sid, client, STOP if self.is_stopping else command)
-        report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
-
-    async def _steer(self, sid: str, client: Client, command: Command) -> None:
-        from telemetry import steer_answer
-
-        answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
-        await self.socketio.emit("steer", answer, to=sid)
-
-    def _answer(
-        self, client: Client, data: object, dt_s: float, is_recorded: bool
-    ) -> Command:
-        """Return the command for a telemetry event; the brake whatever goes wrong."""
-        from telemetry import Telemetry, UnusableTelemetry
-
-        try:
-            telemetry = Telemetry.from_event(data, client.decimal_mark)
-            client.decimal_mark = telemetry.decimal_mark
-            command = client.pilot(telemetry.frame(), telemetry.speed_mph, dt_s)
-            command = STOP if self.is_stopping else command
-        except UnusableTelemetry as error:
-            self.report.unusable += 1
-            self._say_once("telemetry that cannot be used, braking", error)
-        except Exception as error:  # The car must not drive on whatever fails here.
-            self.report.faults += 1
-            self._say_once("the pilot failed, braking", error, trace=True)
-        else:
-            self.report.frames += 1
-            client.braking_s = 0.0
-            if self.recorder and is_recorded:
-                self.recorder.add(telemetry.jpeg, telemetry.speed_mph, command)
-            return command
-        client.braking_s += dt_s
-        return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
-
-    def _say_once(self, what: str, error: Exception, trace: bool = False) -> None:
-        """Log the first of each kind of trouble; later ones are only counted."""
-        self._said[f"{what} {type(error).__name__}"] += 1
-        if self._said[f"{what} {type(error).__name__}"] == 1:
-            logger.warning("%s: %s; more will be counted", what, error, exc_info=trace)
-
-    async def stop_cars(self) -> None:
-        """Tell every car to stop; from now on every answer says so.
-
-        A simulator keeps its last command for ever, also when the server is gone.
-        """
-        self.is_stopping = True
-        for sid, client in list(self.clients.items()):
-            await self._steer(sid, client, STOP)
-        await asyncio.sleep(0.1)
-
-
-async def serve(
-    server: DriveServer,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    on_started: Callable[[], object],
-) -> None:
-    """Serve until `stop` is set, then stop the cars and close.
-
-    Args:
-        server: of the drive.
-        listener: a listening socket, from wire.listen.
-        stop: set to end.
-        on_started: called when simulators are served.
-    """
-    import uvicorn
-
-    from wire import MOST_WEBSOCKET_BYTES
-
-    class WebServer(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # Its own handlers would close the connections before the cars have stopped.
-            yield
-
-    config = uvicorn.Config(
-        server.app(),
-        loop="asyncio",
-        ws="websockets-sansio",
-        ws_max_size=MOST_WEBSOCKET_BYTES,
-        log_level="error",
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
-    web = WebServer(config)
-    serving = asyncio.create_task(web.serve(sockets=[listener]))
-    while not web.started and not serving.done():
-        await asyncio.sleep(0.01)
-    on_started()
-    tasks = [asyncio.create_task(stop.wait()), serving]
-    status = asyncio.create_task(_print_status(server))
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    status.cancel()
-    await server.stop_cars()
-    web.should_exit = True
-    await serving
-
-
-async def _print_status(server: DriveServer) -> None:
-    """Say every second how it goes, or every ten what to do."""
-    report, said_waiting_s, before = server.report, float("-inf"), (0, time.monotonic())
-    while True:
-        await asyncio.sleep(1)
-        now = (report.answered, time.monotonic())
-        if not server.clients:
-            if now[1] - said_waiting_s > 10:
-                logger.info(WAITING)
-                said_waiting_s = now[1]
-        elif now[0] > before[0]:
-            rate = (now[0] - before[0]) / (now[1] - before[1])
-            logger.info(report.status(rate))
-        before = now
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -264,8 +65,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=15.0,
         help="to hold, 0 to 30 mph (default: %(default)s)",
     )
-    parser.add_argument(
+    runs = parser.add_mutually_exclusive_group()
+    runs.add_argument(
         "--record", type=Path, metavar="DIR", help="write the drive as a recording"
+    )
+    runs.add_argument(
+        "--replay",
+        type=Path,
+        metavar="DIR",
+        help="show a recording in the page, over and over, instead of a simulator",
+    )
+    parser.add_argument(
+        "--corrections",
+        type=Path,
+        metavar="DIR",
+        help="write what a person drives from the page as a recording to train on, and "
+        "the second before each takeover to DIR-before (default: "
+        "data/corrections_<time>, made at the first takeover)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
@@ -278,7 +94,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--host",
         default="127.0.0.1",
         help="address to listen on; the simulator looks for this machine itself, so "
-        "another one opens the port to the network (default: %(default)s)",
+        "another one opens the port to the network, and the page needs the token then "
+        "that is printed (default: %(default)s)",
     )
     return parser.parse_args(argv)
 
@@ -308,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.INFO)
     try:
-        report = _drive(args)
+        report, next_command = _drive(args)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -316,67 +133,142 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped before the model was loaded", file=sys.stderr)
         return 1
     print(json.dumps(report.document()) if args.json else report.summary())
+    if next_command and not args.json:
+        print(f"next: {next_command}")
     return 0
 
 
-def _drive(args: argparse.Namespace) -> DriveReport:
-    """Load the model, serve it until Ctrl+C, and return how it went."""
+def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
+    """Serve a model until Ctrl+C; return how it went, and what to do next."""
+    from cockpit import Cockpit
+    from corrections import Corrections, train_command
     from drive_recorder import DriveRecorder, check_new
+    from drive_server import DriveServer
+    from playback import read_frames
 
     SpeedController(args.speed)
     if args.record:
         check_new(args.record)
+    corrections = Corrections(args.corrections or new_corrections_folder())
+    frames = read_frames(args.replay) if args.replay else None
     with open_port(args.host, args.port) as listener:
-        if args.host not in ("127.0.0.1", "localhost", "::1"):
-            logger.warning("anybody who reaches %s can see and steer", args.host)
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
         # OpenCV reads it when it is first imported, with the first frame.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-        predict = load_predictor(args.model)
+        predict, heat_map = load_predictor(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         server = DriveServer(
-            lambda: Pilot(predict, SpeedController(args.speed)), recorder
+            lambda: Pilot(predict, SpeedController(args.speed)), recorder, corrections
         )
-        asyncio.run(_serve_until_signal(server, listener))
-    return server.report
+        server.wheel.target_mph = args.speed
+        server.replay = str(args.replay) if args.replay else None
+        token = None if args.host in THIS_MACHINE else secrets.token_urlsafe(16)
+        cockpit = Cockpit(
+            server, heat_map, token, lambda: train_command(args.model, corrections)
+        )
+        # TensorFlow's 400,000 objects stay. To look through them for garbage takes
+        # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
+        gc.collect()
+        gc.freeze()
+        asyncio.run(_serve_until_signal(cockpit, listener, frames))
+    return server.report, cockpit.state.command or ""
 
 
-def load_predictor(path: Path) -> Callable[[np.ndarray], float]:
+def new_corrections_folder() -> Path:
+    """Return a folder of this moment, in data/."""
+    return Path("data", time.strftime("corrections_%Y-%m-%d_%H-%M-%S"))
+
+
+def load_predictor(
+    path: Path,
+) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:
     """Return what steers by a frame, of a model.json or of an exported model.
+
+    Returns:
+        A function of a uint8 RGB frame (160, 320, 3) to steering, and what makes heat
+        maps; None for an exported model and any that has no convolution.
 
     Raises:
         InputError: the model cannot be loaded.
     """
     from exported_model import is_exported, load_exported
+    from heat_map import HeatMap
 
     if is_exported(path):
-        return load_exported(path)
+        return load_exported(path), None
     from model import load_model, make_predictor, quiet_tensorflow
+    from saliency import make_saliency
 
     quiet_tensorflow()
-    return make_predictor(load_model(path))
+    model = load_model(path)
+    heat_map = None
+    with contextlib.suppress(
+        InputError
+    ):  # A model of another kind drives all the same.
+        heat_map = HeatMap(make_saliency(model))
+    return make_predictor(model), heat_map
 
 
-async def _serve_until_signal(server: DriveServer, listener: socket.socket) -> None:
+async def _serve_until_signal(
+    cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame] | None
+) -> None:
+    from drive_server import serve
+    from playback import play
+
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     before = {
         number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
-    host, port = listener.getsockname()[:2]
+    server = cockpit.server
+    playing = asyncio.create_task(play(server, frames)) if frames else None
     try:
         await serve(
-            server,
-            listener,
-            stop,
-            lambda: logger.info("listening on %s:%d; Ctrl+C stops it", host, port),
+            server, listener, stop, lambda: say_where(cockpit, listener), cockpit
         )
     finally:
+        if playing:
+            playing.cancel()
         if recorder := server.recorder:
             recorder.close()
             logger.info("recorded %d frames in %s", recorder.written, recorder.folder)
+        if corrections := server.corrections:
+            corrections.close()
+            if not corrections.is_empty:
+                number, folder = corrections.frames, corrections.folder
+                logger.info("taught %d frames, in %s", number, folder)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
+    """Say where the simulator and the page find this server, and who else might."""
+    host, port = listener.getsockname()[:2]
+    logger.info("listening on %s:%d; Ctrl+C stops it", host, port)
+    query = ""
+    if cockpit.token:
+        logger.warning(
+            "warning: whoever reaches %s can play the simulator; pages need the token",
+            host,
+        )
+        host, query = reachable_address(host), f"?token={cockpit.token}"
+    shown = f"[{host}]" if ":" in host else host
+    logger.info("cockpit: http://%s:%d/%s", shown, port, query)
+
+
+def reachable_address(host: str) -> str:
+    """Return the address that others reach this machine by, for "all of them"."""
+    if host not in ("0.0.0.0", "::"):
+        return host
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    # Addresses for documentation; nothing is sent, the system only looks up the way.
+    elsewhere = "2001:db8::1" if host == "::" else "192.0.2.1"
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+        except OSError:
+            return "::1" if host == "::" else "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 if __name__ == "__main__":

@@ -26,14 +26,18 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 2000
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, flag: str = "--record") -> None:
     """Make sure that a recording would not mix with what is there.
+
+    Args:
+        folder: to make.
+        flag: that names another one.
 
     Raises:
         InputError: the folder exists already.
     """
     if folder.exists():
-        raise InputError(f"{folder} exists already; give another folder to --record")
+        raise InputError(f"{folder} exists already; give another folder to {flag}")
 
 
 class DriveRecorder:
@@ -41,19 +45,20 @@ class DriveRecorder:
 
     Args:
         folder: to make; driving_log.csv and IMG/ come into it.
+        flag: that names another one.
 
     Raises:
         InputError: the folder exists already, or cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
-        check_new(folder)
+    def __init__(self, folder: Path, flag: str = "--record") -> None:
+        check_new(folder, flag)
         try:
             (folder / "IMG").mkdir(parents=True)
         except OSError as error:
             raise InputError(
                 f"{folder} cannot be made ({error.strerror}); give another folder to "
-                "--record"
+                f"{flag}"
             ) from error
         self.folder = folder
         self.written = 0
@@ -67,17 +72,29 @@ class DriveRecorder:
         self._writer = threading.Thread(target=self._write, name="recorder")
         self._writer.start()
 
-    def add(self, jpeg: bytes, speed_mph: float, command: Command) -> None:
+    def add(
+        self,
+        jpeg: bytes,
+        speed_mph: float,
+        command: Command,
+        taken: datetime | None = None,
+    ) -> None:
         """Take a frame and the command that answered it; return at once.
 
         The simulator keeps two frames in flight, which may show the same picture: that
         is written once.
+
+        Args:
+            jpeg: of the frame, as it arrived.
+            speed_mph: of the car.
+            command: that answered it.
+            taken: when the frame came; None: now.
         """
         if jpeg == self._last_jpeg:
             return
         self._last_jpeg = jpeg
         # File names carry milliseconds; two frames never share one.
-        now = max(datetime.now(), self._last_time + timedelta(milliseconds=1))
+        now = max(taken or datetime.now(), self._last_time + timedelta(milliseconds=1))
         self._last_time = now
         stamp = now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
         throttle, brake = max(0.0, command.throttle), max(0.0, -command.throttle)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 # Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
 INTERVENTION_S = 6.0
+MPS_PER_MPH = 0.44704
 # Latencies kept for the percentiles, the last five minutes or so: memory stays flat.
 NUM_LATENCIES = 10_000
 
@@ -20,7 +22,7 @@ class DriveReport:
     """Counts of a drive."""
 
     frames: int = 0
-    """Telemetry answered by the model."""
+    """Telemetry answered with a command, the model's or a person's."""
     manual: int = 0
     """Telemetry while a person drove."""
     interventions: int = 0
@@ -29,6 +31,8 @@ class DriveReport:
     """Telemetry that could not be read, answered with the brake."""
     faults: int = 0
     """Telemetry on which the pilot failed, answered with the brake."""
+    distance_m: float = 0.0
+    """Driven, by the speed that the simulator says."""
     elapsed_s: float = 0.0
     """Time driven: from the first to the last packet of each connection."""
     latencies_ms: deque[float] = field(
@@ -41,6 +45,16 @@ class DriveReport:
         """Telemetry answered, in whatever way."""
         return self.frames + self.manual + self.unusable + self.faults
 
+    def add_driven(self, speed_mph: float, dt_s: float) -> None:
+        """Count a frame that was answered with a command.
+
+        Args:
+            speed_mph: of the car.
+            dt_s: since the frame before.
+        """
+        self.frames += 1
+        self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
+
     def autonomy_percent(self) -> float:
         """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100."""
         if not self.elapsed_s:
@@ -48,9 +62,15 @@ class DriveReport:
         lost = self.interventions * INTERVENTION_S / self.elapsed_s
         return max(0.0, (1 - lost) * 100)
 
-    def percentile_ms(self, percent: float) -> float:
-        """Return a percentile of the time from a packet to its answer."""
-        ordered = sorted(self.latencies_ms)
+    def percentile_ms(self, percent: float, most: int = NUM_LATENCIES) -> float:
+        """Return a percentile of the time from a packet to its answer.
+
+        Args:
+            percent: 0 to 100.
+            most: of the last answers to look at.
+        """
+        since = max(0, len(self.latencies_ms) - most)
+        ordered = sorted(islice(self.latencies_ms, since, None))
         if not ordered:
             return 0.0
         return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
@@ -64,6 +84,7 @@ class DriveReport:
             "unusable": self.unusable,
             "faults": self.faults,
             "elapsed_s": round(elapsed, 3),
+            "distance_m": round(self.distance_m, 1),
             "rate_hz": round(self.answered / elapsed, 2) if elapsed else 0.0,
             "latency_ms": {
                 "p50": round(self.percentile_ms(50), 3),

@@ -79,6 +79,10 @@ class SpeedController:
         # The brake of a standing car is its reverse gear.
         return max(0.0, throttle) if abs(speed_mph) < 1 else throttle
 
+    def reset(self) -> None:
+        """Forget what is missing so far: somebody else has driven meanwhile."""
+        self._integral = 0.0
+
 
 class Pilot:
     """Turns a frame and a speed into a command.

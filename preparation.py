@@ -20,6 +20,7 @@ from batches import (
     loss_weights_of,
     make_labels,
     make_training_set,
+    with_shares,
 )
 from dataset import CAMERAS, Recording, read_recording, usable_samples
 from frame_cache import FrameCache
@@ -54,7 +55,9 @@ def read_split(settings: Settings) -> Split:
             print(f"{recording.name}: {warning}", file=sys.stderr)
     samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
     rng = np.random.default_rng(settings.seed)
-    train, validation = split_by_time(samples, settings.validation_fraction, rng)
+    train, validation = split_by_time(
+        samples, settings.validation_fraction, rng, whole=settings.shares
+    )
     labels = make_labels(samples, settings.label_before_s, settings.label_after_s)
     return Split(recordings, samples, labels, train, np.sort(validation))
 
@@ -78,7 +81,10 @@ def make_sets(
         samples = split.samples.iloc[rows]
         return make_training_set(samples, taught[rows], weights[rows], cache, balance)
 
-    return make(split.train, settings.balance), make(split.validation, "off")
+    training_set = make(split.train, settings.balance)
+    if settings.shares:
+        training_set = with_shares(training_set, settings.shares)
+    return training_set, make(split.validation, "off")
 
 
 def make_driving_test(

@@ -48,6 +48,7 @@ class Settings:
     label_after_s: float = 0.5
     balance: str = "off"
     weigh_recordings: str = "equal"
+    shares: dict[str, float] = field(default_factory=dict)
     recovery: str = "reproject"
     offset_std_m: float = 0.6
     heading_std_deg: float = 4.5
@@ -73,13 +74,19 @@ class Settings:
             "offset-std-m": (0 <= self.offset_std_m <= 2, "0 to 2 m"),
             "heading-std-deg": (0 <= self.heading_std_deg <= 20, "0 to 20 degrees"),
             "look-ahead-s": (0 < self.look_ahead_s <= 5, "above 0 to 5 s"),
+            "share": (
+                all(0 < share < 1 for share in self.shares.values())
+                and sum(self.shares.values()) < 1,
+                "each above 0, all together below 1",
+            ),
             "part": (0 <= self.part[0] < self.part[1] <= 1, "0 <= FROM < TO <= 1"),
             "side-camera-share": (0 <= self.side_camera_share <= 1, "[0, 1]"),
             "side-camera-correction": (0 <= self.side_camera_correction <= 1, "[0, 1]"),
         }
         for flag, (holds, expected) in checks.items():
             if not holds:
-                given = getattr(self, flag.replace("-", "_"))
+                name = "shares" if flag == "share" else flag.replace("-", "_")
+                given = getattr(self, name)
                 raise InputError(f"--{flag} is {given}, expected {expected}")
         # A new model learns with Adam's usual rate; a trained one is only nudged.
         if self.learning_rate is None:
@@ -193,6 +200,17 @@ def make_parser() -> argparse.ArgumentParser:
         "steering, so that a hilly road does not drown a wide one",
         choices=WEIGHTS,
     )
+    labels.add_argument(
+        "--share",
+        dest="shares",
+        type=_share,
+        action="append",
+        default=[],
+        metavar="NAME=FRACTION",
+        help="of the frames drawn, the fraction that comes from recording NAME, as for "
+        "corrections; all of it trains, none of it validates (default: each frame is "
+        "drawn as often as any other)",
+    )
 
     back = parser.add_argument_group("teaching the way back to the middle")
     add(
@@ -218,6 +236,11 @@ def make_parser() -> argparse.ArgumentParser:
             help=f"{setting.metadata['help']} (default: {setting.default})",
         )
     return parser
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, fraction = text.rpartition("=")
+    return name, float(fraction)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -254,6 +277,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
     # Absolute, so that --resume finds them from anywhere.
     rest["recordings"] = tuple(str(Path(path).resolve()) for path in args.recordings)
     rest["part"] = tuple(args.part)
+    rest["shares"] = dict(args.shares)
     if args.from_model:
         rest["from_model"] = str(Path(args.from_model).resolve())
     try:

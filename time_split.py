@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from driving_log import InputError
@@ -62,6 +63,7 @@ def split_by_time(
     rng: np.random.Generator,
     block_s: float = 10.0,
     margin_s: float = 2.0,
+    whole: Collection[str] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split into training and validation by contiguous blocks of time.
 
@@ -76,6 +78,7 @@ def split_by_time(
         rng: draws the blocks.
         block_s: length of a block; shorter where a session has fewer than five.
         margin_s: least time between a training and a validation frame of a recording.
+        whole: names of recordings to train on only.
 
     Returns:
         Rows to train on and rows to validate on, each int (n,), ascending.
@@ -86,7 +89,9 @@ def split_by_time(
     import numpy as np
 
     validates = np.zeros(len(samples), bool)
-    for _, recording in samples.groupby("recording"):
+    for name, recording in samples.groupby("recording"):
+        if name in whole:
+            continue
         long, clips = _long_and_short(recording, 2 * block_s)
         for session in long:
             times = session["time_s"].to_numpy()

@@ -163,7 +163,6 @@ def run(
 ) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics.
 
-
     Args:
         folder: of the run.
         settings: of the run.

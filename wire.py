@@ -84,6 +84,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # A frame is 21 kB; a message beyond this is read, answered with the brake, and dropped.
 MOST_MESSAGE_BYTES = 1_000_000
@@ -126,7 +127,7 @@ class SimulatorDialect:
         app: a socketio.ASGIApp.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, app: App) -> None:
         self.app = app
         self.dropped: Counter[str] = Counter()
         """Messages that were let fall, by reason."""
@@ -134,13 +135,9 @@ class SimulatorDialect:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope.get("query_string", b"").decode("latin-1")
-        host = _host_of(scope)
-        if not is_local_name(host):
-            self.drop("a request to a Host that is no address")
-            await _refuse(scope, send, 403, FOREIGN_HOST.format(host=host[:80]))
-        elif "EIO=" in query and "EIO=4" not in query:
+        if "EIO=" in query and "EIO=4" not in query:
             logger.warning("refused: %s", WRONG_VERSION.strip())
-            await _refuse(scope, send, 400, WRONG_VERSION)
+            await refuse(scope, send, 400, WRONG_VERSION)
         elif scope["type"] == "websocket":
             # A WebSocket with a session id takes over from polling: its client knows
             # how to connect, and may have done so there. The simulator's is a new one.
@@ -300,15 +297,44 @@ def _with_body(scope: Scope, body: bytes, receive: Receive) -> tuple[Scope, Rece
     return {**scope, "headers": headers}, receive_again
 
 
-def _host_of(scope: Scope) -> str:
-    """Return the Host header of a request without its port, "" if there is none."""
-    for name, value in scope.get("headers", ()):
-        if name == b"host":
-            text = value.decode("latin-1")
-            with contextlib.suppress(ValueError):
-                return urlsplit(f"//{text}").hostname or ""
-            return text
+# --- Who is asked ---------------------------------------------------------------------
+
+
+class HostGuard:
+    """ASGI middleware that refuses requests to a Host that is no address.
+
+    Args:
+        app: to guard.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._has_said = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = _without_port(header_of(scope, b"host"))
+        if is_local_name(host):
+            await self.app(scope, receive, send)
+            return
+        line = FOREIGN_HOST.format(host=host[:80])
+        if not self._has_said:
+            logger.warning("%s", line.strip())
+            self._has_said = True
+        await refuse(scope, send, 403, line)
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """Return a header of a request by its lower-case name, "" if there is none."""
+    for key, value in scope.get("headers", ()):
+        if key == name:
+            return str(value.decode("latin-1"))
     return ""
+
+
+def _without_port(host: str) -> str:
+    with contextlib.suppress(ValueError):
+        return urlsplit(f"//{host}").hostname or ""
+    return host
 
 
 def is_local_name(host: str) -> bool:
@@ -326,7 +352,7 @@ def is_local_name(host: str) -> bool:
     return True
 
 
-async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
     """Answer with a line that says why, to a request or a WebSocket handshake."""
     kind = "http.response"
     if scope["type"] == "websocket":

@@ -39,7 +39,7 @@ FRAGMENT_BYTES = 1016
 @contextmanager
 def running(predict: Callable, quick_ack: bool) -> Iterator[str]:
     """Serve in a thread; yield the address that the simulator would use."""
-    from drive import DriveServer, serve
+    from drive_server import DriveServer, serve
     from pilot import Pilot, SpeedController
     from wire import listen
 

@@ -1,6 +1,7 @@
 """What the tests share: a seeded generator, recordings, and a cache of their own."""
 
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -80,3 +81,27 @@ def damage_image(path, how):
 def tiny_recording(tmp_path):
     """A recording of 60 rows, 6 s, with three cameras."""
     return write_recording(tmp_path / "tiny", 0.8 * np.sin(np.arange(60) / 8))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, told what to do by cockpit_drive.Browser."""
+    from cockpit_drive import NODE, Browser
+
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    node = shutil.which("node")
+    if not (found and node and (NODE / "node_modules" / "playwright-core").is_dir()):
+        pytest.skip("needs chromium, node and tests/node/node_modules (make setup)")
+    browser = Browser(node, found)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """The browser, which must have had nothing to complain of in the test."""
+    chromium("complaints")
+    yield chromium
+    complaints = chromium("complaints")
+    chromium("leave")
+    assert complaints == []

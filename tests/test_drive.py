@@ -24,9 +24,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from dataset import InputError, read_recording
-from drive import DriveServer, main, serve
+from drive import main
 from drive_recorder import DriveRecorder
 from drive_report import DriveReport
+from drive_server import DriveServer, serve
 from pilot import Command, Pilot, SpeedController
 from wire import is_local_name, listen
 
@@ -130,13 +131,51 @@ def test_every_packet_gets_one_answer_in_order(running, jpeg):
     assert answers == [round(2 * i / 255, 3) for i in range(100)]
 
 
-def test_two_simulators_are_answered_apart(running, jpeg):
-    with connect(running.url) as german, connect(running.url) as english:
-        for _ in range(20):
-            german.send(telemetry(jpeg, **GERMAN))
-            english.send(telemetry(jpeg))
-            assert next_event(german)[1]["steering_angle"] == "0,250000"
-            assert next_event(english)[1]["steering_angle"] == "0.250000"
+def test_a_second_simulator_stands_until_the_first_leaves(running, jpeg, caplog):
+    standing = {"steering_angle": "0,000000", "throttle": "0,000000"}
+    braking = {"steering_angle": "0,000000", "throttle": "-1,000000"}
+    with connect(running.url) as second:
+        with connect(running.url) as first:
+            for _ in range(20):
+                first.send(telemetry(jpeg))
+                assert next_event(first)[1]["steering_angle"] == "0.250000"
+                second.send(telemetry(jpeg, **GERMAN))
+                assert next_event(second) == ("steer", braking)
+                second.send(telemetry(jpeg, **{**GERMAN, "speed": "0,5000"}))
+                assert next_event(second) == ("steer", standing)
+                second.send('42["telemetry",null]')
+                assert next_event(second) == ("steer", standing)
+        while running.server.driving:
+            time.sleep(0.01)
+        second.send(telemetry(jpeg, **GERMAN))
+        assert next_event(second)[1]["steering_angle"] == "0,250000"
+    assert running.server.report.frames == 21 and not running.server.report.manual
+    said = [r.message for r in caplog.records if "a simulator has to wait" in r.message]
+    assert len(said) == 1
+
+
+def test_a_simulator_that_falls_silent_gives_its_turn_away(running, jpeg, monkeypatch):
+    monkeypatch.setattr("drive_server.SILENT_S", 0.2)
+    with connect(running.url) as silent, connect(running.url) as other:
+        silent.send(telemetry(jpeg))
+        until_steering(silent, STEERING)
+        time.sleep(0.3)
+        other.send(telemetry(jpeg))
+        until_steering(other, STEERING)
+        silent.send(telemetry(jpeg))
+        assert float(next_event(silent)[1]["throttle"]) == -1
+
+
+def test_more_simulators_than_anybody_drives_are_refused(running, jpeg, monkeypatch):
+    monkeypatch.setattr("drive_server.MOST_SIMULATORS", 1)
+    with connect(running.url) as one, connect(running.url) as many:
+        for _ in range(3):
+            one.send(telemetry(jpeg))
+            until_steering(one, STEERING)
+            many.send(telemetry(jpeg))
+            with pytest.raises(TimeoutError):
+                next_event(many, timeout_s=0.2)
+    assert running.server.report.frames == 3
 
 
 def test_null_telemetry_is_one_intervention_however_long(running, jpeg):
@@ -195,7 +234,7 @@ def test_cut_jpeg_brakes(running, jpeg):
 
 def test_brake_is_let_go_before_the_car_drives_backwards(running, jpeg, monkeypatch):
     """The brake of a standing car is its reverse gear."""
-    monkeypatch.setattr("drive.MOST_BRAKING_S", 0.3)
+    monkeypatch.setattr("drive_server.MOST_BRAKING_S", 0.3)
     bad, throttles = telemetry(jpeg, image="@@@"), []
     with connect(running.url) as client:
         while not throttles or throttles[-1] != 0:
@@ -425,7 +464,7 @@ def test_image_of_50_mb_is_answered_and_the_next_frame_is_driven(running, jpeg):
 
 
 def test_endless_message_costs_its_connection_and_no_other(jpeg, monkeypatch):
-    monkeypatch.setattr("wire.MOST_WEBSOCKET_BYTES", 3_000_000)
+    monkeypatch.setattr("drive_server.MOST_WEBSOCKET_BYTES", 3_000_000)
     running = Running()
     try:
         with connect(running.url) as other, connect(running.url) as client:
@@ -602,20 +641,19 @@ def test_recorder_writes_what_was_driven(tmp_path, jpeg):
     assert len(list((tmp_path / "run" / "IMG").glob("*.jpg"))) == 30
 
 
-def test_newest_of_two_simulators_is_recorded(tmp_path, jpeg):
+def test_only_the_simulator_that_drives_is_recorded(tmp_path, jpeg):
     recorder = DriveRecorder(tmp_path / "run")
     running = Running(recorder=recorder)
-    with connect(running.url) as old, connect(running.url) as new:
+    with connect(running.url) as first, connect(running.url) as second:
         for i in range(20):
-            for client, speed in ((old, "3.0000"), (new, "7.0000")):
+            for client, speed in ((first, "3.0000"), (second, "7.0000")):
                 frame = jpeg + f"{i} {speed}".encode()
                 client.send(telemetry(frame, speed=speed))
                 next_event(client)
     running.stop()
     recorder.close()
     samples = read_recording(tmp_path / "run", check_images=False).samples
-    # The old one was the newest for its first frame.
-    assert list(samples["speed_mph"]) == [3.0] + [7.0] * 20
+    assert list(samples["speed_mph"]) == [3.0] * 20
 
 
 def test_drive_goes_on_when_the_disk_fails(tmp_path, jpeg, caplog):

@@ -14,10 +14,11 @@ from conftest import write_recording
 from dataset import InputError
 
 pytest.importorskip("keras")
+from batches import TrainingSet, with_shares
 from model import load_model
 from run_folder import NonFiniteLossError
 from settings import Settings
-from train import main
+from train import main, read_split
 
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest run that still has several epochs with several batches each.
@@ -295,3 +296,53 @@ def test_weights_are_chosen_by_driving_where_that_is_asked_for(recording, tmp_pa
     later_s = (folder / "state.npz").stat().st_mtime
     # The weights were last written after the best epoch, not after a later one.
     assert best[0] == 3 or weights_s < later_s
+
+
+# --- Corrections ----------------------------------------------------------------------
+
+
+def test_a_share_of_the_frames_drawn_comes_from_the_recording_named(
+    recording, tmp_path, capsys
+):
+    """Two seconds, too short to be split by time: all of them train."""
+    taught = write_recording(tmp_path / "taught", np.full(20, 0.5), num_cameras=1)
+    argv = [recording, taught, "--name", "corrected", "--models-dir", tmp_path]
+    assert main([*map(str, argv), "--share", "taught=0.3", *SHORT]) == 0
+    folder = tmp_path / "corrected"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics["validation"]) == ["bars"]
+    config = json.loads((folder / "config.json").read_text())
+    settings = Settings.from_json(config["settings"])
+    assert settings.shares == {"taught": 0.3}
+    split = read_split(settings)
+    names = split.samples["recording"].to_numpy()
+    assert (names[split.train] == "taught").sum() == 20
+    assert "taught" not in names[split.validation]
+    train_set = with_shares(training_set_of(split), settings.shares)
+    of_taught = train_set.weights[train_set.recording == "taught"]
+    assert of_taught.sum() == pytest.approx(0.3) and np.ptp(of_taught) < 1e-12
+    assert train_set.weights.sum() == pytest.approx(1)
+
+
+def training_set_of(split):
+    rows, count = split.train, len(split.train)
+    ones = np.ones(count, np.float32)
+    names = split.samples["recording"].to_numpy()[rows]
+    positions = np.zeros((count, 3), np.int64)
+    return TrainingSet(None, positions, ones, ones, names, ones / count, ones)
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        ("other=0.3", "--share names other, expected some of bars"),
+        ("bars=0.3", "too few to split"),
+        ("bars=1.5", "expected each above 0, all together below 1"),
+    ],
+)
+def test_a_share_that_cannot_be_drawn_is_refused(
+    recording, tmp_path, capsys, share, message
+):
+    train(recording, tmp_path, "refused", "--share", share, expect=1)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()

@@ -1,0 +1,322 @@
+"""The page that drive.py serves: watch the drive, take the wheel, teach.
+
+The files of folder cockpit/ and a WebSocket for each page, on the simulator's own port;
+docs/protocol.md says what goes over it. A page never slows the car: its one sender
+looks at the newest moment whenever the page has taken the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from cockpit_state import CockpitState
+from telemetry import LARGEST_NUMBER
+from wire import Receive, Scope, Send, header_of, refuse
+
+if TYPE_CHECKING:
+    from drive_server import DriveServer, Moment
+    from heat_map import HeatMap
+
+logger = logging.getLogger(__name__)
+
+SOCKET_PATH = "/cockpit"
+FOLDER = Path(__file__).resolve().parent / "cockpit"
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+# Nothing from elsewhere, nothing inline, and in no other page's frame.
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
+        "blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",  # The address may hold the token.
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+MOST_PAGES = 16
+MOST_MESSAGE_BYTES = 1024
+MOST_MESSAGES_PER_S = 200
+# More than the eye follows; so what pages cost is bounded at any frame rate.
+MOST_MOMENTS_PER_S = 30
+# With nothing new a page is told so often that the server is there.
+IDLE_S = 0.5
+# A page that takes nothing for this time is dropped; it cannot steer long before.
+STALLED_S = 5.0
+BLIND_S = 1.0
+CAMERA_PICTURE, HEAT_PICTURE = b"\x01", b"\x02"
+
+
+@dataclass(eq=False)
+class Page:
+    """One open page, and what it was sent last."""
+
+    number: int
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    wants_heat: bool = False
+    moment: Moment | None = None
+    heat: bytes | None = None
+    sending_since_s: float | None = None
+    """Since when it has not taken what it is sent; None: it has."""
+    second: int = 0
+    num_messages: int = 0
+    """In that second."""
+
+    def is_blind(self, now_s: float) -> bool:
+        """Say whether it has taken nothing for too long to steer by."""
+        since_s = self.sending_since_s
+        return since_s is not None and now_s - since_s > BLIND_S
+
+    def is_too_loud(self, now_s: float) -> bool:
+        """Count a message; say whether there are too many in this second."""
+        if self.second != int(now_s):
+            self.second, self.num_messages = int(now_s), 0
+        self.num_messages += 1
+        return self.num_messages > MOST_MESSAGES_PER_S
+
+
+class Cockpit:
+    """ASGI app of the page; what is not its own goes on to the simulators' app.
+
+    Args:
+        server: whose drive it shows.
+        heat_map: makes pictures of what the network looks at; None: there are none.
+        token: that the page's address must hold; None: not needed.
+        command_of_end: returns what to do next when the run has ended.
+    """
+
+    def __init__(
+        self,
+        server: DriveServer,
+        heat_map: HeatMap | None = None,
+        token: str | None = None,
+        command_of_end: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.server, self.heat_map, self.token = server, heat_map, token
+        self.command_of_end = command_of_end
+        self.on_end: Callable[[], object] = lambda: None
+        """Called when a person ends the run."""
+        self.state = CockpitState(server)
+        self.pages: dict[int, Page] = {}
+        self.refused: Counter[str] = Counter()
+        self._last_number = 0
+        self._files = read_files(FOLDER)
+        server.on_answer = self.announce
+
+    def announce(self) -> None:
+        """Wake the pages: there is something new."""
+        moment = self.server.newest
+        if self.heat_map and moment and any(p.wants_heat for p in self.pages.values()):
+            self.heat_map.look_at(moment.frame, self._wake)
+        self._wake()
+
+    def _wake(self) -> None:
+        for page in self.pages.values():
+            page.news.set()
+
+    def end(self) -> None:
+        """Tell the pages that the run has ended, and what to do next."""
+        if self.state.command is None:
+            self.server.wheel.is_stopped = True
+            self.state.command = self.command_of_end()
+            self.announce()
+
+    def _refuse(self, what: str) -> None:
+        """Count what is refused; log the first of its kind."""
+        self.refused[what] += 1
+        if self.refused[what] == 1:
+            logger.warning("refused: %s; more will be counted", what)
+
+    # --- Requests ---------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == SOCKET_PATH:
+            await receive()  # websocket.connect
+            if why := self._why_refused(scope):
+                self._refuse(why[1])
+                await refuse(scope, send, why[0], f"refused: {why[1]}\n")
+            else:
+                await self._serve_page(receive, send)
+        elif scope["type"] == "http" and scope["path"] in self._files:
+            await self._send_file(scope, send)
+        else:
+            await self.server.dialect(scope, receive, send)
+
+    async def _send_file(self, scope: Scope, send: Send) -> None:
+        content_type, content = self._files[scope["path"]]
+        if scope["method"] not in ("GET", "HEAD"):
+            await refuse(scope, send, 405, "refused: there is nothing but GET\n")
+            return
+        if scope["path"] == "/" and not self._has_token(scope):
+            self._refuse("a page without the token")
+            line = (
+                "refused: open the address that drive.py has printed, token and all\n"
+            )
+            await refuse(scope, send, 403, line)
+            return
+        headers = SECURITY_HEADERS | {
+            "content-type": content_type,
+            "content-length": str(len(content)),
+        }
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": pairs})
+        body = content if scope["method"] == "GET" else b""
+        await send({"type": "http.response.body", "body": body})
+
+    def _has_token(self, scope: Scope) -> bool:
+        if self.token is None:
+            return True
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
+        return hmac.compare_digest(given[-1].encode(), self.token.encode())
+
+    def _why_refused(self, scope: Scope) -> tuple[int, str] | None:
+        """Return status and reason to refuse a page's socket with, None to serve it."""
+        # A browser names the page that asks, and no page can make it say another.
+        if header_of(scope, b"origin") != f"http://{header_of(scope, b'host')}":
+            return 403, "a page of another origin"
+        if not self._has_token(scope):
+            return 403, "a page without the token"
+        if len(self.pages) >= MOST_PAGES:
+            return 503, f"more than {MOST_PAGES} pages"
+        return None
+
+    # --- A page -----------------------------------------------------------------------
+
+    async def _serve_page(self, receive: Receive, send: Send) -> None:
+        """Serve a page until it leaves, asks for too much, or takes nothing more."""
+        self._last_number += 1
+        page = Page(self._last_number)
+        self.pages[page.number] = page
+        await send({"type": "websocket.accept"})
+        listening = asyncio.create_task(self._listen(page, receive))
+        telling = asyncio.create_task(self._tell(page, send))
+        try:
+            await asyncio.wait(
+                [listening, telling], return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            del self.pages[page.number]
+            self.server.wheel.release(page.number)
+            telling.cancel()
+            # Why a page has gone is heard a moment after it takes nothing any more.
+            await asyncio.wait([listening], timeout=0.1)
+            listening.cancel()
+        for error in await asyncio.gather(listening, telling, return_exceptions=True):
+            # OSError: the page is gone, or (TimeoutError) has stopped reading.
+            if isinstance(error, Exception) and not isinstance(error, OSError):
+                raise error
+
+    async def _listen(self, page: Page, receive: Receive) -> None:
+        """Do what a page asks for, until it leaves or asks for too much."""
+        while True:
+            message = await receive()
+            now_s = time.perf_counter()
+            if message["type"] != "websocket.receive":
+                if message.get("code") == 1009:
+                    self._refuse(f"a page's message over {MOST_MESSAGE_BYTES} bytes")
+                return
+            if page.is_too_loud(now_s):
+                self._refuse(f"over {MOST_MESSAGES_PER_S} messages a second of a page")
+                return
+            try:
+                self._take(page, json.loads(message.get("text") or ""), now_s)
+            except (ValueError, TypeError, LookupError, RecursionError):
+                self._refuse("a page's message that is none of the protocol")
+
+    def _take(self, page: Page, message: dict[str, Any], now_s: float) -> None:
+        """Do what a message says.
+
+        Raises:
+            LookupError, TypeError, ValueError: it says nothing.
+        """
+        wheel, kind = self.server.wheel, message["type"]
+        if kind == "steer":
+            steering = _number(message["steering"], -1, 1)
+            if not page.is_blind(now_s) and not self.server.replay:
+                wheel.steer(page.number, steering, now_s)
+        elif kind == "release":
+            wheel.release(page.number)
+        elif kind == "speed":
+            wheel.target_mph = _number(message["mph"], 0, 30)
+        elif kind in ("stop", "go"):
+            wheel.is_stopped = kind == "stop"
+        elif kind == "heat_map":
+            page.wants_heat = message["on"] is True and self.heat_map is not None
+        elif kind == "end":
+            self.end()
+            self.on_end()
+        else:
+            raise ValueError(f"no type {kind!r}")
+        self.announce()
+
+    async def _tell(self, page: Page, send: Send) -> None:
+        """Send a page what is newest, as fast as it takes it.
+
+        Raises:
+            TimeoutError: it takes nothing.
+        """
+        while True:
+            page.sending_since_s = started_s = time.perf_counter()
+            page.news.clear()
+            async with asyncio.timeout(STALLED_S):
+                for part in self._news_of(page):
+                    await send({"type": "websocket.send", **part})
+            page.sending_since_s = None
+            spent_s = time.perf_counter() - started_s
+            await asyncio.sleep(max(0.0, 1 / MOST_MOMENTS_PER_S - spent_s))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S):
+                    await page.news.wait()
+
+    def _news_of(self, page: Page) -> list[dict[str, Any]]:
+        """Return the messages that tell a page what it has not been told yet."""
+        state = self.state.document(page.number, page.wants_heat)
+        parts: list[dict[str, Any]] = [{"text": json.dumps(state)}]
+        moment, heat = self.server.newest, self.heat_map and self.heat_map.newest
+        if moment and moment is not page.moment:
+            parts.append({"bytes": CAMERA_PICTURE + moment.jpeg})
+        if heat and heat is not page.heat and page.wants_heat:
+            parts.append({"bytes": HEAT_PICTURE + heat})
+            page.heat = heat
+        page.moment = moment
+        return parts
+
+
+def read_files(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Return content type and content of each file of the page, by its path."""
+    files = {
+        f"/{path.name}": (CONTENT_TYPES[path.suffix], path.read_bytes())
+        for path in sorted(folder.iterdir())
+        if path.suffix in CONTENT_TYPES
+    }
+    files["/"] = files.pop("/index.html")
+    return files
+
+
+def _number(value: object, low: float, high: float) -> float:
+    """Return a number, one beyond the ends of its range brought to them.
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is not a number")
+    if not abs(value) < LARGEST_NUMBER:  # NaN is not below it either.
+        raise ValueError(f"{str(value)[:40]} is not a finite number")
+    return min(high, max(low, float(value)))

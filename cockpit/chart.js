@@ -1,0 +1,125 @@
+// @ts-check
+/** The strip chart: steering of model and person above, speed below, of one minute. */
+
+const SPAN_MS = 60_000;
+const LEAST_GAP_MS = 40; // between two samples that are kept
+const BREAK_MS = 1000; // without a sample, after which the line is broken
+const MOST_MPH = 30;
+const GUTTER = 52; // pixels for the labels on the left
+
+/**
+ * @typedef {object} Sample
+ * @property {number} atMs
+ * @property {number} model steering, -1 to 1, + is right
+ * @property {number | null} person steering, null while no person drives
+ * @property {number} mph
+ * @property {number} targetMph
+ */
+
+export class StripChart {
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    /** @type {Sample[]} */
+    this.samples = [];
+  }
+
+  /** @param {Sample} sample */
+  add(sample) {
+    const last = this.samples.at(-1);
+    if (last && sample.atMs - last.atMs < LEAST_GAP_MS) return;
+    this.samples.push(sample);
+    while (this.samples[0].atMs < sample.atMs - SPAN_MS) this.samples.shift();
+  }
+
+  /** @param {number} nowMs */
+  draw(nowMs) {
+    const { canvas, context } = this;
+    const { clientWidth: width, clientHeight: height } = canvas;
+    const scale = devicePixelRatio;
+    // To set the size clears the canvas, too.
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    const style = getComputedStyle(canvas);
+    const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
+    context.font = `13px ${style.fontFamily}`;
+
+    const x = (/** @type {number} */ atMs) =>
+      width - ((nowMs - atMs) / SPAN_MS) * (width - GUTTER);
+    const middle = 0.3 * height;
+    const steeringY = (/** @type {number} */ value) => middle + value * (0.25 * height);
+    const speedY = (/** @type {number} */ mph) =>
+      0.86 * height - (mph / MOST_MPH) * (0.25 * height);
+
+    this.#axes(width, height, colour, { middle, steeringY, speedY });
+    const target = (/** @type {Sample} */ s) => speedY(s.targetMph);
+    context.setLineDash([5, 4]);
+    this.#line(x, target, colour("faint"), 1.5);
+    context.setLineDash([]);
+    this.#line(x, (s) => speedY(s.mph), colour("go"), 2);
+    this.#line(x, (s) => steeringY(s.model), colour("model"), 2);
+    const person = (/** @type {Sample} */ s) =>
+      s.person === null ? null : steeringY(s.person);
+    this.#line(x, person, colour("person"), 3);
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   * @param {(name: string) => string} colour
+   * @param {{middle: number, steeringY: (v: number) => number,
+   *   speedY: (v: number) => number}} places
+   */
+  #axes(width, height, colour, { middle, steeringY, speedY }) {
+    const { context } = this;
+    context.strokeStyle = colour("line");
+    context.lineWidth = 1;
+    const steering = [steeringY(-1), middle, steeringY(1)];
+    for (const y of [...steering, speedY(0), speedY(MOST_MPH)]) {
+      context.beginPath();
+      context.moveTo(GUTTER, Math.round(y) + 0.5);
+      context.lineTo(width, Math.round(y) + 0.5);
+      context.stroke();
+    }
+    context.fillStyle = colour("faint");
+    context.textBaseline = "middle";
+    context.fillText("left", 0, steeringY(-1) + 5);
+    context.fillText("right", 0, steeringY(1) - 3);
+    context.fillText("mph", 0, speedY(MOST_MPH / 2));
+    context.textBaseline = "alphabetic";
+    for (const seconds of [60, 45, 30, 15]) {
+      const at = width - (seconds / 60) * (width - GUTTER);
+      context.fillText(`−${seconds} s`, at, height - 1);
+    }
+    context.fillText("now", width - 26, height - 1);
+  }
+
+  /**
+   * @param {(atMs: number) => number} x
+   * @param {(sample: Sample) => number | null} y null: no line here
+   * @param {string} colour
+   * @param {number} lineWidth
+   */
+  #line(x, y, colour, lineWidth) {
+    const { context } = this;
+    context.strokeStyle = colour;
+    context.lineWidth = lineWidth;
+    context.lineJoin = "round";
+    context.beginPath();
+    let beforeMs = -Infinity;
+    for (const sample of this.samples) {
+      const at = y(sample);
+      if (at === null) {
+        beforeMs = -Infinity;
+        continue;
+      }
+      const isBroken = sample.atMs - beforeMs > BREAK_MS;
+      if (isBroken) context.moveTo(x(sample.atMs), at);
+      else context.lineTo(x(sample.atMs), at);
+      beforeMs = sample.atMs;
+    }
+    context.stroke();
+  }
+}

@@ -1,0 +1,286 @@
+// @ts-check
+/** The cockpit: one socket to drive.py, what it says shown, what a person does sent. */
+
+import { StripChart } from "./chart.js";
+import { Hands, TURN_OF_KEY } from "./hands.js";
+import {
+  element,
+  showBanner,
+  showEnd,
+  showFigures,
+  showGauges,
+  showWheel,
+} from "./panel.js";
+
+/** @typedef {import("./panel.js").State} State */
+/** @typedef {import("./panel.js").Link} Link */
+
+const RECONNECT_MS = 700;
+const SILENT_MS = 3000; // between pictures of a simulator that drives
+const FIGURES_MS = 200; // between two looks at numbers that a person can still read
+const CAMERA = 1; // first byte of a binary message: what its picture is
+const HEAT = 2;
+
+/** @type {WebSocket | null} */
+let socket = null;
+/** @type {Link} */
+let link = "connecting";
+/** @type {State | null} */
+let state = null;
+let pictureMs = 0;
+let figuresMs = 0;
+let wantsHeat = false;
+
+const chart = new StripChart(/** @type {HTMLCanvasElement} */ (element("chart")));
+const slider = /** @type {HTMLInputElement} */ (element("target-speed"));
+const dialog = /** @type {HTMLDialogElement} */ (element("end-dialog"));
+
+// --- To the server -------------------------------------------------------------------
+
+/** @param {Record<string, unknown>} message */
+function send(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function toggleStop() {
+  send({ type: state?.driver === "stop" ? "go" : "stop" });
+}
+
+/** @param {number} mph */
+function setTarget(mph) {
+  if (slider.disabled) return;
+  slider.value = String(mph);
+  element("target-value").textContent = `${slider.value} mph`;
+  send({ type: "speed", mph: Number(slider.value) });
+}
+
+/** @param {boolean} isWanted */
+function setHeat(isWanted) {
+  wantsHeat = isWanted;
+  element("heat-map").setAttribute("aria-pressed", String(isWanted));
+  if (!isWanted) clear("heat");
+  send({ type: "heat_map", on: isWanted });
+}
+
+/** @param {boolean} isKept */
+function setKeep(isKept) {
+  hands.keep(isKept);
+  showKeep();
+}
+
+function showKeep() {
+  element("keep").setAttribute("aria-pressed", String(hands.keeps));
+}
+
+function letGo() {
+  hands.letGo();
+  showKeep();
+}
+
+const hands = new Hands({
+  current: () => state?.steering ?? 0,
+  steer: (steering) => send({ type: "steer", steering }),
+  release: () => send({ type: "release" }),
+  toggleStop,
+});
+
+// --- From the server -----------------------------------------------------------------
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  socket = new WebSocket(`${scheme}://${location.host}/cockpit${location.search}`);
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("open", () => {
+    link = "open";
+    if (wantsHeat) send({ type: "heat_map", on: true });
+  });
+  socket.addEventListener("message", ({ data }) => {
+    if (typeof data === "string") takeState(JSON.parse(data));
+    else takePicture(new Uint8Array(data));
+  });
+  socket.addEventListener("close", () => {
+    letGo();
+    if (link === "ended") return;
+    link = state ? "lost" : "connecting";
+    setTimeout(connect, RECONNECT_MS);
+  });
+}
+
+/** @param {State} news */
+function takeState(news) {
+  state = news;
+  if (news.command !== null) {
+    link = "ended";
+    showEnd(news);
+  }
+  if (news.simulator !== "driving" && news.simulator !== "replay") return;
+  chart.add({
+    atMs: performance.now(),
+    model: news.model_steering,
+    person: news.person_steering,
+    mph: news.speed_mph,
+    targetMph: news.target_speed_mph,
+  });
+}
+
+/**
+ * Kinds of pictures that are being decoded, each with the newest that came meanwhile.
+ *
+ * @type {Map<number, Uint8Array<ArrayBuffer> | null>}
+ */
+const decoding = new Map();
+
+/** @param {Uint8Array<ArrayBuffer>} bytes */
+async function takePicture(bytes) {
+  const kind = bytes[0];
+  if (kind === CAMERA) pictureMs = performance.now();
+  if (document.hidden) return;
+  if (decoding.has(kind)) {
+    decoding.set(kind, bytes);
+    return;
+  }
+  for (let next = /** @type {typeof bytes | null} */ (bytes); next; ) {
+    decoding.set(kind, null);
+    await show(kind, next.subarray(1));
+    next = decoding.get(kind) ?? null;
+  }
+  decoding.delete(kind);
+}
+
+/** @param {number} kind @param {Uint8Array<ArrayBuffer>} content of a JPEG or PNG */
+async function show(kind, content) {
+  try {
+    const picture = await createImageBitmap(new Blob([content]));
+    if (kind === CAMERA) paint("camera", picture);
+    if (kind === HEAT && wantsHeat) paint("heat", picture);
+    picture.close();
+  } catch {
+    // The server counts what cannot be decoded; the last picture stays.
+  }
+}
+
+/** @param {string} id of a canvas @returns {CanvasRenderingContext2D} */
+function pen(id) {
+  const canvas = /** @type {HTMLCanvasElement} */ (element(id));
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+}
+
+/** @param {string} id */
+function clear(id) {
+  const context = pen(id);
+  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
+}
+
+/** @param {string} id @param {ImageBitmap} picture */
+function paint(id, picture) {
+  const context = pen(id);
+  clear(id);
+  context.drawImage(picture, 0, 0, context.canvas.width, context.canvas.height);
+  element("no-picture").hidden = true;
+}
+
+// --- The screen ----------------------------------------------------------------------
+
+/** @param {number} nowMs */
+function refresh(nowMs) {
+  const isSilent = state?.simulator === "driving" && nowMs - pictureMs > SILENT_MS;
+  showBanner(link, state, isSilent);
+  if (state) {
+    showWheel(state, hands.isSteering && state.may_steer ? hands.steering : null);
+    if (nowMs - figuresMs > FIGURES_MS) {
+      figuresMs = nowMs;
+      showGauges(state);
+      showFigures(state);
+      showControls(state);
+      chart.draw(nowMs);
+    }
+  }
+  requestAnimationFrame(refresh);
+}
+
+/** @param {State} now */
+function showControls(now) {
+  const isStopped = now.driver === "stop";
+  const stop = element("stop");
+  stop.classList.toggle("go", isStopped);
+  if (stop.firstChild) stop.firstChild.textContent = isStopped ? "Go " : "Stop ";
+  if (document.activeElement !== slider) {
+    slider.value = String(now.target_speed_mph);
+    element("target-value").textContent = `${now.target_speed_mph.toFixed(0)} mph`;
+  }
+  for (const button of element("controls").querySelectorAll("button")) {
+    button.disabled = link !== "open";
+  }
+  slider.disabled = link !== "open";
+}
+
+// --- Keys and buttons ----------------------------------------------------------------
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  Space: toggleStop,
+  ArrowUp: () => setTarget(Number(slider.value) + 1),
+  ArrowDown: () => setTarget(Number(slider.value) - 1),
+  KeyH: () => setHeat(!wantsHeat),
+  KeyE: askEnd,
+  Escape: letGo,
+};
+
+function askEnd() {
+  letGo();
+  if (link !== "open") return;
+  dialog.returnValue = "";
+  dialog.showModal();
+}
+
+/** Whether keys are those of any page: a question is open, or the run has ended. */
+function isPlain() {
+  return dialog.open || link === "ended";
+}
+
+addEventListener("keydown", (event) => {
+  if (isPlain() || event.ctrlKey || event.altKey || event.metaKey) return;
+  const { code, repeat } = event;
+  // Space stops whatever has the focus, arrows steer even from the slider.
+  if (code in KEYS || code in TURN_OF_KEY) event.preventDefault();
+  // A key that was let go by Esc does not take the wheel again by repeating itself.
+  if (!repeat) hands.key(code, true);
+  showKeep();
+  if (!repeat || code === "ArrowUp" || code === "ArrowDown") KEYS[code]?.();
+});
+addEventListener("keyup", (event) => {
+  hands.key(event.code, false);
+  showKeep();
+  // A button that has the focus would be pressed by the end of Space.
+  if (event.code === "Space" && !isPlain()) event.preventDefault();
+});
+addEventListener("blur", letGo);
+addEventListener("pagehide", letGo);
+document.addEventListener("visibilitychange", letGo);
+
+hands.dragOn(element("view"));
+hands.dragOn(element("wheel"));
+hands.holdOn(element("left"), "ArrowLeft");
+hands.holdOn(element("right"), "ArrowRight");
+hands.watchGamepads();
+
+element("stop").addEventListener("click", toggleStop);
+element("keep").addEventListener("click", () => setKeep(!hands.keeps));
+element("heat-map").addEventListener("click", () => setHeat(!wantsHeat));
+element("end").addEventListener("click", askEnd);
+slider.addEventListener("input", () => setTarget(Number(slider.value)));
+dialog.addEventListener("close", () => {
+  if (dialog.returnValue === "end") send({ type: "end" });
+});
+element("copy").addEventListener("click", async () => {
+  const command = element("command");
+  // Marked as well: over plain HTTP on a network, browsers let no page copy.
+  getSelection()?.selectAllChildren(command);
+  const isCopied = await navigator.clipboard
+    ?.writeText(command.textContent ?? "")
+    .then(() => true, () => false);
+  element("copy").textContent = isCopied ? "Copied" : "Press Ctrl+C to copy";
+});
+
+connect();
+requestAnimationFrame(refresh);

@@ -1,0 +1,94 @@
+"""Show a recording in the cockpit, frame by frame as it was driven: no simulator.
+
+The model steers for every frame, and its steering is shown beside the recorded one. The
+recording begins anew at its end; the stop button holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset import read_recording, usable_samples
+from drive_server import Moment
+from pilot import Command
+from telemetry import Telemetry, UnusableTelemetry
+from wheel import MODEL, Choice
+
+if TYPE_CHECKING:
+    from drive_server import DriveServer
+    from pilot import Pilot
+
+# Between two sessions of a recording nothing was driven.
+MOST_STEP_S = 0.5
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """One row of a recording."""
+
+    path: Path
+    step_s: float
+    """Time since the row before."""
+    speed_mph: float
+    command: Command
+    """Of who drove."""
+
+
+def read_frames(folder: Path) -> list[RecordedFrame]:
+    """Return the rows of a recording that can be used, in the order of time.
+
+    Raises:
+        InputError: it cannot be read, or holds nothing.
+    """
+    samples = usable_samples([read_recording(folder, check_images=False)])
+    steps_s = samples["time_s"].diff().fillna(0.0).clip(0.0, MOST_STEP_S)
+    return [
+        RecordedFrame(
+            Path(row.center),
+            float(step_s),
+            float(row.speed_mph),
+            Command(float(row.steering), float(row.throttle) - float(row.brake)),
+        )
+        for row, step_s in zip(samples.itertuples(), steps_s, strict=True)
+    ]
+
+
+async def play(server: DriveServer, frames: list[RecordedFrame]) -> None:
+    """Show frames in the pages of a server, again and again.
+
+    Args:
+        server: whose pages show them.
+        frames: of a recording.
+    """
+    pilot, due_s = server.make_pilot(), time.perf_counter()
+    for frame in cycle(frames):
+        due_s = max(due_s, time.perf_counter() - MOST_STEP_S) + frame.step_s
+        await asyncio.sleep(max(0.001, due_s - time.perf_counter()))
+        while server.wheel.is_stopped:
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(_show, server, pilot, frame)
+        server.on_answer()
+
+
+def _show(server: DriveServer, pilot: Pilot, recorded: RecordedFrame) -> None:
+    """Let the model look at a frame, and the pages at both."""
+    report, started_s = server.report, time.perf_counter()
+    speed_mph, command = recorded.speed_mph, recorded.command
+    try:
+        jpeg = recorded.path.read_bytes()
+        frame = Telemetry(0.0, command.throttle, speed_mph, jpeg, ".").frame()
+    except (OSError, UnusableTelemetry):
+        report.unusable += 1
+        return
+    by_model = pilot(frame, speed_mph, recorded.step_s)
+    choice = Choice(command, MODEL, by_model.steering, command.steering)
+    target_mph = pilot.speed_controller.target_mph
+    server.newest = Moment(jpeg, frame, speed_mph, target_mph, choice)
+    report.add_driven(speed_mph, recorded.step_s)
+    report.elapsed_s += recorded.step_s
+    report.latencies_ms.append(1e3 * (time.perf_counter() - started_s))
