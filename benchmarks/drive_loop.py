@@ -17,9 +17,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import gc
 import json
+import signal
 import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -37,9 +40,13 @@ FRAGMENT_BYTES = 1016
 
 
 @contextmanager
-def running(predict: Callable, quick_ack: bool) -> Iterator[str]:
-    """Serve in a thread; yield the address that the simulator would use."""
+def running(
+    predict: Callable, quick_ack: bool = True, look: Callable | None = None
+) -> Iterator[str]:
+    """Serve in a thread; yield host and port."""
+    from cockpit import Cockpit
     from drive_server import DriveServer, serve
+    from heat_map import HeatMap
     from pilot import Pilot, SpeedController
     from wire import listen
 
@@ -50,24 +57,72 @@ def running(predict: Callable, quick_ack: bool) -> Iterator[str]:
     async def run() -> None:
         handles["stop"] = asyncio.Event()
         handles["loop"] = asyncio.get_running_loop()
+        cockpit = Cockpit(server, HeatMap(look) if look else None)
         with listener:
-            await serve(server, listener, handles["stop"], started.set)
+            await serve(server, listener, handles["stop"], started.set, cockpit)
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     started.wait()
-    port = listener.getsockname()[1]
-    yield f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
+    yield f"127.0.0.1:{listener.getsockname()[1]}"
     handles["loop"].call_soon_threadsafe(handles["stop"].set)
     thread.join()
 
 
-def round_trips_ms(url: str, packets: list[str], num_frames: int) -> list[float]:
-    """Return the time from sending each frame to having its answer."""
-    times = []
-    with connect(url) as client:
+@contextmanager
+def watching(host: str, num_pages: int, wants_heat: bool) -> Iterator[None]:
+    """Watch with pages, in a process of their own as browsers are."""
+    if not num_pages:
+        yield
+        return
+    command = [sys.executable, __file__, "--watch", host, "--pages", str(num_pages)]
+    pages = subprocess.Popen(
+        command + ["--heat"] * wants_heat, stdout=subprocess.PIPE, text=True
+    )
+    assert pages.stdout
+    pages.stdout.readline()
+    yield
+    pages.terminate()
+    pages.communicate()
+
+
+def watch(host: str, num_pages: int, wants_heat: bool) -> None:
+    """Read what pages are sent, for ever."""
+
+    def read() -> None:
+        with connect(f"ws://{host}/cockpit", origin=f"http://{host}") as page:
+            page.send(json.dumps({"type": "heat_map", "on": wants_heat}))
+            is_open.release()
+            for _ in page:
+                pass
+
+    is_open = threading.Semaphore(0)
+    for _ in range(num_pages):
+        threading.Thread(target=read, daemon=True).start()
+    for _ in range(num_pages):
+        is_open.acquire()
+    print("open", flush=True)
+    signal.pause()
+
+
+def round_trips_ms(
+    host: str, packets: list[str], num_frames: int, frames_per_s: float = 0.0
+) -> list[float]:
+    """Return the time from sending each frame to having its answer.
+
+    Args:
+        host: and port, of the server.
+        packets: to send, in turns.
+        num_frames: of them.
+        frames_per_s: at most so many; 0 sends the next when one is answered.
+    """
+    url, times = f"ws://{host}/socket.io/?EIO=4&transport=websocket", []
+    with connect(url, compression=None) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        due_s = time.perf_counter()
         for i in range(num_frames + 20):
+            due_s += 1 / frames_per_s if frames_per_s else 0.0
+            time.sleep(max(0.0, due_s - time.perf_counter()))
             packet = packets[i % len(packets)]
             pieces = [
                 packet[k : k + FRAGMENT_BYTES]
@@ -116,15 +171,61 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--frames", type=int, default=400, help="of each row, a round")
     parser.add_argument("--rounds", type=int, default=3, help="in turns")
+    parser.add_argument("--watch", metavar="HOST", help="be pages of a server, only")
+    parser.add_argument("--pages", type=int, default=1, help="so many, with --watch")
+    parser.add_argument("--heat", action="store_true", help="with heat maps")
     return parser.parse_args(argv)
+
+
+# With pages, frames come as from the stock simulator, not as fast as they can: what is
+# measured is a page's cost to a drive.
+FRAMES_PER_S = 60.0
+PAGES = {
+    f"{pages} pages{', heat map' * heat}": (pages, heat)
+    for pages in (0, 1, 5)
+    for heat in (False, True)
+    if pages or not heat
+}
+
+
+def measure_pages(
+    predict: Callable, look: Callable, packets: list[str], args: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Return round trips with pages open, one server for all."""
+    times: dict[str, list[float]] = {name: [] for name in PAGES}
+    with running(predict, look=look) as host:
+        for _ in range(args.rounds):
+            for name, (pages, wants_heat) in PAGES.items():
+                with watching(host, pages, wants_heat):
+                    times[name] += round_trips_ms(
+                        host, packets, args.frames, FRAMES_PER_S
+                    )
+    return times
+
+
+def print_table(title: str, times: dict[str, list[float]]) -> dict[str, dict]:
+    """Print a row for each; return the figures."""
+    print(f"{title:<32}{'p50':>9}{'p99':>9}{'mean':>9}")
+    results = {}
+    for name, found in times.items():
+        p50, p99 = statistics.median(found), float(np.percentile(found, 99))
+        mean = statistics.fmean(found)
+        results[name] = {"p50_ms": round(p50, 2), "p99_ms": round(p99, 2)}
+        print(f"{name:<32}{p50:>6.2f} ms{p99:>6.2f} ms{mean:>6.2f} ms")
+    return results
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    if args.watch:
+        watch(args.watch, args.pages, args.heat)
     from model import build_model, load_model, make_predictor
+    from saliency import make_saliency
 
     model = load_model(args.model) if args.model else build_model("default")
-    compiled = make_predictor(model)
+    compiled, look = make_predictor(model), make_saliency(model)
+    gc.collect()
+    gc.freeze()  # As drive.py does.
 
     def usual(frame: np.ndarray) -> float:
         return float(model.predict(frame[None], verbose=0)[0, 0])
@@ -139,15 +240,11 @@ def main(argv: list[str] | None = None) -> int:
     times: dict[str, list[float]] = {name: [] for name in rows}
     for _ in range(args.rounds):
         for name, (predict, quick_ack) in rows.items():
-            with running(predict, quick_ack) as url:
-                times[name] += round_trips_ms(url, packets, args.frames)
-    print(f"{'round trip of a frame':<32}{'p50':>9}{'p99':>9}{'frames/s':>11}")
-    results = {}
-    for name, found in times.items():
-        p50, p99 = statistics.median(found), float(np.percentile(found, 99))
-        results[name] = {"p50_ms": round(p50, 2), "p99_ms": round(p99, 2)}
-        rate = 1000 / statistics.fmean(found)
-        print(f"{name:<32}{p50:>6.2f} ms{p99:>6.2f} ms{rate:>11.0f}")
+            with running(predict, quick_ack) as host:
+                times[name] += round_trips_ms(host, packets, args.frames)
+    results = print_table("round trip of a frame", times)
+    with_pages = measure_pages(compiled, look, packets, args)
+    results |= print_table(f"at {FRAMES_PER_S:g} frames/s, with", with_pages)
     print(json.dumps({"frames": args.frames * args.rounds, "round_trip": results}))
     return 0
 

@@ -71,7 +71,8 @@ export function bannerOf(link, state, isSilent) {
     return say("waiting", "Waiting for the simulator", hint);
   }
   if (state.simulator === "replay") {
-    const hint = state.driver === "stop" ? "Held. Go on: press Space." : "Hold it: press Space.";
+    const isHeld = state.driver === "stop";
+    const hint = isHeld ? "Held. Go on: press Space." : "Hold it: press Space.";
     return say("model", "A recording is played", hint);
   }
   if (state.simulator === "manual") {
