@@ -206,7 +206,10 @@ def verdict(study: optuna.Study, folder: Path, judge: Judge) -> str:
         trial.number: judge(runs / f"{trial.number:04d}") for trial in (default, best)
     }
     lines = [f"{'':<10}{'search':>10}{'held out':>10}"]
-    for name, trial in (("default", default), (f"trial {best.number}", best)):
+    shown_trials = {"default": default}
+    if best.number != default.number:
+        shown_trials[f"trial {best.number}"] = best
+    for name, trial in shown_trials.items():
         lines.append(
             f"{name:<10}{shown(trial.value):>10}{shown(values[trial.number]):>10}"
         )

@@ -481,7 +481,7 @@ def test_killed_parent_takes_its_workers_along(recording, tmp_path):
 @pytest.mark.slow
 def test_process_that_slept_leaves_its_trial_to_who_took_it(recording, tmp_path):
     path = tmp_path / "s.sqlite"
-    more = ["--trials", "3", "--steps", "150"]
+    more = ["--trials", "3", "--steps", "30"]
     sleeper = start(recording, path, *more)
     log = tmp_path / "s/trials/0000/train.log"
     wait_for(lambda: log.is_file() and "samples to train" in log.read_text())
