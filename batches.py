@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from augment import Augmenter, balance_weights, side_camera_steering
+from augment import NUM_DRAWS, Augmenter, balance_weights, side_camera_steering
 from dataset import CAMERAS, InputError, smooth_steering
 from frame_cache import FrameCache
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
@@ -205,6 +205,8 @@ class Batches(keras.utils.PyDataset):
         settings: of the run.
         epoch: 0-based; with the seed it determines every batch.
         num_batches: batches in the epoch.
+        share: the samples of each batch to make, as another of several workers makes
+            the others; None for all of them.
     """
 
     def __init__(
@@ -213,6 +215,7 @@ class Batches(keras.utils.PyDataset):
         settings: Settings,
         epoch: int,
         num_batches: int,
+        share: slice | None = None,
     ) -> None:
         # Two threads, not one: with one Keras hands the batches to tf.data, and then
         # the step keeps to one core in some epochs (docs/experiments.md).
@@ -221,6 +224,7 @@ class Batches(keras.utils.PyDataset):
         self.settings = settings
         self.epoch = epoch
         self._length = num_batches
+        self._share = share or slice(0, settings.batch_size)
         self._recording = np.searchsorted(
             training_set.recordings, training_set.recording.astype(str)
         )
@@ -243,18 +247,24 @@ class Batches(keras.utils.PyDataset):
     ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
         """Return views and what mirroring does to habits, steering and loss weights.
 
-        uint8 (batch_size, 66, 200, 3) and float32 (batch_size, recordings), float32
-        (batch_size, 1), float32 (batch_size,).
+        uint8 (n, 66, 200, 3) and float32 (n, recordings), float32 (n, 1), float32 (n,),
+        n the size of the share.
         """
         rng, rows = self._draw(batch)
+        share = self._share
         if self.settings.recovery == "reproject":
-            views, steering = reprojected(self.training_set, rows, self.settings, rng)
+            views, steering = reprojected(
+                self.training_set, rows, self.settings, rng, share
+            )
         else:
             views, steering = self._from_side_cameras(rows, rng)
-        mirrored = rng.random(len(rows)) < self.settings.augment.flip
+        mirrored = (rng.random(len(rows)) < self.settings.augment.flip)[share]
         views[mirrored] = views[mirrored, :, ::-1]
         steering[mirrored] *= -1
+        # What the frames before the share undergo is drawn, so that ours is the same.
+        rng.random((share.start, NUM_DRAWS))
         views, steering = self._augmenter(views, steering.astype(np.float32), rng)
+        rows = rows[share]
         habit = self._habit(rows, mirrored)
         return (views, habit), steering[:, None], self.training_set.loss_weights[rows]
 
@@ -283,6 +293,7 @@ class Batches(keras.utils.PyDataset):
         training_set, settings = self.training_set, self.settings
         from_side = rng.random(len(rows)) < settings.side_camera_share
         cameras = np.where(from_side, rng.integers(1, 3, len(rows)), 0)
+        rows, cameras = rows[self._share], cameras[self._share]
         cameras[training_set.positions[rows, cameras] < 0] = 0
         steering = training_set.steering[rows].copy()
         for side in (1, 2):
@@ -309,6 +320,7 @@ def reprojected(
     rows: np.ndarray,
     settings: Settings,
     rng: np.random.Generator,
+    share: slice = slice(None),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move the car beside its path, and steer back as pure pursuit does.
 
@@ -316,13 +328,15 @@ def reprojected(
         training_set: whose views are moved.
         rows: int (n,), of the training set.
         settings: how far, and how hard to steer back.
-        rng: draws where the car stands.
+        rng: draws where the car stands, for all rows.
+        share: the m of the rows that are wanted.
 
     Returns:
-        Views, uint8 (n, 66, 200, 3), and the steering to teach, float64 (n,).
+        Views, uint8 (m, 66, 200, 3), and the steering to teach, float64 (m,).
     """
-    offset_m = rng.normal(0, settings.offset_std_m, len(rows))
-    heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))
+    offset_m = rng.normal(0, settings.offset_std_m, len(rows))[share]
+    heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))[share]
+    rows = rows[share]
     # Without side cameras the picture bears less: see reproject.py.
     has_sides = (training_set.positions[rows] >= 0).all(axis=1)
     most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)

@@ -102,7 +102,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--video",
         type=Path,
         metavar="MP4",
-        help="film the first driver on the first track, with what it looks at",
+        help="film the first driver on the first track, or what it makes of the first "
+        "recording, with what it looks at",
     )
     return parser.parse_args(argv)
 
@@ -146,8 +147,8 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"{args.report} exists; remove it or give another --report")
     if not 0 <= args.part[0] < args.part[1] <= 1:
         raise InputError(f"--part is {args.part}, expected 0 <= FROM < TO <= 1")
-    if args.video and not args.track:
-        raise InputError("--video films a track: give --track NAME as well")
+    if args.video and not args.track and args.drivers[0] in BASELINES:
+        raise InputError("--video of a recording shows what a model makes of it")
     if args.laps < 1 or args.workers < 1:
         raise InputError("--laps and --workers must be 1 or more")
     if not 3 <= args.speed <= 30:
@@ -335,11 +336,17 @@ def judge_tracks(
 
 
 def film(args: argparse.Namespace) -> None:
-    """Film the first driver on the first track."""
+    """Film the first driver on the first track, or on the first recording."""
     from closed_loop import Job, track_names
-    from evaluation_video import film_drive
+    from evaluation_video import film_drive, film_recording
 
     driver = args.drivers[0]
+    if not args.track:
+        samples, *_ = read_recordings(args.recording[:1], args.part)
+        predict = load_predictor(driver)
+        assert predict is not None  # check has made sure
+        film_recording(samples, predict, args.video, load_saliency([driver])[driver])
+        return
     direction = "reverse" if args.direction == "reverse" else "forward"
     track = track_names(args.track)[0]
     job = Job(driver, track, direction, args.laps, args.speed, args.seed)

@@ -1,9 +1,11 @@
 """A film of a drive: what the car sees, what the network looks at, how it steers.
 
     python evaluate.py models/both/model.json --track lake --video drive.mp4
+    python evaluate.py models/both/model.json --recording data/run --video run.mp4
 
 H.264 that browsers and phones play. The frame is the network's own, twice as large; the
-two bars below it are the steering of the driver and of the expert in its place.
+two bars below it are the steering of the driver, and of the expert in its place or of
+whoever made the recording.
 """
 
 from __future__ import annotations
@@ -15,11 +17,17 @@ import cv2
 import numpy as np
 
 from closed_loop import Job, LoopResult, drive
-from dataset import FRAME_SHAPE, InputError
+from dataset import FRAME_SHAPE, InputError, read_frame
+from replay import BATCH_SIZE
 from saliency import Saliency, overlay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
     from pilot import Command
+    from simulator.film import Film
     from simulator.world import Observation, World
 
 MPH_PER_MPS = 1 / 0.44704
@@ -43,18 +51,12 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
         InputError: the file exists or is no .mp4, or the job cannot be driven.
     """
     from simulator.expert import Expert
-    from simulator.film import Film
     from simulator.tracks import make_track
 
-    if path.exists():
-        raise InputError(f"{path} exists; remove it or give another --video")
-    if path.suffix != ".mp4":
-        raise InputError(f"{path}: expected a name that ends in .mp4")
     road = make_track(job.track)
     road = road.reversed() if job.direction == "reverse" else road
     lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
-    size = (FRAME_SHAPE[1] * SCALE, FRAME_SHAPE[0] * SCALE + PANEL_ROWS)
-    with Film(path, size, FRAMES_PER_S) as film:
+    with open_film(path, FRAMES_PER_S) as film:
 
         def add(_: World, seen: Observation, command: Command) -> None:
             frame = seen.frames["center"]
@@ -66,20 +68,70 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
                 f"{seen.cross_track_error_m - lane_m:+.2f} m   lap {seen.lap + 1}   "
                 f"{seen.time_s:5.1f} s"
             )
-            film.add(draw_frame(frame, command.steering, reference, text))
+            bars = (("driver", command.steering), ("expert", reference))
+            film.add(draw_frame(frame, bars, text))
 
         return drive(job, add)
 
 
+def film_recording(
+    samples: pd.DataFrame,
+    predict: Callable[[np.ndarray], np.ndarray],
+    path: Path,
+    saliency: Saliency | None = None,
+) -> None:
+    """Film a recording, with what a model makes of its frames.
+
+    Args:
+        samples: of one recording, as dataset.usable_samples returns them.
+        predict: uint8 (n, 160, 320, 3) to steering (n, 1).
+        path: of the .mp4 to write; it appears when it is complete.
+        saliency: makes the heat map over the frame; None leaves the frame as it is.
+
+    Raises:
+        InputError: the file exists or is no .mp4.
+    """
+    interval_s = samples["time_s"].diff().median()
+    rate_hz = 1 / interval_s if interval_s > 0 else FRAMES_PER_S
+    started_s = samples["time_s"].iloc[0]
+    with open_film(path, float(rate_hz)) as film:
+        for start in range(0, len(samples), BATCH_SIZE):
+            part = samples.iloc[start : start + BATCH_SIZE]
+            frames = np.stack([read_frame(image) for image in part["center"]])
+            answers = np.clip(predict(frames).reshape(len(part)), -1, 1).tolist()
+            for row, frame, steering in zip(
+                part.itertuples(), frames, answers, strict=True
+            ):
+                seen = overlay(frame, saliency(frame)) if saliency else frame
+                text = f"{row.speed_mph:4.1f} mph   {row.time_s - started_s:5.1f} s"
+                bars = (("model", steering), ("recorded", row.steering))
+                film.add(draw_frame(seen, bars, text))
+
+
+def open_film(path: Path, rate_hz: float) -> Film:
+    """Begin a film of draw_frame's pictures.
+
+    Raises:
+        InputError: the file exists or is no .mp4.
+    """
+    from simulator.film import Film
+
+    if path.exists():
+        raise InputError(f"{path} exists; remove it or give another --video")
+    if path.suffix != ".mp4":
+        raise InputError(f"{path}: expected a name that ends in .mp4")
+    size = (FRAME_SHAPE[1] * SCALE, FRAME_SHAPE[0] * SCALE + PANEL_ROWS)
+    return Film(path, size, rate_hz)
+
+
 def draw_frame(
-    frame: np.ndarray, steering: float, reference: float, text: str
+    frame: np.ndarray, steering: tuple[tuple[str, float], ...], text: str
 ) -> np.ndarray:
     """Return a frame of the film.
 
     Args:
         frame: uint8 RGB (160, 320, 3).
-        steering: of the driver, [-1, 1].
-        reference: steering of the expert, [-1, 1].
+        steering: who, and how in [-1, 1]: of the driver, and of a reference.
         text: ASCII, below the bars.
 
     Returns:
@@ -90,8 +142,8 @@ def draw_frame(
     picture[:height] = cv2.resize(
         frame, (width, height), interpolation=cv2.INTER_LINEAR
     )
-    bars = (("driver", steering, DRIVER), ("expert", reference, REFERENCE))
-    for row, (name, value, colour) in enumerate(bars):
+    for row, (name, value) in enumerate(steering):
+        colour = (DRIVER, REFERENCE)[row]
         top = height + 8 + 22 * row
         _bar(picture, top, value, colour)
         _write(picture, (8, top + 13), f"{name} {value:+.2f}", colour)

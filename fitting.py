@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from batches import HABIT_UNIT_M, Batches, TrainingSet, reprojected
+from batches import Batches, TrainingSet, reprojected
 from frame_cache import FrameCache
 from model import network_of, save_weights
 from run_folder import (
@@ -62,16 +63,28 @@ def _predict_part(network: keras.Model, views: np.ndarray) -> np.ndarray:
 
 
 def validation_loss(
-    network: keras.Model, validation: TrainingSet, settings: Settings
+    network: keras.Model,
+    validation: TrainingSet,
+    settings: Settings,
+    worker: int = 0,
+    num_workers: int = 1,
 ) -> float:
     """Return the weighted mean square error on samples that are not trained on.
 
     The views are moved beside their path as in training, at places that are the same in
     every epoch, but not augmented. On unmoved ones the error is least for a network
     that has hardly begun to steer back (docs/experiments.md).
+
+    Args:
+        network: gives the steering.
+        validation: the samples.
+        settings: of the run.
+        worker: 0 to num_workers - 1; returns this one's part of the sum.
+        num_workers: that share the samples, PREDICTION_SIZE at a time.
     """
     total = 0.0
-    for start in range(0, len(validation.steering), PREDICTION_SIZE):
+    first, step = worker * PREDICTION_SIZE, num_workers * PREDICTION_SIZE
+    for start in range(first, len(validation.steering), step):
         rows = np.arange(start, min(start + PREDICTION_SIZE, len(validation.steering)))
         if settings.recovery == "reproject":
             rng = np.random.default_rng([settings.seed, VALIDATION_STREAM, start])
@@ -115,7 +128,9 @@ def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
     """Return what is trained: the network, and how far right each driver keeps.
 
     Mirrored frames alone would teach a driver who keeps right to keep left as well, and
-    the network settles in between. It is left alone once it is trained.
+    the network settles in between. The habits are of use in training only, and no
+    measure of the driver: what the network itself finds different about mirrored frames
+    goes into them as well.
 
     Args:
         network: model.network_of a model; shares its weights with what is returned.
@@ -132,15 +147,6 @@ def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
     return keras.Model([network.input, mirrored], steering, name="with_habits")
 
 
-def habits_m(trained: keras.Model, recordings: list[str]) -> dict[str, float]:
-    """Return how far right of the middle each recording's driver keeps, in metres."""
-    (kernel,) = trained.get_layer("habit").get_weights()
-    return {
-        name: round(float(habit) * HABIT_UNIT_M, 3)
-        for name, habit in zip(recordings, kernel[:, 0], strict=True)
-    }
-
-
 def compile_network(network: keras.Model, settings: Settings, num_batches: int) -> None:
     """Set optimizer, learning-rate schedule and the mean square error loss."""
     rate: Any = settings.learning_rate
@@ -150,6 +156,26 @@ def compile_network(network: keras.Model, settings: Settings, num_batches: int) 
     network.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")
     # Built now and not in the first step, so that a saved state can be put back.
     network.optimizer.build(network.trainable_variables)
+
+
+def check_finite(loss: float, batches: Batches, batch: int, title: str) -> None:
+    """Refuse to go on with a loss that says nothing any more.
+
+    Args:
+        loss: of a batch.
+        batches: of the epoch.
+        batch: which one, from 0.
+        title: of the epoch.
+
+    Raises:
+        NonFiniteLossError: the loss is NaN or infinite.
+    """
+    if not np.isfinite(loss):
+        raise NonFiniteLossError(
+            f"{title}, batch {batch + 1}: the loss is {loss}, expected a finite "
+            f"number; its samples are rows {batches.rows_of(batch)}; the best weights "
+            "so far are kept; try a lower --learning-rate"
+        )
 
 
 def fit_epoch(
@@ -175,12 +201,7 @@ def fit_epoch(
 
     def after_batch(batch: int, logs: dict[str, float]) -> None:
         nonlocal num_samples
-        if not np.isfinite(logs["loss"]):
-            raise NonFiniteLossError(
-                f"{title}, batch {batch + 1}: the loss is {logs['loss']}, expected a "
-                f"finite number; its samples are rows {batches.rows_of(batch)}; the "
-                "best weights so far are kept; try a lower --learning-rate"
-            )
+        check_finite(logs["loss"], batches, batch, title)
         num_samples += batches.settings.batch_size
         bar.update(batches.settings.batch_size)
         bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
@@ -201,6 +222,7 @@ def fit(
     settings: Settings,
     interruption: Interruption,
     driving_test: DrivingTest | None = None,
+    after_epoch: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Train until the last epoch, until patience ends, or until interrupted.
 
@@ -212,14 +234,12 @@ def fit(
         settings: of the run.
         interruption: asked after every batch.
         driving_test: what the weights are chosen by instead of the validation loss.
+        after_epoch: told of every whole epoch; what it raises ends the run.
 
     Returns:
         The progress; the best weights are in the folder.
     """
-    num_frames = int((training_set.positions >= 0).sum())
-    num_batches = settings.steps_per_epoch or math.ceil(
-        num_frames / settings.batch_size
-    )
+    num_batches = batches_per_epoch(training_set, settings)
     # The cores are busy with the network; OpenCV's threads would only take turns.
     cv2.setNumThreads(1)
     network = network_of(model)
@@ -228,9 +248,8 @@ def fit(
     progress = load_state(folder, trained)
     if settings.from_model and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
-        progress.best_val_loss = validation_loss(network, validation, settings)
         before = driving_test(network.predict_on_batch) if driving_test else None
-        progress.best_penalty = before.penalty if before else progress.best_val_loss
+        progress.set_bar(validation_loss(network, validation, settings), before)
     started, first_epoch = time.perf_counter(), progress.epoch
     while not (is_finished(progress, settings) or interruption.requested):
         batches = Batches(training_set, settings, progress.epoch, num_batches)
@@ -238,7 +257,6 @@ def fit(
         loss, rate = fit_epoch(trained, batches, title, interruption)
         val_loss = validation_loss(network, validation, settings)
         driving = driving_test(network.predict_on_batch) if driving_test else None
-        progress.habits_m = habits_m(trained, training_set.recordings)
         if progress.add(loss, val_loss, driving):
             save_weights(model, folder)
         if not interruption.requested:
@@ -246,19 +264,42 @@ def fit(
             write_history(folder, progress)
             save_state(folder, trained, progress)
         per_epoch_s = (time.perf_counter() - started) / (progress.epoch - first_epoch)
-        left_min = per_epoch_s * (settings.epochs - progress.epoch) / 60
-        drove = (
-            f"{driving.interventions_per_min:.1f} interventions/min, "
-            f"RMS {driving.rms_m:.2f} m | "
-            if driving
-            else ""
-        )
-        print(
-            f"{title} | loss {loss:.4f} | val_loss {val_loss:.4f} | {drove}"
-            f"{rate:,.0f} samples/s | eta {left_min:.1f} min",
-            flush=True,
-        )
+        print(epoch_line(progress, settings, rate, per_epoch_s), flush=True)
+        if after_epoch and not interruption.requested:
+            after_epoch(progress)
     return progress
+
+
+def batches_per_epoch(training_set: TrainingSet, settings: Settings) -> int:
+    """Return what is set, or as many as the frames of all cameras fill."""
+    num_frames = int((training_set.positions >= 0).sum())
+    return settings.steps_per_epoch or math.ceil(num_frames / settings.batch_size)
+
+
+def epoch_line(
+    progress: Progress, settings: Settings, rate: float, per_epoch_s: float
+) -> str:
+    """Return the line that tells of the last epoch.
+
+    Args:
+        progress: with at least one epoch.
+        settings: of the run.
+        rate: of training in that epoch, samples/s.
+        per_epoch_s: mean time of an epoch, validation and all.
+    """
+    row, left = progress.history[-1], settings.epochs - progress.epoch
+    cells = [
+        f"epoch {progress.epoch:02d}/{settings.epochs:02d}",
+        f"loss {row['loss']:.4f}",
+        f"val_loss {row['val_loss']:.4f}",
+    ]
+    if "rms_m" in row:
+        cells.append(
+            f"{row['interventions_per_min']:.1f} interventions/min, "
+            f"RMS {row['rms_m']:.2f} m"
+        )
+    cells += [f"{rate:,.0f} samples/s", f"eta {left * per_epoch_s / 60:.1f} min"]
+    return " | ".join(cells)
 
 
 def is_finished(progress: Progress, settings: Settings) -> bool:

@@ -116,8 +116,6 @@ class Progress:
     best_penalty: float = float("inf")
     """Of what the weights are chosen by, the loss or the driving."""
     epochs_since_best: int = 0
-    habits_m: dict[str, float] = field(default_factory=dict)
-    """How far right of the middle each recording's driver keeps, as was learnt."""
     history: list[dict[str, float]] = field(default_factory=list)
     """One dictionary per epoch, in order."""
 
@@ -138,6 +136,11 @@ class Progress:
         self.best_val_loss = min(self.best_val_loss, val_loss)
         self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
         return is_best
+
+    def set_bar(self, val_loss: float, driving: Driving | None = None) -> None:
+        """Let the model that is fine-tuned be what an epoch must beat to be kept."""
+        self.best_val_loss = val_loss
+        self.best_penalty = driving.penalty if driving else val_loss
 
 
 def _state_variables(network: keras.Model) -> list[Any]:

@@ -247,12 +247,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return make_parser().parse_args(argv)
 
 
-def given_settings(argv: list[str] | None) -> set[str]:
-    """Return the names of the settings that stand on the command line itself."""
+def given_arguments(argv: list[str] | None) -> set[str]:
+    """Return the names of the arguments that stand on the command line itself."""
     parser = make_parser()
     for action in parser._actions:
         action.default = argparse.SUPPRESS
-    given = set(vars(parser.parse_args(argv)))
+    return set(vars(parser.parse_args(argv)))
+
+
+def given_settings(argv: list[str] | None) -> set[str]:
+    """Return the names of the settings that stand on the command line itself."""
+    given = given_arguments(argv)
     augment = {setting.name for setting in fields(AugmentSettings)}
     return {"augment" if name in augment else name for name in given} & {
         setting.name for setting in fields(Settings)

@@ -26,9 +26,35 @@ def part_of(samples: pd.DataFrame, part: tuple[float, float]) -> pd.DataFrame:
     Returns:
         The rows, with a fresh index.
     """
+    return samples[_in_part(samples, part)].reset_index(drop=True)
+
+
+def rest_of(
+    samples: pd.DataFrame, part: tuple[float, float], margin_s: float = 2.0
+) -> pd.DataFrame:
+    """Return what part_of leaves, to judge on what nothing was chosen by.
+
+    Args:
+        samples: what usable_samples returns.
+        part: from and to, as fractions of each recording's rows.
+        margin_s: least time between a row of the rest and one of the part.
+
+    Returns:
+        The rows, with a fresh index.
+    """
+    inside = _in_part(samples, part)
+    is_rest = ~inside
+    for _, recording in samples.groupby("recording"):
+        rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
+        is_rest[rows] &= _distance(times, times[inside[rows]]) > margin_s
+    return samples[is_rest].reset_index(drop=True)
+
+
+def _in_part(samples: pd.DataFrame, part: tuple[float, float]) -> np.ndarray:
+    """Return bool (n,): which rows lie in a part of their recording."""
     sizes = samples.groupby("recording")["line"].transform("size")
     place = samples.groupby("recording").cumcount() / sizes
-    return samples[(place >= part[0]) & (place < part[1])].reset_index(drop=True)
+    return ((place >= part[0]) & (place < part[1])).to_numpy()
 
 
 def split_by_time(

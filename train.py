@@ -14,8 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,69 +24,16 @@ from dataset import InputError
 from model import quiet_tensorflow
 from run_folder import NonFiniteLossError, follow_with_tensorboard
 from settings import Settings, given_settings, make_parser, settings_from
+from workers import check_workers, train_on_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import keras
     import numpy as np
     import pandas as pd
 
-    from batches import Labels
     from dataset import Recording
     from frame_cache import FrameCache
+    from preparation import Split
     from run_folder import Progress
-
-# --- Data -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Split:
-    """The samples of a run, and which of them train and which validate."""
-
-    recordings: list[Recording]
-    samples: pd.DataFrame
-    labels: Labels
-    train: np.ndarray
-    """int (n,), rows of samples."""
-    validation: np.ndarray
-    """int (m,), rows of samples, in the order of time."""
-
-
-def read_split(settings: Settings) -> Split:
-    """Read the recordings and set aside blocks of time for validation.
-
-    Raises:
-        InputError: a recording cannot be read, or too little of it is usable.
-    """
-    import numpy as np
-
-    from batches import make_labels
-    from dataset import read_recording, usable_samples
-    from time_split import part_of, split_by_time
-
-    recordings = [read_recording(Path(path)) for path in settings.recordings]
-    for recording in recordings:
-        for warning in recording.warnings:
-            print(f"{recording.name}: {warning}", file=sys.stderr)
-    samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
-    rng = np.random.default_rng(settings.seed)
-    train, validation = split_by_time(
-        samples, settings.validation_fraction, rng, whole=settings.shares
-    )
-    labels = make_labels(samples, settings.label_before_s, settings.label_after_s)
-    return Split(recordings, samples, labels, train, np.sort(validation))
-
-
-def open_cache(split: Split, model: keras.Model) -> FrameCache:
-    """Open, or make, the cache of what this model sees of every frame."""
-    from dataset import CAMERAS
-    from frame_cache import FrameCache
-    from model import view_key, view_of
-
-    paths = [path for camera in CAMERAS for path in split.samples[camera] if path]
-    return FrameCache(paths, view_of(model).predict_on_batch, view_key(model))
-
 
 # --- The run --------------------------------------------------------------------------
 
@@ -168,18 +116,6 @@ def check_fingerprints(folder: Path, recordings: list[Recording]) -> None:
     write_json(folder / "config.json", config)
 
 
-def starting_model(settings: Settings) -> keras.Model:
-    """Build the model of a new run, or load the one to fine-tune."""
-    import keras
-
-    from model import build_model, load_model
-
-    keras.utils.set_random_seed(settings.seed)
-    if settings.from_model:
-        return load_model(Path(settings.from_model))
-    return build_model(settings.preset, settings.dropout)
-
-
 def write_report(
     folder: Path, split: Split, cache: FrameCache, progress: Progress
 ) -> dict[str, Any]:
@@ -209,7 +145,6 @@ def write_report(
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
         "training_samples": len(split.train),
-        "habits_m": progress.habits_m,
         "validation": scores,
     }
     write_json(folder / "metrics.json", metrics)
@@ -221,21 +156,32 @@ def write_report(
 def run(
     folder: Path,
     settings: Settings,
+    num_workers: int | None = None,
+    address: str | None = None,
     draw: Callable[[pd.DataFrame], np.ndarray] | None = None,
+    after_epoch: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics.
 
     Args:
-        folder: from make_run.
+        folder: of the run.
         settings: of the run.
+        num_workers: processes that share the batches; None trains in this one.
+        address: of the Ray cluster that has them; None starts one here.
         draw: gives the probability of drawing each sample (n,), instead of what
-            settings.balance says.
+            settings.balance says; in this process only.
+        after_epoch: told of every whole epoch, in this process only; what it raises
+            ends the run.
     """
-    import numpy as np
-
-    from batches import loss_weights_of, make_training_set, with_shares
     from fitting import Interruption, fit
     from model import save_model
+    from preparation import (
+        make_driving_test,
+        make_sets,
+        open_cache,
+        read_split,
+        starting_model,
+    )
 
     split = read_split(settings)
     check_fingerprints(folder, split.recordings)
@@ -245,43 +191,26 @@ def run(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
     )
-    taught = split.labels.trained
-    weights = np.ones(len(taught), np.float32)
-    if settings.weigh_recordings == "spread":
-        weights = loss_weights_of(split.samples, taught)
-    training_set = make_training_set(
-        split.samples.iloc[split.train],
-        taught[split.train],
-        weights[split.train],
-        cache,
-        settings.balance,
-    )
-    if settings.shares:
-        training_set = with_shares(training_set, settings.shares)
-    if draw:
-        weights_drawn = draw(split.samples.iloc[split.train])
-        training_set = replace(training_set, weights=weights_drawn)
-    rows = split.validation
-    validation = make_training_set(
-        split.samples.iloc[rows], taught[rows], weights[rows], cache, "off"
-    )
-    driving_test = None
-    if settings.select == "driving":
-        from selection import DrivingTest
-
-        driving_test = DrivingTest(split.samples.iloc[rows], cache)
     if not (folder / "model.json").exists():
         save_model(model, folder)
-    with Interruption() as interruption:
-        progress = fit(
-            folder,
-            model,
-            training_set,
-            validation,
-            settings,
-            interruption,
-            driving_test,
-        )
+    if num_workers is None:
+        training_set, validation = make_sets(split, cache, settings)
+        if draw:
+            drawn = draw(split.samples.iloc[split.train])
+            training_set = replace(training_set, weights=drawn)
+        with Interruption() as interruption:
+            progress = fit(
+                folder,
+                model,
+                training_set,
+                validation,
+                settings,
+                interruption,
+                make_driving_test(split, cache, settings),
+                after_epoch,
+            )
+    else:
+        progress = train_on_workers(folder, settings, num_workers, address)
     return write_report(folder, split, cache, progress)
 
 
@@ -296,10 +225,6 @@ def print_metrics(metrics: dict[str, Any]) -> None:
             )
             row = "".join(f"{c['steering']:>8.3f} ({c['deg']:>4.1f})" for c in cells)
             print(f"{name:<16.16}{label:<14}{row}")
-    for name, habit_m in metrics["habits_m"].items():
-        if habit_m:  # Without mirrored frames it is not known.
-            side = "right" if habit_m > 0 else "left"
-            print(f"{name}: the driver keeps {abs(habit_m):.2f} m {side} of the middle")
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -343,16 +268,34 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where a run is computed, which changes nothing of it."""
+    workers = parser.add_argument_group("several workers (docs/scaling.md)")
+    workers.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that share every batch, on Ray (default: this one alone)",
+    )
+    workers.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of a Ray cluster; auto for the one of this machine (default: start one)",
+    )
+
+
 def parse_args(
     argv: list[str] | None = None,
 ) -> tuple[argparse.Namespace, set[str]]:
     """Return the arguments, and the names of the settings that are given with them."""
-    parser = make_parser()
-    add_tracking(parser)
+    parser, others = make_parser(), argparse.ArgumentParser(add_help=False)
+    for group in (add_workers, add_tracking):
+        group(parser)
+        group(others)
     args = parser.parse_args(argv)
-    tracking = argparse.ArgumentParser(add_help=False)
-    add_tracking(tracking)
-    _, rest = tracking.parse_known_args(argv)
+    if args.address and args.workers is None:
+        parser.error("--address needs --workers")
+    _, rest = others.parse_known_args(argv)
     return args, given_settings(rest)
 
 
@@ -362,10 +305,12 @@ def main(argv: list[str] | None = None) -> int:
     folder = None
     try:
         folder, settings = open_run(args, given)
+        if args.workers is not None:
+            check_workers(args.workers, settings.batch_size)
         if args.tensorboard:
             follow_with_tensorboard(folder)
         print(json.dumps(asdict(settings), indent=1))
-        metrics = run(folder, settings)
+        metrics = run(folder, settings, args.workers, args.address)
     except (InputError, NonFiniteLossError) as error:
         if folder is not None:
             forget_unstarted(folder)

@@ -69,7 +69,7 @@ def tune(
     if not (folder / "metrics.json").is_file():
         if not folder.exists():
             make_run(folder, settings)
-        run(folder, settings, draw)
+        run(folder, settings, draw=draw)
     return folder / "model.json"
 
 

@@ -52,20 +52,17 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     import numpy as np
     import psutil
 
-    from batches import Batches, make_training_set
+    from batches import Batches
     from fitting import compile_network, with_habits
     from model import build_model, network_of
+    from preparation import make_sets, open_cache, read_split
     from settings import Settings
-    from train import open_cache, read_split
 
     settings = Settings((str(recording),), preset=preset)
     split = read_split(settings)
     model = build_model(preset)
     cache = open_cache(split, model)
-    taught = split.labels.trained[split.train]
-    samples = split.samples.iloc[split.train]
-    weights = np.ones(len(taught), np.float32)
-    training_set = make_training_set(samples, taught, weights, cache, settings.balance)
+    training_set, _ = make_sets(split, cache, settings)
     network = with_habits(network_of(model), len(training_set.recordings))
     compile_network(network, settings, num_batches)
 

@@ -21,7 +21,7 @@ from dataset import (
     usable_samples,
 )
 from driving_log import read_log
-from time_split import part_of, split_by_time
+from time_split import part_of, rest_of, split_by_time
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = SHARED / "wild_logs" / "INDEX.json"
@@ -396,3 +396,18 @@ def test_parts_of_each_recording_meet_without_overlap(tmp_path):
     lines = [*first["center"], *second["center"]]
     assert sorted(lines) == sorted(samples["center"])
     assert first.index.tolist() == list(range(6))
+
+
+def test_rest_of_each_recording_is_apart_from_the_part(tmp_path):
+    folders = [
+        write_recording(tmp_path / name, np.full(100, steering))
+        for name, steering in (("a", 0.0), ("b", 0.1))
+    ]
+    samples = usable_samples([read_recording(folder) for folder in folders])
+    rest = rest_of(samples, (0.4, 0.6), margin_s=2.0)
+    rows = 100 * (rest["recording"] == "b") + rest["line"] - 1
+    # A row is 0.1 s: those less than 2 s before row 40, and after row 59, are left out.
+    expected = [*range(20), *range(80, 100)]
+    assert rows.tolist() == expected + [100 + row for row in expected]
+    assert rest.index.tolist() == list(range(80))
+    assert rest_of(samples, (0.0, 1.0)).empty

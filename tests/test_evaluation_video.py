@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from conftest import write_recording
 
 from closed_loop import Job, drive
-from dataset import InputError
-from evaluation_video import DRIVER, draw_frame, film_drive
+from dataset import InputError, read_recording, usable_samples
+from evaluation_video import DRIVER, draw_frame, film_drive, film_recording
 
 
 def test_a_drive_is_filmed_frame_by_frame_and_is_the_same_drive(tmp_path):
@@ -27,11 +28,41 @@ def test_a_drive_is_filmed_frame_by_frame_and_is_the_same_drive(tmp_path):
 
 @pytest.mark.parametrize(("steering", "side"), [(0.5, 1), (-0.5, -1)])
 def test_the_bar_points_to_where_is_steered(steering, side):
-    picture = draw_frame(np.zeros((160, 320, 3), np.uint8), steering, 0.0, "")
+    bars = (("driver", steering), ("expert", 0.0))
+    picture = draw_frame(np.zeros((160, 320, 3), np.uint8), bars, "")
     bar = np.all(picture[334:338] == DRIVER, axis=2).any(axis=0)
     columns = np.flatnonzero(bar[160:480]) + 160
     assert (np.sign(columns - 320) == side).mean() > 0.95
     assert np.ptp(columns) == pytest.approx(80, abs=2)
+
+
+def test_a_recording_is_filmed_with_what_a_model_makes_of_it(tmp_path):
+    folder = write_recording(tmp_path / "a", np.linspace(-0.3, 0.3, 40), 1 / 12)
+    samples = usable_samples([read_recording(folder)])
+    asked = []
+
+    def predict(frames):
+        asked.append(len(frames))
+        return np.full((len(frames), 1), 0.5)
+
+    film_recording(samples, predict, tmp_path / "run.mp4")
+    assert sum(asked) == 40
+    film = cv2.VideoCapture(str(tmp_path / "run.mp4"))
+    assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(12, abs=0.2)
+    frames = []
+    while (read := film.read())[0]:
+        frames.append(read[1])
+    film.release()
+    assert len(frames) == 40
+    # The driver's bar stands still at the right; the recorded one goes along.
+    for frame in frames:
+        _, green, red = np.moveaxis(frame[336, 200:440].astype(int), 1, 0)
+        assert np.ptp(np.flatnonzero(green - red > 60)) == pytest.approx(80, abs=4)
+    ends = []
+    for frame in (frames[0], frames[-1]):
+        blue, _, red = np.moveaxis(frame[358, 200:440].astype(int), 1, 0)
+        ends.append(np.flatnonzero(red - blue > 90).mean())
+    assert ends[0] < 120 < ends[1]
 
 
 @pytest.mark.parametrize("name", ["a.avi", "there.mp4"])

@@ -16,9 +16,10 @@ from dataset import InputError
 pytest.importorskip("keras")
 from batches import TrainingSet, with_shares
 from model import load_model
+from preparation import read_split
 from run_folder import NonFiniteLossError
 from settings import Settings
-from train import main, read_split
+from train import main
 
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest run that still has several epochs with several batches each.

@@ -1,0 +1,247 @@
+"""How fast is a training step, on which engine, and how near to what the machine can?
+
+One constant batch, fed as train.py feeds its own; images/s of both presets and several
+batch sizes on the backends of Keras, and of settings of TensorFlow. Beside them the
+part of the rate at which this machine multiplies large matrices.
+
+    python benchmarks/training_step.py
+    python benchmarks/training_step.py --backends tensorflow jax --batch-sizes 64
+
+A backend that is not installed is left out, and named (`pip install jax`, or `torch`).
+Each engine is a process of its own; their rounds take turns. Prints a table, then one
+JSON line. Losses after the same steps on the same batches tell whether the engines
+compute the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+if TYPE_CHECKING:
+    import keras
+
+# What is measured: a name, the backend, environment variables, and how it is compiled.
+ENGINES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
+    "tensorflow": ("tensorflow", {}, {}),
+    "jax": ("jax", {}, {}),
+    "torch": ("torch", {}, {}),
+    "tensorflow, 8 steps a call": ("tensorflow", {}, {"steps_per_execution": 8}),
+    "tensorflow, XLA": ("tensorflow", {}, {"jit_compile": True}),
+    "tensorflow, no oneDNN": ("tensorflow", {"TF_ENABLE_ONEDNN_OPTS": "0"}, {}),
+    "tensorflow, 1 thread": (
+        "tensorflow",
+        {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        {},
+    ),
+}
+# Beyond the backends themselves only at this batch size.
+USUAL_BATCH = 64
+NUM_LOSS_STEPS = 10
+MATRIX_SIZE = 2048
+
+
+def matrix_gflops(seconds: float = 1.0) -> float:
+    """Return the rate of multiplying large float32 matrices, in 1e9 operations/s."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, MATRIX_SIZE, MATRIX_SIZE), np.float32)
+    a @ b
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        a @ b
+        count += 1
+    return 2e-9 * MATRIX_SIZE**3 * count / (time.perf_counter() - started)
+
+
+def step_gflop(network: keras.Model) -> float:
+    """Return the operations of a training step for one image, in 1e9.
+
+    Multiplications and additions of convolutions and dense layers; the way back costs
+    twice the way there.
+    """
+    operations = 0
+    for layer in network.layers:
+        if not (hasattr(layer, "kernel") and layer.name != "habit"):
+            continue
+        places = 1
+        if len(layer.output.shape) == 4:
+            _, height, width, _ = layer.output.shape
+            places = height * width
+        kernel = 1
+        for size in layer.kernel.shape:
+            kernel *= size
+        operations += 2 * kernel * places
+    return 3e-9 * operations
+
+
+def measure(engine: str, preset: str, batch_size: int, steps: int) -> dict[str, float]:
+    """Return images/s, CPU cores that were busy, and the loss after some steps."""
+    import keras
+    import numpy as np
+
+    from model import VIEW_SHAPE, build_model, network_of
+
+    keras.backend.clear_session()
+    rng = np.random.default_rng(1)
+    network = network_of(build_model(preset, dropout=0.0))
+    # The same weights on every backend; each draws its own.
+    for variable in network.trainable_variables:
+        if len(variable.shape) > 1:
+            spread = (2 / np.prod(variable.shape[:-1])) ** 0.5
+            variable.assign(rng.normal(0, spread, variable.shape).astype(np.float32))
+    network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse", **_how(engine))
+    views = rng.integers(0, 256, (batch_size, *VIEW_SHAPE)).astype(np.uint8)
+    steering = rng.normal(0, 0.2, (batch_size, 1)).astype(np.float32)
+
+    class Constant(keras.utils.PyDataset):
+        def __init__(self, length: int) -> None:
+            super().__init__(workers=2)
+            self.length = length
+
+        def __len__(self) -> int:
+            return self.length
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            return views, steering
+
+    fitted = network.fit(Constant(NUM_LOSS_STEPS), verbose=0, shuffle=False)
+    network.fit(Constant(8), verbose=0, shuffle=False)
+    started, cpu = time.perf_counter(), time.process_time()
+    network.fit(Constant(steps), verbose=0, shuffle=False)
+    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    return {
+        "images_per_s": steps * batch_size / wall_s,
+        "cores": cpu_s / wall_s,
+        "loss": fitted.history["loss"][0],
+        "gflop": step_gflop(network),
+    }
+
+
+def _how(engine: str) -> dict[str, Any]:
+    return ENGINES[engine][2]
+
+
+def measure_engine(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure every cell of one engine, in this process."""
+    found: dict[str, Any] = {"matrix_gflops": matrix_gflops()}
+    for preset in args.presets:
+        for batch_size in args.batch_sizes:
+            if args.alone not in ("tensorflow", "jax", "torch") and (
+                batch_size != USUAL_BATCH
+            ):
+                continue
+            steps = max(8, args.images // batch_size // 8 * 8)
+            cell = measure(args.alone, preset, batch_size, steps)
+            found[f"{preset} {batch_size}"] = cell
+    return found
+
+
+def run_engine(args: argparse.Namespace, engine: str) -> dict[str, Any] | None:
+    """Measure an engine in a process of its own; None if it is not installed."""
+    backend, environment, _ = ENGINES[engine]
+    command = [sys.executable, __file__, "--alone", engine]
+    command += ["--images", str(args.images), "--presets", *args.presets]
+    command += ["--batch-sizes", *map(str, args.batch_sizes)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+        | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode and "ModuleNotFoundError" in done.stderr:
+        return None
+    if done.returncode:
+        raise RuntimeError(f"{engine}: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def summarize(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return medians and ranges over the rounds of an engine."""
+    cells = {}
+    for name in rounds[0]:
+        if name == "matrix_gflops":
+            continue
+        rates = [each[name]["images_per_s"] for each in rounds]
+        parts = [
+            each[name]["images_per_s"] * each[name]["gflop"] / each["matrix_gflops"]
+            for each in rounds
+        ]
+        cells[name] = {
+            "images_per_s": round(statistics.median(rates), 1),
+            "range": [round(min(rates), 1), round(max(rates), 1)],
+            "cores": round(statistics.median(e[name]["cores"] for e in rounds), 2),
+            "of_matrix_rate": round(statistics.median(parts), 3),
+            "loss": round(rounds[0][name]["loss"], 6),
+        }
+    return cells
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backends", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--presets", nargs="+", default=["original", "default"])
+    parser.add_argument(
+        "--batch-sizes", type=int, nargs="+", default=[32, 64, 128, 256]
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="(3)")
+    parser.add_argument("--images", type=int, default=4096, help="a cell (4096)")
+    parser.add_argument("--alone", choices=ENGINES, help="measure one, as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    if args.alone:
+        print(json.dumps(measure_engine(args)))
+        return 0
+    rounds: dict[str, list[dict[str, Any]]] = {engine: [] for engine in args.backends}
+    for _ in range(args.rounds):
+        for engine in list(rounds):
+            found = run_engine(args, engine)
+            if found is None:
+                print(f"{engine}: not installed, left out")
+                del rounds[engine]
+            else:
+                rounds[engine].append(found)
+    matrices = [each["matrix_gflops"] for found in rounds.values() for each in found]
+    if not matrices:
+        return 0
+    print(
+        f"matrices: {statistics.median(matrices):.0f} GFLOP/s "
+        f"({min(matrices):.0f}-{max(matrices):.0f})"
+    )
+    print(
+        f"{'engine':<28}{'preset, batch':<16}{'images/s':>10}{'range':>16}"
+        f"{'cores':>7}{'of matrices':>13}{'loss':>10}"
+    )
+    figures = {engine: summarize(found) for engine, found in rounds.items()}
+    for engine, cells in figures.items():
+        for name, cell in cells.items():
+            low, high = cell["range"]
+            print(
+                f"{engine:<28}{name:<16}{cell['images_per_s']:>10,.0f}"
+                f"{f'{low:,.0f}-{high:,.0f}':>16}{cell['cores']:>7.2f}"
+                f"{cell['of_matrix_rate']:>12.1%} {cell['loss']:>10.5f}"
+            )
+    print(json.dumps({"matrix_gflops": statistics.median(matrices), **figures}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What a run begins with: the samples of its recordings, their views, and a model.
+
+All of it follows from the settings, so whoever has them, and the same recordings,
+begins with the same: a run that is resumed, or one of several workers.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from batches import (
+    Labels,
+    TrainingSet,
+    loss_weights_of,
+    make_labels,
+    make_training_set,
+    with_shares,
+)
+from dataset import CAMERAS, Recording, read_recording, usable_samples
+from frame_cache import FrameCache
+from model import build_model, load_model, view_key, view_of
+from selection import DrivingTest
+from settings import Settings
+from time_split import part_of, split_by_time
+
+
+@dataclass(frozen=True)
+class Split:
+    """The samples of a run, and which of them train and which validate."""
+
+    recordings: list[Recording]
+    samples: pd.DataFrame
+    labels: Labels
+    train: np.ndarray
+    """int (n,), rows of samples."""
+    validation: np.ndarray
+    """int (m,), rows of samples, in the order of time."""
+
+
+def read_split(settings: Settings) -> Split:
+    """Read the recordings and set aside blocks of time for validation.
+
+    Raises:
+        InputError: a recording cannot be read, or too little of it is usable.
+    """
+    recordings = [read_recording(Path(path)) for path in settings.recordings]
+    for recording in recordings:
+        for warning in recording.warnings:
+            print(f"{recording.name}: {warning}", file=sys.stderr)
+    samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
+    rng = np.random.default_rng(settings.seed)
+    train, validation = split_by_time(
+        samples, settings.validation_fraction, rng, whole=settings.shares
+    )
+    labels = make_labels(samples, settings.label_before_s, settings.label_after_s)
+    return Split(recordings, samples, labels, train, np.sort(validation))
+
+
+def open_cache(split: Split, model: keras.Model) -> FrameCache:
+    """Open, or make, the cache of what this model sees of every frame."""
+    paths = [path for camera in CAMERAS for path in split.samples[camera] if path]
+    return FrameCache(paths, view_of(model).predict_on_batch, view_key(model))
+
+
+def make_sets(
+    split: Split, cache: FrameCache, settings: Settings
+) -> tuple[TrainingSet, TrainingSet]:
+    """Return what to draw batches from, and what to validate on."""
+    taught = split.labels.trained
+    weights = np.ones(len(taught), np.float32)
+    if settings.weigh_recordings == "spread":
+        weights = loss_weights_of(split.samples, taught)
+
+    def make(rows: np.ndarray, balance: str) -> TrainingSet:
+        samples = split.samples.iloc[rows]
+        return make_training_set(samples, taught[rows], weights[rows], cache, balance)
+
+    training_set = make(split.train, settings.balance)
+    if settings.shares:
+        training_set = with_shares(training_set, settings.shares)
+    return training_set, make(split.validation, "off")
+
+
+def make_driving_test(
+    split: Split, cache: FrameCache, settings: Settings
+) -> DrivingTest | None:
+    """Return what the weights are chosen by, None if it is the validation loss."""
+    if settings.select == "loss":
+        return None
+    return DrivingTest(split.samples.iloc[split.validation], cache)
+
+
+def starting_model(settings: Settings) -> keras.Model:
+    """Build the model of a new run, or load the one to fine-tune."""
+    keras.utils.set_random_seed(settings.seed)
+    if settings.from_model:
+        return load_model(Path(settings.from_model))
+    return build_model(settings.preset, settings.dropout)

@@ -1,0 +1,222 @@
+"""What a search has found: the table, the pictures, and the best beside the default."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from batches import TrainingSet, loss_weights_of, make_labels, make_training_set
+from dataset import CAMERAS
+from fitting import validation_loss
+from frame_cache import FrameCache
+from model import load_model, network_of, view_key, view_of
+from run_folder import write_bytes
+from search_space import Plan
+from search_trials import epoch_of, finished_trials, is_default, shown
+from selection import DrivingTest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = ("trial", "state", "value", "epoch", "minutes")
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Return the best of the trials that ran to their end, None while none has."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return min(complete, key=lambda trial: trial.value, default=None)  # type: ignore[arg-type, return-value]
+
+
+# --- The table ------------------------------------------------------------------------
+
+
+def table(study: optuna.Study, plan: Plan) -> str:
+    """Return the finished trials as lines of text, the best first.
+
+    A pruned trial shows the value of the epoch at which it was given up.
+    """
+    trials = finished_trials(study)
+    trials.sort(key=lambda t: (t.state, np.inf if t.value is None else t.value))
+    names = plan.searched
+    rows = [(*COLUMNS, *names), *(_cells(trial, names) for trial in trials)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in rows
+    )
+
+
+def _cells(trial: FrozenTrial, names: tuple[str, ...]) -> tuple[str, ...]:
+    lasted = trial.duration
+    return (
+        f"{trial.number}",
+        trial.state.name.lower() + " (default)" * is_default(trial),
+        shown(trial.value),
+        epoch_of(trial),
+        f"{lasted.total_seconds() / 60:.1f}" if lasted else "-",
+        *(_value(trial.params.get(name)) for name in names),
+    )
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+# --- The pictures ---------------------------------------------------------------------
+
+
+def draw_plots(study: optuna.Study, folder: Path) -> list[Path]:
+    """Draw Optuna's pictures of a study; return their paths.
+
+    None is drawn before two trials with different values have run to their end: there
+    is nothing to compare.
+    """
+    import matplotlib
+
+    # No window: the machine may have no screen.
+    matplotlib.use("Agg")
+    from optuna.visualization import matplotlib as draw
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = {trial.value for trial in complete if trial.value is not None}
+    if len(values) < 2:
+        return []
+    log = min(values) > 0
+    parallel = partial(
+        draw.plot_parallel_coordinate,
+        target=_log_value if log else None,
+        target_name="log10 of the value" if log else "value",
+    )
+    return [
+        _save(folder / "history.png", study, draw.plot_optimization_history, log),
+        _save(folder / "importances.png", study, draw.plot_param_importances, False),
+        _save(folder / "parallel.png", study, parallel, False),
+        _save(folder / "slice.png", study, draw.plot_slice, log),
+    ]
+
+
+def _log_value(trial: FrozenTrial) -> float:
+    return math.log10(trial.value or math.nan)
+
+
+def _save(path: Path, study: optuna.Study, plot: Callable[..., Any], log: bool) -> Path:
+    """Draw one picture, with the values on a logarithmic axis if log."""
+    from matplotlib import pyplot
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Where all trials have the same value, an axis has no length.
+        warnings.filterwarnings("ignore", "Attempting to set identical")
+        axes = np.atleast_1d(plot(study))
+    figure = pyplot.gcf()
+    figure.set_size_inches(8, 5)
+    if len(axes) > 1:
+        _wrap(figure, axes)
+    elif path.stem == "parallel":
+        figure.set_size_inches(1.6 * len(figure.axes), 6)
+        for each in figure.axes:
+            each.grid(visible=False)
+    for each in axes if log else ():
+        each.set_yscale("log")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100, bbox_inches="tight")
+    pyplot.close(figure)
+    write_bytes(path, picture.getvalue())
+    return path
+
+
+def _wrap(figure: Figure, axes: np.ndarray) -> None:
+    """Break a row of plots that is too long for a page into several."""
+    num_columns = 5
+    num_rows = math.ceil(len(axes) / num_columns)
+    figure.set_size_inches(3 * num_columns, 3 * num_rows)
+    grid = figure.add_gridspec(num_rows, num_columns, hspace=0.45)
+    for i, each in enumerate(axes):
+        row, column = divmod(i, num_columns)
+        each.set_subplotspec(grid[row, column])
+        each.tick_params(labelleft=column == 0)
+        each.set_ylabel("" if column else "Objective Value")
+    colour_bar = figure.axes[-1]
+    colour_bar.set_position((0.92, 0.11, 0.01, 0.77))
+    figure.suptitle("")
+
+
+# --- The best beside the default ------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Judges models on samples that no trial has seen, all by the default's labels."""
+
+    samples: pd.DataFrame
+    """As time_split.rest_of returns them."""
+    plan: Plan
+
+    def __call__(self, run_dir: Path) -> float:
+        """Return the objective's value for the model of a run."""
+        model = load_model(run_dir / "model.json")
+        cache = self._cache(model)
+        network, settings = network_of(model), self.plan.base
+        if settings.select == "driving":
+            test = DrivingTest(self.samples, cache)
+            return test(network.predict_on_batch).penalty
+        return validation_loss(network, self._set(cache), settings)
+
+    def _cache(self, model: keras.Model) -> FrameCache:
+        paths = [path for camera in CAMERAS for path in self.samples[camera] if path]
+        return FrameCache(paths, view_of(model).predict_on_batch, view_key(model))
+
+    def _set(self, cache: FrameCache) -> TrainingSet:
+        settings = self.plan.base
+        before_s, after_s = settings.label_before_s, settings.label_after_s
+        taught = make_labels(self.samples, before_s, after_s).trained
+        weights = np.ones(len(taught), np.float32)
+        if settings.weigh_recordings == "spread":
+            weights = loss_weights_of(self.samples, taught)
+        return make_training_set(self.samples, taught, weights, cache, "off")
+
+
+def verdict(study: optuna.Study, folder: Path, judge: Judge) -> str:
+    """Return the best trial and the default side by side, and which is better.
+
+    Args:
+        study: with at least one trial that ran to its end.
+        folder: of the study.
+        judge: of both.
+    """
+    best = best_trial(study)
+    assert best is not None
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    default = next((trial for trial in complete if is_default(trial)), None)
+    if default is None:
+        return "the default's trial has not ended yet: nothing to hold the best against"
+    runs = folder / "trials"
+    values = {
+        trial.number: judge(runs / f"{trial.number:04d}") for trial in (default, best)
+    }
+    lines = [f"{'':<10}{'search':>10}{'held out':>10}"]
+    shown_trials = {"default": default}
+    if best.number != default.number:
+        shown_trials[f"trial {best.number}"] = best
+    for name, trial in shown_trials.items():
+        lines.append(
+            f"{name:<10}{shown(trial.value):>10}{shown(values[trial.number]):>10}"
+        )
+    if best.number == default.number:
+        lines.append("no trial is better than the default")
+    elif values[best.number] < values[default.number]:
+        lines.append(f"trial {best.number} beats the default on held-out data")
+    else:
+        lines.append(f"trial {best.number} does not beat the default on held-out data")
+    return "\n".join(lines)

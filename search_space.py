@@ -1,0 +1,134 @@
+"""What a search varies, and how train.py is told: every setting searched is a flag.
+
+Validation loss cannot judge the look-ahead, for its labels follow from it: the farther
+ahead one aims, the smaller the steering, and the smaller its errors. So that one is
+searched only where driving is judged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from augment import AugmentSettings
+from dataset import InputError
+from model import PRESETS
+from run_list import changes_of
+from settings import Settings
+
+if TYPE_CHECKING:
+    import optuna
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "preset": tuple(PRESETS),
+    "batch_size": (32, 64, 128, 256),
+}
+# Around the defaults: from nothing to twice as strong where 0 turns a setting off.
+RANGES = {
+    "learning_rate": (3e-5, 1e-2),
+    "dropout": (0.0, 0.5),
+    "look_ahead_s": (0.4, 1.6),
+    "flip": (0.0, 0.5),
+    "shift_down": (0.0, 0.12),
+    "brightness": (0.0, 0.8),
+    "gamma": (0.0, 0.6),
+    "colour": (0.0, 0.6),
+    "shadow": (0.0, 0.6),
+    "noise": (0.0, 12.0),
+    "blur": (0.0, 0.02),
+}
+LOGARITHMIC = ("learning_rate", "steps_per_epoch")
+AUGMENTATION = tuple(setting.name for setting in fields(AugmentSettings))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the trials of a search have in common.
+
+    Raises:
+        InputError: the base has no steps per epoch, or nothing is left to search.
+    """
+
+    base: Settings
+    """The default trial; the others differ from it in what is searched."""
+    fixed: tuple[str, ...] = ()
+    """Names of settings that stay as they are in the base."""
+
+    def __post_init__(self) -> None:
+        if self.base.steps_per_epoch is None or self.base.steps_per_epoch < 1:
+            raise InputError(f"--steps is {self.base.steps_per_epoch}, expected >= 1")
+        if not self.searched:
+            raise InputError("every setting is fixed; leave some to the search")
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Names of the settings that the trials differ in."""
+        fixed = set(self.fixed)
+        if self.base.select == "loss" or self.base.recovery == "shift":
+            fixed.add("look_ahead_s")
+        if self.base.from_model:
+            # The layers are those of the model that is fine-tuned.
+            fixed |= {"preset", "dropout"}
+        return tuple(
+            n for n in (*CHOICES, "steps_per_epoch", *RANGES) if n not in fixed
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as a document that equals itself when read back."""
+        document = {"settings": asdict(self.base), "fixed": sorted(self.fixed)}
+        return dict(json.loads(json.dumps(document)))
+
+
+def default_values(plan: Plan) -> dict[str, Any]:
+    """Return the values that the searched settings have in the base."""
+    base = asdict(plan.base) | asdict(plan.base.augment)
+    if base["dropout"] is None:
+        base["dropout"] = PRESETS[plan.base.preset].dropout
+    return {name: base[name] for name in plan.searched}
+
+
+def suggest(trial: optuna.Trial, plan: Plan) -> dict[str, Any]:
+    """Let a trial choose what is searched; return the values by name."""
+    steps = plan.base.steps_per_epoch or 1
+    ranges = RANGES | {"steps_per_epoch": (max(1, steps // 2), 2 * steps)}
+    chosen: dict[str, Any] = {}
+    for name in plan.searched:
+        log = name in LOGARITHMIC
+        if name in CHOICES:
+            chosen[name] = trial.suggest_categorical(name, CHOICES[name])
+        elif name == "steps_per_epoch":
+            low, high = ranges[name]
+            chosen[name] = trial.suggest_int(name, int(low), int(high), log=log)
+        else:
+            chosen[name] = trial.suggest_float(name, *ranges[name], log=log)
+    return chosen
+
+
+def settings_of(plan: Plan, chosen: dict[str, Any]) -> Settings:
+    """Return the settings of a trial.
+
+    Args:
+        plan: of the search.
+        chosen: values by name, as `suggest` returns them; rounded to three digits here,
+            so that the command of a trial is one to read.
+    """
+    chosen = {
+        name: float(f"{value:.3g}") if isinstance(value, float) else value
+        for name, value in chosen.items()
+    }
+    strengths = {name: chosen[name] for name in AUGMENTATION if name in chosen}
+    rest = {name: value for name, value in chosen.items() if name not in strengths}
+    augment = replace(plan.base.augment, **strengths)
+    return replace(plan.base, **rest, augment=augment)
+
+
+def flags_of(settings: Settings) -> list[str]:
+    """Return the flags of train.py for all that differs from its defaults."""
+    flags = []
+    for name, value in changes_of(json.loads(json.dumps(asdict(settings)))).items():
+        flag = "from" if name == "from_model" else name.replace("_", "-")
+        values: Sequence[Any] = value if isinstance(value, list) else [value]
+        flags += [f"--{flag}", *map(str, values)]
+    return flags

@@ -1,0 +1,496 @@
+"""Searching settings: what is tried, by whom, that nothing is lost, what is said."""
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from conftest import write_recording
+
+pytest.importorskip("keras")
+optuna = pytest.importorskip("optuna", reason="needs requirements-search.txt")
+import search_trials  # noqa: E402
+from dataset import InputError  # noqa: E402
+from search import main  # noqa: E402
+from search_report import best_trial, table  # noqa: E402
+from search_space import (  # noqa: E402
+    Plan,
+    default_values,
+    flags_of,
+    settings_of,
+    suggest,
+)
+from search_trials import (  # noqa: E402
+    Worker,
+    is_surplus,
+    load_study,
+    next_step,
+    open_study,
+    put_back,
+)
+from selection import Driving  # noqa: E402
+from settings import Settings, make_parser, settings_from  # noqa: E402
+from train import main as train  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPLETE, PRUNED, WAITING = (
+    optuna.trial.TrialState.COMPLETE,
+    optuna.trial.TrialState.PRUNED,
+    optuna.trial.TrialState.WAITING,
+)
+# The smallest trials that still have two epochs.
+SHORT = ["--epochs", "2", "--steps", "2", "--part", "0", "0.7"]
+
+
+def make_plan(**changed):
+    fixed = changed.pop("fixed", ())
+    given = {"recordings": ("/data/a",), "steps_per_epoch": 30} | changed
+    return Plan(Settings(**given), fixed)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings") / "bars"
+    return write_recording(folder, 0.8 * np.sin(np.arange(300) / 15))
+
+
+def search(recording, study_path, *more):
+    return main([str(recording), "--study", str(study_path), *SHORT, *more])
+
+
+# --- What is searched -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("select", ["loss", "driving"])
+def test_flags_of_a_trial_mean_its_settings_to_train(select):
+    plan = make_plan(select=select, part=(0.0, 0.8), epochs=4)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(20):
+        settings = settings_of(plan, suggest(study.ask(), plan))
+        argv = ["/data/a", "--name", "x", *flags_of(settings)]
+        assert settings_from(make_parser().parse_args(argv)) == settings
+
+
+def test_first_trial_is_the_default():
+    plan = make_plan()
+    expected = Settings(("/data/a",), steps_per_epoch=30, dropout=0.2)
+    assert settings_of(plan, default_values(plan)) == expected
+
+
+def test_look_ahead_is_searched_only_where_driving_is_judged():
+    assert "look_ahead_s" not in make_plan().searched
+    assert "look_ahead_s" in make_plan(select="driving").searched
+    assert "look_ahead_s" not in make_plan(select="driving", recovery="shift").searched
+
+
+def test_what_is_given_is_not_searched():
+    plan = make_plan(fixed=("flip", "batch_size"), batch_size=128)
+    assert not {"flip", "batch_size"} & set(plan.searched)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    assert settings_of(plan, suggest(study.ask(), plan)).batch_size == 128
+
+
+def test_layers_of_a_fine_tuned_model_are_not_searched():
+    plan = make_plan(from_model="/models/a/model.json")
+    assert not {"preset", "dropout"} & set(plan.searched)
+
+
+# --- Who does which -------------------------------------------------------------------
+
+
+# Asking for a trial without running it here leaves it without a heartbeat.
+asks = pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+
+
+@pytest.fixture
+def study(tmp_path):
+    return open_study(tmp_path / "s.sqlite", make_plan(), {"/data/a": "1"})
+
+
+@asks
+def test_trial_that_is_put_back_comes_again_with_its_values_once(study):
+    plan = make_plan()
+    assert suggest(study.ask(), plan) == default_values(plan)
+    drawn = study.ask()
+    values = suggest(drawn, plan)
+    assert put_back(study, drawn.number)
+    assert not put_back(study, drawn.number)
+    again = study.ask()
+    assert again.number == 2
+    assert suggest(again, plan) == values
+    assert suggest(study.ask(), plan) != values
+
+
+@asks
+def test_default_that_is_put_back_is_still_the_default(study):
+    put_back(study, study.ask().number)
+    again = study.ask()
+    assert search_trials.is_default(again)
+    assert suggest(again, make_plan()) == default_values(make_plan())
+
+
+@asks
+def test_worker_waits_for_the_last_trials_of_others_then_ends(study):
+    assert next_step(study, 2) == "run"
+    first, second = study.ask(), study.ask()
+    assert next_step(study, 2) == "wait"
+    assert next_step(study, 3) == "run"
+    study.tell(first, 0.5)
+    put_back(study, second.number)
+    assert next_step(study, 2) == "run"
+    study.tell(study.ask(), 0.4)
+    assert next_step(study, 2) == "end"
+
+
+@asks
+def test_trial_killed_before_its_first_sign_of_life_is_put_back(study, monkeypatch):
+    study.ask()
+    assert next_step(study, 1) == "wait"
+    monkeypatch.setattr(search_trials, "GRACE_S", 0)
+    assert next_step(study, 1) == "run"
+    assert [trial.state for trial in study.trials][1:] == [WAITING]
+
+
+@asks
+def test_one_trial_too_many_is_told_by_its_number(study):
+    trials = [study.ask() for _ in range(4)]
+    assert [is_surplus(trial, 3) for trial in trials] == [False, False, False, True]
+    put_back(study, 1)
+    again = study.ask()
+    assert not is_surplus(again, 4)
+    assert is_surplus(again, 3)
+
+
+@asks
+def test_study_goes_on_with_what_it_has(study, tmp_path):
+    study.tell(study.ask(), 0.25)
+    again = open_study(tmp_path / "s.sqlite", make_plan(), {"/data/a": "1"})
+    assert [trial.value for trial in again.trials] == [0.25]
+
+
+# --- What is refused ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("plan", "fingerprint", "said"),
+    [
+        (make_plan(epochs=3), "1", "began with epochs 30, now it is 3"),
+        (make_plan(fixed=("flip",)), "1", r"began with fixed \[\], now it is \['flip'"),
+        (make_plan(), "2", "began with data_fingerprints"),
+    ],
+)
+def test_two_searches_do_not_mix(study, tmp_path, plan, fingerprint, said):
+    with pytest.raises(InputError, match=said):
+        open_study(tmp_path / "s.sqlite", plan, {"/data/a": fingerprint})
+
+
+@pytest.mark.parametrize("content", [b"", b"text", "table"])
+def test_file_that_is_no_study_is_refused_and_left(tmp_path, content):
+    path = tmp_path / "s.sqlite"
+    if content == "table":
+        with sqlite3.connect(path) as file:
+            file.execute("CREATE TABLE mine (a)")
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"not a study of search.py"):
+        open_study(path, make_plan(), {})
+    assert path.read_bytes() == before
+
+
+def test_folder_of_another_study_is_refused(tmp_path):
+    (tmp_path / "s").mkdir()
+    with pytest.raises(InputError, match="s exists already, without"):
+        open_study(tmp_path / "s.sqlite", make_plan(), {})
+
+
+def test_place_that_cannot_hold_a_study_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        open_study(tmp_path / "file" / "s.sqlite", make_plan(), {})
+    (tmp_path / "folder.sqlite").mkdir()
+    with pytest.raises(InputError, match=r"not a study of search.py"):
+        open_study(tmp_path / "folder.sqlite", make_plan(), {})
+
+
+@pytest.mark.parametrize("name", ["study", "a?b.sqlite", "a{b}.sqlite"])
+def test_name_that_cannot_be_a_study_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="expected one like"):
+        open_study(tmp_path / name, make_plan(), {})
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--part", "0", "1"], "--part 0 1 leaves nothing to hold"),
+        (["--part", "0.7", "0.2"], "expected 0 <= FROM < TO <= 1"),
+        (["--part", "0", "0.01"], "too few to split"),
+        (["--epochs", "0"], "--epochs is 0, expected at least 1"),
+        (["--steps", "-1"], "--steps is -1, expected >= 1"),
+        (["--", "--epochs", "3"], "--epochs: give --epochs before the --"),
+        (["--", "--name=x"], "--name: the runs are named by the search"),
+        (["--", "--brightness", "7"], "--brightness is 7.0, expected 0 to 1"),
+    ],
+)
+def test_mistake_is_told_in_one_line(recording, tmp_path, capsys, argv, said):
+    assert main([str(recording), "--study", str(tmp_path / "s.sqlite"), *argv]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_trials_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["data/a", "--trials", "0"])
+    assert "--trials is 0, expected more than 0" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_heavy_and_has_its_example():
+    code = "import sys, search\ntry: search.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print({'tensorflow', 'optuna', 'pandas'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "Example:" in done.stdout and done.stdout.endswith("set()\n"), done.stderr
+
+
+# --- Whole searches -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def searched(recording, tmp_path_factory):
+    """A search of one trial, then gone on with: its file, and what it printed."""
+    path, out = tmp_path_factory.mktemp("search") / "s.sqlite", io.StringIO()
+    with redirect_stdout(out):
+        assert search(recording, path, "--trials", "1") == 0
+        (first,) = load_study(path).trials
+        assert search(recording, path, "--trials", "2") == 0
+    assert load_study(path).trials[0] == first
+    said_first, said = out.getvalue().split("2 trials of at most")
+    assert "no trial is better than the default" in said_first
+    return path, said
+
+
+def printed_command(out):
+    """Return the arguments of train.py that a search has printed."""
+    (line,) = re.findall(r"^python train\.py (.*)$", out, re.MULTILINE)
+    return shlex.split(line)
+
+
+def best_loss(run_dir):
+    return json.loads((run_dir / "metrics.json").read_text())["best_val_loss"]
+
+
+def test_search_leaves_runs_and_pictures(searched):
+    path, _ = searched
+    folder = path.with_suffix("")
+    pictures = ["history.png", "importances.png", "parallel.png", "slice.png"]
+    assert sorted(p.name for p in folder.iterdir()) == [*pictures, "trials"]
+    for name in pictures:
+        assert cv2.imread(str(folder / name)).shape[0] > 300
+    assert sorted(p.name for p in (folder / "trials").iterdir()) == ["0000", "0001"]
+
+
+def test_printed_command_reproduces_the_best_trial(searched, tmp_path):
+    path, out = searched
+    assert train([*printed_command(out), "--models-dir", str(tmp_path)]) == 0
+    best = best_trial(load_study(path))
+    # The same bits: the trial ran train.py with the very same flags.
+    assert best_loss(tmp_path / "s-best") == best.value
+
+
+def test_value_of_a_trial_is_its_best_epoch(searched):
+    path, _ = searched
+    for trial in load_study(path).trials:
+        history = path.with_suffix("") / "trials" / f"{trial.number:04d}/history.csv"
+        with history.open() as file:
+            losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+        assert trial.value == min(losses)
+        assert losses[trial.user_attrs["best_epoch"] - 1] == min(losses)
+
+
+def test_table_has_the_best_first(searched):
+    path, out = searched
+    study = load_study(path)
+    plan = make_plan()
+    lines = table(study, plan).splitlines()
+    assert "\n".join(lines) in out
+    assert lines[0].split()[:3] == ["trial", "state", "value"]
+    assert lines[1].split()[0] == str(best_trial(study).number)
+    assert sum("(default)" in line for line in lines) == 1
+
+
+def test_search_says_whether_the_best_beats_the_default(searched):
+    _, out = searched
+    figures = {
+        line.split("  ")[0]: [float(cell) for cell in line.split()[-2:]]
+        for line in out.splitlines()
+        if re.match(r"(default|trial \d+) +[\d.]+ +[\d.]+$", line)
+    }
+    default = figures.pop("default")
+    if not figures:
+        assert "no trial is better than the default" in out
+    else:
+        ((name, best),) = figures.items()
+        assert best[0] <= default[0]
+        beats = "beats" if best[1] < default[1] else "does not beat"
+        assert f"{name} {beats} the default on held-out data" in out
+
+
+@asks
+def test_trial_that_drives_worse_than_most_is_given_up(recording, tmp_path):
+    path = tmp_path / "s.sqlite"
+    driving = {"epochs": 3, "steps_per_epoch": 2, "select": "driving"}
+    plan = make_plan(recordings=(str(recording),), fixed=("preset",), **driving)
+    study = open_study(path, plan, {})
+    study.tell(study.ask(), 0.0)
+    for _ in range(5):
+        study.add_trial(
+            optuna.create_trial(
+                state=COMPLETE, value=0.0, intermediate_values={1: 0.0, 2: 0.0, 3: 0.0}
+            )
+        )
+    Worker(path, plan, num_trials=7)()
+    worse = load_study(path).trials[-1]
+    assert (worse.number, worse.state, worse.last_step) == (6, PRUNED, 2)
+    with (tmp_path / "s/trials/0006/history.csv").open() as file:
+        epochs = [
+            Driving(*map(float, list(row.values())[3:])) for row in csv.DictReader(file)
+        ]
+    assert [e.penalty for e in epochs] == list(worse.intermediate_values.values())
+
+
+def test_loss_that_is_not_finite_is_given_up_and_the_search_goes_on(
+    recording, tmp_path, capsys
+):
+    path = tmp_path / "s.sqlite"
+    more = ["--trials", "1", "--", "--learning-rate", "1e30"]
+    assert search(recording, path, *more) == 0
+    assert "no trial has run to its end yet" in capsys.readouterr().out
+    assert [trial.state for trial in load_study(path).trials] == [PRUNED]
+
+
+# --- Killed and interrupted -----------------------------------------------------------
+
+
+def start(recording, path, *more):
+    command = [sys.executable, str(ROOT / "search.py"), str(recording)]
+    command += ["--study", str(path), *SHORT, *more]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(path):
+    """Return the values of the finished trials by their number."""
+    if not path.exists():
+        return {}
+    query = "SELECT number, value FROM trials LEFT JOIN trial_values USING (trial_id)"
+    with sqlite3.connect(path, timeout=60) as study:
+        rows = study.execute(query + " WHERE state IN ('COMPLETE', 'PRUNED')")
+        return dict(rows.fetchall())
+
+
+def wait_for(condition):
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() < started + 600
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_killed_search_loses_no_finished_trial_and_does_none_twice(
+    shared_dir, tmp_path
+):
+    path, lake = tmp_path / "lake.sqlite", shared_dir / "data" / "lake"
+    more = ["--trials", "20"]
+    processes = [start(lake, path, *more) for _ in range(2)]
+    seen = {}
+    # Once one of the two is killed, then both.
+    for num_finished, killed in ((3, [0]), (9, [0, 1])):
+        wait_for(lambda n=num_finished: len(finished(path)) >= n)
+        for i in killed:
+            processes[i].kill()
+        for i in killed:
+            processes[i].communicate()
+        seen |= finished(path)
+        for i in killed:
+            processes[i] = start(lake, path, *more)
+    said = [process.communicate(timeout=900) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    trials = load_study(path).trials
+    done = finished(path)
+    assert len(done) == 20
+    assert {number: done[number] for number in seen} == seen
+    values = [json.dumps(trials[number].params, sort_keys=True) for number in done]
+    assert len(set(values)) == 20
+    for out, _ in said:
+        assert "on held-out data" in out or "no trial is better" in out
+    assert train([*printed_command(said[0][0]), "--models-dir", str(tmp_path)]) == 0
+    assert best_loss(tmp_path / "lake-best") == best_trial(load_study(path)).value
+
+
+@pytest.mark.slow
+def test_interrupted_search_puts_its_trial_back_at_once(recording, tmp_path):
+    path = tmp_path / "s.sqlite"
+    long = ["--workers", "2", "--steps", "2000"]
+    process = start(recording, path, *long)
+    logs = [tmp_path / f"s/trials/000{i}/train.log" for i in range(2)]
+    wait_for(
+        lambda: all(p.is_file() and "samples to train" in p.read_text() for p in logs)
+    )
+    # To the children as well, as a terminal sends it.
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1 and "the same command goes on" in err
+    states = [trial.state for trial in load_study(path).trials]
+    assert states.count(WAITING) == 2 and len(states) == 4, err
+
+
+@pytest.mark.slow
+def test_killed_parent_takes_its_workers_along(recording, tmp_path):
+    path = tmp_path / "s.sqlite"
+    process = start(recording, path, "--workers", "2", "--steps", "2000")
+    wait_for(lambda: (tmp_path / "s/trials/0001/train.log").is_file())
+    children = psutil.Process(process.pid).children()
+    assert len(children) >= 2
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=300)
+    assert not alive
+
+
+@pytest.mark.slow
+def test_process_that_slept_leaves_its_trial_to_who_took_it(recording, tmp_path):
+    path = tmp_path / "s.sqlite"
+    more = ["--trials", "3", "--steps", "30"]
+    sleeper = start(recording, path, *more)
+    log = tmp_path / "s/trials/0000/train.log"
+    wait_for(lambda: log.is_file() and "samples to train" in log.read_text())
+    sleeper.send_signal(signal.SIGSTOP)
+    other = start(recording, path, *more)
+    wait_for(lambda: "FAIL" in [trial.state.name for trial in load_study(path).trials])
+    sleeper.send_signal(signal.SIGCONT)
+    (_, slept), (_, took) = (p.communicate(timeout=600) for p in (sleeper, other))
+    assert (sleeper.returncode, other.returncode) == (0, 0), slept + took
+    assert "trial 0: another process does it" in slept
+    assert len(finished(path)) == 3
+    assert sum(map(search_trials.is_default, load_study(path).trials)) == 2

@@ -1,0 +1,260 @@
+"""A run on several workers: Ray starts them, and replaces those that die.
+
+    python train.py data/a --name a --workers 2
+
+starts a Ray of its own on this machine, reachable from this machine only, and takes it
+down at the end; --address joins a cluster. distributed.py is what the workers do. What
+passes between them and a run's folder is all in that folder, so on a cluster it must be
+one that every machine sees, like the recordings and this project.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import queue
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from dataset import InputError
+from run_folder import NonFiniteLossError, Progress
+
+if TYPE_CHECKING:
+    from ray.util.queue import Queue
+
+    from settings import Settings
+
+# So often are workers replaced before a run is given up: it resumes from there.
+MOST_FAILURES = 5
+# Ray keeps its own notes on a run here, in the run's folder, until the run ends.
+NOTES = ".ray"
+LOOK_EVERY_S = 0.5
+
+
+def check_workers(num_workers: int, batch_size: int) -> None:
+    """Refuse a number of workers that cannot share the batches, and a missing Ray.
+
+    Raises:
+        InputError: it is below 1 or no divisor of the batch size, or Ray is missing.
+    """
+    if num_workers < 1 or batch_size % num_workers:
+        raise InputError(
+            f"--workers is {num_workers}, expected a divisor of --batch-size "
+            f"{batch_size}, so that all have as much to do"
+        )
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(
+            "--workers: ray is not installed; pip install -r requirements-ray.txt"
+        )
+
+
+@contextmanager
+def ray_at(address: str | None, num_workers: int) -> Iterator[Any]:
+    """Start a Ray on this machine, or join the one at an address; leave it at the end.
+
+    Raises:
+        InputError: there is none at the address, or it has too few cores.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if address is None:
+        # In spite of its name, what makes Ray listen on 127.0.0.1 only, on Linux too.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        cores = max(num_workers, _num_cores())
+        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    else:
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"--address {address}: no Ray there ({error})") from error
+    try:
+        cores = int(ray.cluster_resources().get("CPU", 0))
+        if cores < num_workers:
+            raise InputError(
+                f"--workers is {num_workers}, but the cluster has {cores} cores"
+            )
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def train_on_workers(
+    folder: Path, settings: Settings, num_workers: int, address: str | None
+) -> Progress:
+    """Train a run that has its settings and its first weights in its folder.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        num_workers: a divisor of the batch size.
+        address: of a Ray cluster, "auto" for this machine's, None to start one.
+
+    Returns:
+        The progress; the best weights are in the folder.
+
+    Raises:
+        InputError: there is no such cluster, or a worker cannot read what it needs.
+        NonFiniteLossError: the loss of a batch is NaN or infinite.
+        TrainingFailedError: of Ray, workers have died more than MOST_FAILURES times.
+    """
+    from fitting import Interruption
+
+    size = settings.batch_size
+    print(
+        f"{num_workers} workers, each with {size // num_workers} of the {size} samples "
+        f"of a batch; learning rate {settings.learning_rate}, as for one process",
+        flush=True,
+    )
+    folder = folder.resolve()
+    shutil.rmtree(folder / NOTES, ignore_errors=True)
+    try:
+        # Ray takes SIGTERM for itself when it starts: Interruption comes after it.
+        with ray_at(address, num_workers), Interruption() as interruption:
+            trainer, lines, stop = _trainer(folder, settings, num_workers)
+            # In a thread: in the main one Ray would take Ctrl-C for itself, too.
+            training = _in_background(trainer.fit)
+            while not training.done() or not lines.empty():
+                if interruption.requested and stop.empty():
+                    stop.put("asked")
+                with suppress(queue.Empty):
+                    _show(lines.get(timeout=LOOK_EVERY_S))
+            result = training.result().return_value
+    finally:
+        shutil.rmtree(folder / NOTES, ignore_errors=True)
+    if isinstance(result, NonFiniteLossError):
+        raise result
+    return result
+
+
+def _in_background(function: Callable[[], Any]) -> Future[Any]:
+    """Call a function in a thread that nothing waits for when the program ends.
+
+    The threads of an executor are waited for, and Ray, once down, never answers.
+    """
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=call, daemon=True).start()
+    return future
+
+
+def _show(said: str | dict[int, Exception]) -> None:
+    """Show a line of the chief, or tell whose failure has stopped the workers.
+
+    Raises:
+        InputError: that was the failure, and trying again will not mend it.
+    """
+    if isinstance(said, str):
+        print(said, flush=True)
+        return
+    for worker, failure in said.items():
+        cause = getattr(failure, "cause", None) or failure
+        if isinstance(cause, InputError):
+            raise cause
+        print(
+            f"worker {worker}: {type(cause).__name__}: {str(cause).splitlines()[0]}",
+            file=sys.stderr,
+        )
+    print("workers start again from the last epoch's end", file=sys.stderr)
+
+
+def _trainer(
+    folder: Path, settings: Settings, num_workers: int
+) -> tuple[Any, Queue, Queue]:
+    """Return Ray's trainer, a queue that the workers speak to, and one they look at."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
+    from ray.train.tensorflow import TensorflowTrainer
+    from ray.util.queue import Queue
+
+    lines, stop = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
+
+    class TellFailures(UserCallback):
+        def after_exception(
+            self,
+            run_context: Any,  # noqa: ARG002 - Ray names it
+            worker_exceptions: dict[int, Exception],
+        ) -> None:
+            lines.put(worker_exceptions)
+
+    trainer = TensorflowTrainer(
+        _work,
+        train_loop_config={
+            "folder": folder,
+            "settings": settings,
+            "lines": lines,
+            "stop": stop,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=num_workers, placement_strategy="SPREAD"
+        ),
+        run_config=RunConfig(
+            name=NOTES,
+            storage_path=str(folder),
+            callbacks=[TellFailures()],
+            failure_config=FailureConfig(max_failures=MOST_FAILURES),
+        ),
+    )
+    return trainer, lines, stop
+
+
+def _num_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _work(config: dict[str, Any]) -> Progress | NonFiniteLossError:
+    """Train as one of the workers; runs in a process that Ray has started."""
+    # Ray asks for Keras 2, which is not what this project is written for.
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    import ray.train
+    import tensorflow as tf
+
+    from distributed import Team, fit_in_step
+    from preparation import (
+        make_driving_test,
+        make_sets,
+        open_cache,
+        read_split,
+        starting_model,
+    )
+
+    context = ray.train.get_context()
+    cores = _num_cores() // context.get_local_world_size()
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores))
+    team = Team(context.get_world_rank(), context.get_world_size())
+    folder, settings = config["folder"], config["settings"]
+    split = read_split(settings)
+    model = starting_model(settings)
+    cache = open_cache(split, model)
+    try:
+        return fit_in_step(
+            folder,
+            model,
+            *make_sets(split, cache, settings),
+            settings,
+            make_driving_test(split, cache, settings),
+            team,
+            lambda: team.is_chief and not config["stop"].empty(),
+            config["lines"].put,
+        )
+    except NonFiniteLossError as error:
+        # All workers find it at once. Raised, it would be tried again.
+        return error
