@@ -278,7 +278,7 @@ def fit_in_step(
     progress = load_state(folder, trained)
     if team.is_chief and progress.epoch:
         say(f"going on after epoch {progress.epoch}")
-    if settings.from_model and not progress.epoch:
+    if settings.must_beat_start and not progress.epoch:
         progress.set_bar(*validate(network, validation, settings, driving_test, team))
     step = make_step(trained, settings.batch_size, team)
     share = team.share(settings.batch_size)

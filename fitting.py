@@ -246,7 +246,7 @@ def fit(
     trained = with_habits(network, len(training_set.recordings))
     compile_network(trained, settings, num_batches)
     progress = load_state(folder, trained)
-    if settings.from_model and not progress.epoch:
+    if settings.must_beat_start and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
         before = driving_test(network.predict_on_batch) if driving_test else None
         progress.set_bar(validation_loss(network, validation, settings), before)

@@ -92,6 +92,14 @@ class Settings:
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", 1e-4 if self.from_model else 1e-3)
 
+    @property
+    def must_beat_start(self) -> bool:
+        """Whether the model that is fine-tuned is kept unless an epoch beats it.
+
+        Not where recordings have a share: what they are to teach is not validated on.
+        """
+        return bool(self.from_model) and not self.shares
+
     @staticmethod
     def from_json(document: dict[str, Any]) -> Settings:
         """Rebuild the settings that `asdict` turned into a JSON document."""

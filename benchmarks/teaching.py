@@ -74,10 +74,15 @@ class Person:
         elif self.has_wheel:
             self.say(type="release")
         self.has_wheel = is_near
+        # A page that does not read is taken for lost.
+        self.read()
 
     def say(self, **message: Any) -> None:
-        """Send the server a message, and take what it says meanwhile."""
+        """Send the server a message."""
         self.page.send(json.dumps(message))
+
+    def read(self) -> None:
+        """Take what the server has said meanwhile."""
         while True:
             try:
                 self.page.recv(timeout=0)

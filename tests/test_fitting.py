@@ -246,3 +246,10 @@ def test_validation_asks_for_the_way_back_the_same_in_every_epoch(
     moved = [validation_loss(Straight(), ahead, settings()) for _ in range(2)]
     assert moved[0] == moved[1] > 0.005
     assert validation_loss(Straight(), ahead, settings(recovery="shift")) == 0
+
+
+def test_what_is_taught_by_a_share_is_not_held_against_the_rest():
+    """Corrections are not validated on: by that loss no epoch might ever be kept."""
+    assert settings(from_model="model.json").must_beat_start
+    assert not settings(from_model="model.json", shares={"b": 0.3}).must_beat_start
+    assert not settings().must_beat_start
