@@ -10,15 +10,16 @@ be used are excluded softly: they are counted and named, and nothing on disk is 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from driving_log import CAMERAS, InputError, read_log
 from row_checks import (
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FRAME_SHAPE = (160, 320, 3)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,23 @@ def find_log(path: Path) -> Path:
     raise InputError(f"{path}: no driving_log.csv in this folder; {hint}")
 
 
+def _any_names(function: Callable[P, T]) -> Callable[P, T]:
+    """Let tables hold names of files that are no text: pyarrow's strings refuse them.
+
+    pandas takes those wherever pyarrow happens to be installed.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **more: P.kwargs) -> T:
+        import pandas as pd
+
+        with pd.option_context("mode.string_storage", "python"):
+            return function(*args, **more)
+
+    return call
+
+
+@_any_names
 def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     """Read a recording and decide which of its rows can be used.
 
@@ -180,6 +201,7 @@ def usable_rows(recording: Recording) -> pd.DataFrame:
     return samples.reset_index(drop=True)
 
 
+@_any_names
 def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Return the rows to use of all recordings.
 

@@ -116,8 +116,8 @@ def _save(path: Path, study: optuna.Study, plot: Callable[..., Any], log: bool) 
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # A setting that has the same value in all trials so far.
-        warnings.filterwarnings("ignore", message="Attempting to set identical")
+        # Where all trials have the same value, an axis has no length.
+        warnings.filterwarnings("ignore", "Attempting to set identical")
         axes = np.atleast_1d(plot(study))
     figure = pyplot.gcf()
     figure.set_size_inches(8, 5)

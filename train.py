@@ -191,10 +191,10 @@ def run(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
     )
+    training_set, validation = make_sets(split, cache, settings)
     if not (folder / "model.json").exists():
         save_model(model, folder)
     if num_workers is None:
-        training_set, validation = make_sets(split, cache, settings)
         if draw:
             drawn = draw(split.samples.iloc[split.train])
             training_set = replace(training_set, weights=drawn)

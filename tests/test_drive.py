@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -23,8 +24,9 @@ import socketio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
+import train
 from dataset import InputError, read_recording
-from drive import main
+from drive import main, reachable_address
 from drive_recorder import DriveRecorder
 from drive_report import DriveReport
 from drive_server import DriveServer, serve
@@ -468,8 +470,9 @@ def test_endless_message_costs_its_connection_and_no_other(jpeg, monkeypatch):
     running = Running()
     try:
         with connect(running.url) as other, connect(running.url) as client:
-            client.send(telemetry(jpeg, image="A" * 4_000_000))
+            # It may be closed while the message is still on its way.
             with pytest.raises(ConnectionClosed):
+                client.send(telemetry(jpeg, image="A" * 4_000_000))
                 until_steering(client, STEERING)
             other.send(telemetry(jpeg))
             until_steering(other, STEERING)
@@ -708,3 +711,102 @@ def test_help_loads_no_tensorflow_and_has_its_example():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert "Example:" in done.stdout and done.stdout.endswith("False\n")
+
+
+def until_said(path, process, text):
+    """Wait for a line in the log of a program; return it."""
+    deadline = time.monotonic() + 60
+    while True:
+        lines = [line for line in path.read_text().splitlines() if text in line]
+        if lines:
+            return lines[0]
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_run_that_is_ended_from_the_page_prints_how_to_train(
+    model_path, jpeg, tmp_path
+):
+    """Open to the network, so that the page needs the token that is printed."""
+    (model_path.parent / "config.json").write_text(
+        json.dumps({"settings": {"recordings": ["/data/a", "/data/b b"]}})
+    )
+    log_path = tmp_path / "log.txt"
+    command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
+    command += ["--host", "0.0.0.0", "--corrections", tmp_path / "taught"]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tmp_path
+        )
+    address = until_said(log_path, process, "cockpit:").split()[-1]
+    assert "pages need the token" in log_path.read_text()
+    host, token = address.removeprefix("http://").split("/")
+    assert len(token) > len("?token=") + 20
+    port = host.rpartition(":")[2]
+    url = f"ws://127.0.0.1:{port}"
+    origin = f"http://127.0.0.1:{port}"
+    with pytest.raises(InvalidHandshake):
+        connect(f"{url}/cockpit", origin=origin).__enter__()
+    with (
+        connect(f"{url}/cockpit{token}", origin=origin) as page,
+        connect(f"{url}/socket.io/?EIO=4&transport=websocket") as client,
+    ):
+        for i in range(1000):
+            page.send('{"type": "steer", "steering": -0.125}')
+            client.send(telemetry(jpeg + bytes([i % 256])))
+            if float(next_event(client)[1]["steering_angle"]) == -0.125:
+                break
+            time.sleep(0.02)
+        page.send('{"type": "end"}')
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    samples = read_recording(tmp_path / "taught", check_images=False).samples
+    assert list(samples["steering"]) == [-0.125]
+    said = out.splitlines()[-1]
+    assert said == (
+        f"next: python train.py /data/a '/data/b b' {tmp_path / 'taught'} "
+        f"--share taught=0.3 --from {model_path} --name {model_path.parent.name}"
+        "-corrected"
+    )
+    args, _ = train.parse_args(shlex.split(said)[3:])
+    assert args.shares == [("taught", 0.3)] and len(args.recordings) == 3
+
+
+def test_recording_is_played_without_a_simulator(model_path, tiny_recording, tmp_path):
+    log_path = tmp_path / "log.txt"
+    command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0", "--json"]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--replay", tiny_recording],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    address = until_said(log_path, process, "cockpit:").split()[-1]
+    origin = address.rstrip("/")
+    with connect(f"ws{origin.removeprefix('http')}/cockpit", origin=origin) as page:
+        page.send('{"type": "heat_map", "on": true}')
+        kinds = set()
+        while kinds != {1, 2}:
+            if isinstance(message := page.recv(timeout=20), bytes):
+                kinds.add(message[0])
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and json.loads(out)["frames"] > 0
+
+
+def test_replay_of_no_recording_is_refused(tmp_path, capsys):
+    assert main(["model.json", "--port", "0", "--replay", str(tmp_path)]) == 1
+    assert "no driving_log.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.168.1.7", "::1"])
+def test_an_address_of_this_machine_is_shown_as_it_is(host):
+    assert reachable_address(host) == host
+
+
+def test_all_addresses_are_shown_as_one_that_can_be_reached():
+    with listen("0.0.0.0", 0) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection((reachable_address("0.0.0.0"), port), timeout=5):
+            pass

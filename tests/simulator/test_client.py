@@ -253,8 +253,10 @@ def test_car_that_leaves_the_road_is_put_back_and_counted(world):
 
 
 def test_drive_py_answers_every_frame_with_the_models_steering(world):
-    drive_module = pytest.importorskip("drive")
-    wire = pytest.importorskip("wire")
+    import drive_server
+    import wire
+    from pilot import Pilot, SpeedController
+
     answered, followed = [], []
 
     def predict(frame):
@@ -262,9 +264,9 @@ def test_drive_py_answers_every_frame_with_the_models_steering(world):
         return answered[-1]
 
     def make_pilot():
-        return drive_module.Pilot(predict, drive_module.SpeedController(20.0))
+        return Pilot(predict, SpeedController(20.0))
 
-    server = drive_module.DriveServer(make_pilot)
+    server = drive_server.DriveServer(make_pilot)
     listener = wire.listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     stage = SimpleNamespace(loop=None, stop=None)
@@ -272,7 +274,7 @@ def test_drive_py_answers_every_frame_with_the_models_steering(world):
 
     async def run():
         stage.loop, stage.stop = asyncio.get_running_loop(), asyncio.Event()
-        await drive_module.serve(server, listener, stage.stop, started.set)
+        await drive_server.serve(server, listener, stage.stop, started.set)
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
