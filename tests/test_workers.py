@@ -274,7 +274,8 @@ def test_one_process_resumes_what_killed_workers_began(recording, alone, tmp_pat
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(children, timeout=60)
+    # Ray's agents try for a minute to tell of the end to those who have ended.
+    _, alive = psutil.wait_procs(children, timeout=LONGEST_S)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
     finish(start(recording, tmp_path, "x", "--resume"))
     loss, val_loss = losses_of(tmp_path / "x")
