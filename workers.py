@@ -2,10 +2,14 @@
 
     python train.py data/a --name a --workers 2
 
-starts a Ray of its own on this machine, reachable from this machine only, and takes it
-down at the end; --address joins a cluster. distributed.py is what the workers do. What
-passes between them and a run's folder is all in that folder, so on a cluster it must be
-one that every machine sees, like the recordings and this project.
+starts a Ray of its own, which listens on this machine only, and takes it down at the
+end; --address joins a cluster. distributed.py is what the workers do. All that a run
+keeps is in its folder, so on a cluster it must be one that every machine sees, like the
+recordings and this project.
+
+The port of each worker, on which TensorFlow adds up, is open to the network, and
+TensorFlow lets nobody choose otherwise: several workers are for networks that are
+trusted (https://www.tensorflow.org/security).
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ def check_workers(num_workers: int, batch_size: int) -> None:
 
 
 @contextmanager
-def ray_at(address: str | None, num_workers: int) -> Iterator[Any]:
+def ray_at(address: str | None, num_workers: int) -> Iterator[None]:
     """Start a Ray on this machine, or join the one at an address; leave it at the end.
 
     Raises:
@@ -84,7 +88,7 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[Any]:
             raise InputError(
                 f"--workers is {num_workers}, but the cluster has {cores} cores"
             )
-        yield ray
+        yield
     finally:
         ray.shutdown()
 

@@ -19,8 +19,8 @@ from keras import layers
 
 from batches import Batches
 from dataset import InputError
-from fitting import validation_loss
-from model import build_model, save_model
+from fitting import validation_loss, with_habits
+from model import build_model, network_of, save_model
 from preparation import make_sets, open_cache, read_split
 from settings import Settings
 from train import main
@@ -48,6 +48,11 @@ class Place:
 
     worker: int
     num_workers: int
+
+
+def trained_network():
+    """What a run on one recording trains, as its state holds it."""
+    return with_habits(network_of(build_model()), 1)
 
 
 # --- Shares ---------------------------------------------------------------------------
@@ -113,9 +118,8 @@ def test_shares_drop_what_one_process_drops():
 def test_shared_network_has_the_same_variables_in_the_same_order():
     """So that a state can be resumed by one process, or by several workers."""
     from distributed import shared_network
-    from model import network_of
 
-    network = network_of(build_model())
+    network = trained_network()
     shared = shared_network(network, Place(0, 2))
     assert all(a is b for a, b in zip(network.variables, shared.variables, strict=True))
 
@@ -231,7 +235,7 @@ def test_after_one_step_batch_norm_has_seen_the_whole_batch(recording, tmp_path)
     finish(start(recording, tmp_path, "alone", *one_step))
     finish(start(recording, tmp_path, "two", *one_step, "--workers", "2"))
     alone, two = state_of(tmp_path / "alone"), state_of(tmp_path / "two")
-    names = [variable.path for variable in build_model().variables]
+    names = [variable.path for variable in trained_network().variables]
     averages = [i for i, name in enumerate(names) if "moving" in name]
     assert len(averages) == 16
     for i in averages:
@@ -270,7 +274,8 @@ def test_one_process_resumes_what_killed_workers_began(recording, alone, tmp_pat
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(children, timeout=60)
+    # Ray's agents try for a minute to tell of the end to those who have ended.
+    _, alive = psutil.wait_procs(children, timeout=LONGEST_S)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
     finish(start(recording, tmp_path, "x", "--resume"))
     loss, val_loss = losses_of(tmp_path / "x")
