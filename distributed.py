@@ -37,7 +37,8 @@ from fitting import (
     validation_loss,
     with_habits,
 )
-from model import network_of, save_weights
+from model import network_of
+from model_files import save_weights
 from run_folder import Progress, load_state, save_state, write_history
 from selection import Driving
 

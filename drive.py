@@ -196,7 +196,8 @@ def load_predictor(
 
     if is_exported(path):
         return load_exported(path), None
-    from model import load_model, make_predictor, quiet_tensorflow
+    from model import make_predictor, quiet_tensorflow
+    from model_files import load_model
     from saliency import make_saliency
 
     quiet_tensorflow()

@@ -197,7 +197,7 @@ def load_predictor(driver: str) -> Predict | None:
     """Return a model's batch prediction, None for a baseline."""
     if driver in BASELINES or driver.startswith(f"{ORACLE}:"):
         return None
-    from model import load_model
+    from model_files import load_model
     from replay import in_batches
 
     return in_batches(load_model(Path(driver)).predict_on_batch)
@@ -205,7 +205,7 @@ def load_predictor(driver: str) -> Predict | None:
 
 def load_saliency(drivers: list[str]) -> dict[str, Saliency]:
     """Return what makes heat maps of each driver that is a model."""
-    from model import load_model
+    from model_files import load_model
     from saliency import make_saliency
 
     return {
@@ -366,7 +366,7 @@ def write_saliency(model_path: str, frame_path: Path) -> Path:
     import numpy as np
 
     from dataset import read_frame
-    from model import load_model
+    from model_files import load_model
     from saliency import make_saliency, overlay
 
     out = Path(f"{frame_path.stem}_saliency.png")

@@ -328,7 +328,7 @@ def main(argv: list[str] | None = None) -> int:
         if path.exists():
             raise InputError(f"{path} exists already; give another --out")
         frames = read_frames(args.frames, args.limit)
-        from model import load_model
+        from model_files import load_model
 
         model = load_model(args.model)
         check = export(model, frames, path, args.quantize, args.most_difference)

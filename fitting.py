@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from batches import Batches, TrainingSet, reprojected
 from frame_cache import FrameCache
-from model import network_of, save_weights
+from model import network_of
+from model_files import save_weights
 from run_folder import (
     NonFiniteLossError,
     Progress,

@@ -24,7 +24,8 @@ from batches import (
 )
 from dataset import CAMERAS, Recording, read_recording, usable_samples
 from frame_cache import FrameCache
-from model import build_model, load_model, view_key, view_of
+from model import build_model, view_key, view_of
+from model_files import load_model
 from selection import DrivingTest
 from settings import Settings
 from time_split import part_of, split_by_time

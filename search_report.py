@@ -21,7 +21,8 @@ from batches import TrainingSet, loss_weights_of, make_labels, make_training_set
 from dataset import CAMERAS
 from fitting import validation_loss
 from frame_cache import FrameCache
-from model import load_model, network_of, view_key, view_of
+from model import network_of, view_key, view_of
+from model_files import load_model
 from run_folder import write_bytes
 from search_space import Plan
 from search_trials import epoch_of, finished_trials, is_default, shown

@@ -126,7 +126,8 @@ def write_report(
     """
     from batches import cache_positions
     from fitting import predict
-    from model import load_model, network_of
+    from model import network_of
+    from model_files import load_model
     from run_folder import plot_loss, plot_predictions, score, write_json
 
     network = network_of(load_model(folder / "model.json"))
@@ -174,7 +175,7 @@ def run(
             ends the run.
     """
     from fitting import Interruption, fit
-    from model import save_model
+    from model_files import save_model
     from preparation import (
         make_driving_test,
         make_sets,

@@ -219,7 +219,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.watch:
         watch(args.watch, args.pages, args.heat)
-    from model import build_model, load_model, make_predictor
+    from model import build_model, make_predictor
+    from model_files import load_model
     from saliency import make_saliency
 
     model = load_model(args.model) if args.model else build_model("default")

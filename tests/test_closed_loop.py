@@ -7,7 +7,8 @@ import pytest
 
 from closed_loop import Job, drive, drive_all, through_jpeg
 from dataset import InputError
-from model import build_model, save_model
+from model import build_model
+from model_files import save_model
 
 
 @pytest.fixture(scope="module")

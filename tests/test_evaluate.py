@@ -7,7 +7,8 @@ import pytest
 
 import evaluate
 from closed_loop import track_names
-from model import build_model, save_model
+from model import build_model
+from model_files import save_model
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,8 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
 ):
     """Training, driving and evaluation see the same: one network, one crop."""
     from dataset import read_frame
-    from model import load_model, make_predictor
+    from model import make_predictor
+    from model_files import load_model
     from replay import frames_from_disk, model_driver, read_path
 
     (samples,) = evaluate.read_recordings([tiny_recording])

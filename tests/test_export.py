@@ -16,7 +16,8 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("ai_edge_litert", reason="needs requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="needs requirements-export.txt")
 pytest.importorskip("tf2onnx", reason="needs requirements-export.txt")
-from model import build_model, make_predictor, save_model  # noqa: E402
+from model import build_model, make_predictor  # noqa: E402
+from model_files import save_model  # noqa: E402
 
 # Their own affairs: TensorFlow's converter announces its successor, and tf2onnx asks
 # NumPy for a name of old.

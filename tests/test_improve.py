@@ -13,7 +13,8 @@ from closed_loop import Job
 from dagger import best_round, record_states
 from dataset import read_recording, usable_samples
 from hard_places import hard_images, is_better
-from model import build_model, save_model
+from model import build_model
+from model_files import save_model
 from settings import Settings
 from tuning import draw_share
 

@@ -11,7 +11,8 @@ from conftest import write_recording
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import robustness
 
-from model import build_model, save_model
+from model import build_model
+from model_files import save_model
 
 
 @pytest.fixture
