@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driving_log import InputError
+from evaluation_report import table, write_report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,8 +123,6 @@ def main(argv: list[str] | None = None) -> int:
         rollouts: list[Rollout] = []
         document = evaluate(args, rollouts)
         if args.report:
-            from evaluation_report import write_report
-
             write_report(args.report, document, rollouts, load_saliency(args.drivers))
     except (InputError, FileExistsError) as error:
         print(error, file=sys.stderr)
@@ -379,52 +378,6 @@ def write_saliency(model_path: str, frame_path: Path) -> Path:
     cv2.imwrite(str(partial), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     partial.replace(out)
     return out
-
-
-# --- Output ---------------------------------------------------------------------------
-
-
-def table(document: dict[str, Any]) -> str:
-    """Return the figures as lines for a person."""
-    lines = []
-    for name, drivers in document["recordings"].items():
-        lines.append(f"{name}: replayed (autonomy at 1 m, and at 2 m)")
-        lines.append(
-            f"  {'driver':<32}{'1 m':>7}{'2 m':>7}{'interventions':>15}{'RMS m':>8}"
-            f"{'95 % m':>8}{'RMSE raw':>10}{'1 s':>7}{'|d steer|/s':>13}"
-        )
-        for driver, said in drivers.items():
-            near, far, rmse = said["at_1_m"], said["at_2_m"], said["steering_rmse"]
-            counts = f"{near['interventions']} / {far['interventions']}"
-            lines.append(
-                f"  {_short(driver):<32}{near['autonomy_percent']:>6.1f}%"
-                f"{far['autonomy_percent']:>6.1f}%{counts:>15}"
-                f"{far['rms_cross_track_error_m']:>8.2f}"
-                f"{far['p95_cross_track_error_m']:>8.2f}"
-                f"{rmse['raw']:>10.3f}{rmse['averaged_1_s']:>7.3f}"
-                f"{far['smoothness_per_s']:>13.2f}"
-            )
-    for name, drivers in document["tracks"].items():
-        lines.append(f"{name}: driven in the simulator")
-        lines.append(
-            f"  {'driver':<32}{'laps':>5}{'off road':>9}{'hits':>5}{'autonomy':>10}"
-            f"{'1 m':>7}{'2 m':>7}{'mean m':>8}{'RMS m':>7}{'mph':>6}"
-        )
-        for driver, said in drivers.items():
-            lines.append(
-                f"  {_short(driver):<32}{said['laps']:>5}{said['off_road']:>9}"
-                f"{said['collisions']:>5}{said['autonomy_percent']:>9.1f}%"
-                f"{said['autonomy_1_m_percent']:>6.1f}%"
-                f"{said['autonomy_2_m_percent']:>6.1f}%"
-                f"{said['mean_abs_cross_track_error_m']:>8.2f}"
-                f"{said['rms_cross_track_error_m']:>7.2f}"
-                f"{said['mean_speed_mps'] / 0.44704:>6.1f}"
-            )
-    return "\n".join(lines)
-
-
-def _short(driver: str) -> str:
-    return driver if len(driver) <= 31 else "..." + driver[-28:]
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ ENGINES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
 }
 # Beyond the backends themselves only at this batch size.
 USUAL_BATCH = 64
-NUM_LOSS_STEPS = 10
+NUM_LOSS_STEPS = 5
 MATRIX_SIZE = 2048
 
 
@@ -86,7 +86,9 @@ def step_gflop(network: keras.Model) -> float:
     return 3e-9 * operations
 
 
-def measure(engine: str, preset: str, batch_size: int, steps: int) -> dict[str, float]:
+def measure(
+    engine: str, preset: str, batch_size: int, seconds: float
+) -> dict[str, float]:
     """Return images/s, CPU cores that were busy, and the loss after some steps."""
     import keras
     import numpy as np
@@ -117,7 +119,11 @@ def measure(engine: str, preset: str, batch_size: int, steps: int) -> dict[str, 
             return views, steering
 
     fitted = network.fit(Constant(NUM_LOSS_STEPS), verbose=0, shuffle=False)
+    # Eight, because that is how many an engine may take in one call.
     network.fit(Constant(8), verbose=0, shuffle=False)
+    started = time.perf_counter()
+    network.fit(Constant(8), verbose=0, shuffle=False)
+    steps = max(1, round(seconds / (time.perf_counter() - started))) * 8
     started, cpu = time.perf_counter(), time.process_time()
     network.fit(Constant(steps), verbose=0, shuffle=False)
     wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
@@ -142,8 +148,7 @@ def measure_engine(args: argparse.Namespace) -> dict[str, Any]:
                 batch_size != USUAL_BATCH
             ):
                 continue
-            steps = max(8, args.images // batch_size // 8 * 8)
-            cell = measure(args.alone, preset, batch_size, steps)
+            cell = measure(args.alone, preset, batch_size, args.seconds)
             found[f"{preset} {batch_size}"] = cell
     return found
 
@@ -152,7 +157,7 @@ def run_engine(args: argparse.Namespace, engine: str) -> dict[str, Any] | None:
     """Measure an engine in a process of its own; None if it is not installed."""
     backend, environment, _ = ENGINES[engine]
     command = [sys.executable, __file__, "--alone", engine]
-    command += ["--images", str(args.images), "--presets", *args.presets]
+    command += ["--seconds", str(args.seconds), "--presets", *args.presets]
     command += ["--batch-sizes", *map(str, args.batch_sizes)]
     done = subprocess.run(
         command,
@@ -200,7 +205,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--batch-sizes", type=int, nargs="+", default=[32, 64, 128, 256]
     )
     parser.add_argument("--rounds", type=int, default=3, help="(3)")
-    parser.add_argument("--images", type=int, default=4096, help="a cell (4096)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="a cell (4)")
     parser.add_argument("--alone", choices=ENGINES, help="measure one, as JSON")
     return parser.parse_args(argv)
 

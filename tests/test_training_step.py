@@ -22,7 +22,7 @@ def test_operations_are_those_of_the_paper():
 
 def test_an_engine_is_measured(capsys):
     arguments = "--backends tensorflow --presets default --batch-sizes 64".split()
-    assert training_step.main([*arguments, "--rounds", "1", "--images", "64"]) == 0
+    assert training_step.main([*arguments, "--rounds", "1", "--seconds", "0.1"]) == 0
     cell = json.loads(capsys.readouterr().out.splitlines()[-1])["tensorflow"]
     figures = cell["default 64"]
     assert figures["images_per_s"] > 0 and figures["of_matrix_rate"] > 0
