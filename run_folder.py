@@ -9,6 +9,7 @@
     predictions.png     prediction against label on the validation samples
     state.npz           everything that --resume needs; removed by nobody
     tensorboard/        the losses as TensorBoard reads them, with --tensorboard
+    .ray/               Ray's own notes while several workers train
 
 Every file is written under another name and then renamed: whoever reads one, at any
 moment, finds the old one or the new one, whole.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from selection import Driving
 
+RAY_NOTES = ".ray"
 # Full lock of the simulator's front wheels.
 MAX_STEERING_ANGLE_DEG = 25.0
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset import InputError
 from model import quiet_tensorflow
-from run_folder import NonFiniteLossError, follow_with_tensorboard
+from run_folder import RAY_NOTES, NonFiniteLossError, follow_with_tensorboard
 from settings import Settings, given_settings, make_parser, settings_from
 from workers import check_workers, train_on_workers
 
@@ -195,6 +196,8 @@ def run(
     training_set, validation = make_sets(split, cache, settings)
     if not (folder / "model.json").exists():
         save_model(model, folder)
+    # Those of workers that were killed would mislead the next, and are no use to one.
+    shutil.rmtree(folder / RAY_NOTES, ignore_errors=True)
     if num_workers is None:
         if draw:
             drawn = draw(split.samples.iloc[split.train])

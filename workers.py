@@ -18,6 +18,7 @@ import importlib.util
 import os
 import queue
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -27,7 +28,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from dataset import InputError
-from run_folder import NonFiniteLossError, Progress
+from run_folder import RAY_NOTES, NonFiniteLossError, Progress
 
 if TYPE_CHECKING:
     from ray.util.queue import Queue
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
 
 # So often are workers replaced before a run is given up: it resumes from there.
 MOST_FAILURES = 5
-# Ray keeps its own notes on a run here, in the run's folder, until the run ends.
-NOTES = ".ray"
 LOOK_EVERY_S = 0.5
+CONNECT_S = 10.0
 
 
 def check_workers(num_workers: int, batch_size: int) -> None:
@@ -58,6 +58,26 @@ def check_workers(num_workers: int, batch_size: int) -> None:
         )
 
 
+def check_address(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself would ask for many minutes.
+
+    Raises:
+        InputError: it is neither `auto` nor HOST:PORT, or nothing answers there.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise InputError(f"--address is {address!r}, expected HOST:PORT or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except OSError as error:
+        raise InputError(
+            f"--address {address}: no Ray there ({error}); start one on that machine "
+            f"with ray start --head --port {port}"
+        ) from error
+
+
 @contextmanager
 def ray_at(address: str | None, num_workers: int) -> Iterator[None]:
     """Start a Ray on this machine, or join the one at an address; leave it at the end.
@@ -66,7 +86,9 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[None]:
         InputError: there is none at the address, or it has too few cores.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if address is None:
+    if address is not None:
+        check_address(address)
+    else:
         # In spite of its name, what makes Ray listen on 127.0.0.1 only, on Linux too.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -121,7 +143,6 @@ def train_on_workers(
         flush=True,
     )
     folder = folder.resolve()
-    shutil.rmtree(folder / NOTES, ignore_errors=True)
     try:
         # Ray takes SIGTERM for itself when it starts: Interruption comes after it.
         with ray_at(address, num_workers), Interruption() as interruption:
@@ -135,7 +156,7 @@ def train_on_workers(
                     _show(lines.get(timeout=LOOK_EVERY_S))
             result = training.result().return_value
     finally:
-        shutil.rmtree(folder / NOTES, ignore_errors=True)
+        shutil.rmtree(folder / RAY_NOTES, ignore_errors=True)
     if isinstance(result, NonFiniteLossError):
         raise result
     return result
@@ -208,7 +229,7 @@ def _trainer(
             num_workers=num_workers, placement_strategy="SPREAD"
         ),
         run_config=RunConfig(
-            name=NOTES,
+            name=RAY_NOTES,
             storage_path=str(folder),
             callbacks=[TellFailures()],
             failure_config=FailureConfig(max_failures=MOST_FAILURES),

@@ -346,9 +346,17 @@ def test_model_that_workers_cannot_train_is_refused_once(recording, tmp_path):
     assert "start again" not in err
 
 
-@pytest.mark.slow
-def test_address_where_no_ray_is_is_refused(recording, tmp_path):
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("127.0.0.1:9", "--address 127.0.0.1:9: no Ray there .*ray start --head"),
+        ("10.0.0.1", "--address is '10.0.0.1', expected HOST:PORT"),
+        ("head:99999", "expected HOST:PORT"),
+    ],
+)
+def test_address_where_no_ray_is_is_refused(recording, tmp_path, capsys, address, text):
     pytest.importorskip("ray", reason="needs requirements-ray.txt")
-    more = ["--workers", "2", "--address", "127.0.0.1:9"]
-    _, err = finish(start(recording, tmp_path, "x", *more), expect=1)
-    assert "--address 127.0.0.1:9: no Ray there" in err
+    arguments = [str(recording), "--name", "x", "--models-dir", str(tmp_path)]
+    arguments += ["--workers", "2", "--address", address]
+    assert main(arguments) == 1
+    assert re.search(text, capsys.readouterr().err)
