@@ -60,7 +60,9 @@ def improve_on_tracks(args: argparse.Namespace, folder: Path) -> list[dict[str, 
         names = {path.name for path in states}
 
         def draw(samples: pd.DataFrame, names: set[str] = names) -> np.ndarray:
-            return draw_share(samples["recording"].isin(names).to_numpy(), args.share)
+            return draw_share(
+                samples["recording"].isin(names).to_numpy(), args.new_share
+            )
 
         model_path = tune(folder / f"round{number}", settings, draw)
         rows.append(judge(args, model_path, judged, number, number * args.frames))

@@ -41,7 +41,7 @@ def improve_on_recordings(args: argparse.Namespace, folder: Path) -> dict[str, A
         )
 
     def draw(samples: pd.DataFrame) -> np.ndarray:
-        return draw_share(samples["center"].isin(hard).to_numpy(), args.share)
+        return draw_share(samples["center"].isin(hard).to_numpy(), args.new_share)
 
     given = tuple(str(path.resolve()) for path in args.recording)
     recordings = dict.fromkeys((*settings.recordings, *given))

@@ -77,7 +77,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     tuning.add_argument("--steps-per-epoch", type=int, default=200, help="(200)")
     tuning.add_argument("--learning-rate", type=float, default=3e-4, help="(3e-4)")
     tuning.add_argument(
-        "--share", type=float, default=0.5, help="of draws from what is new (0.5)"
+        "--new-share", type=float, default=0.5, help="of draws from what is new (0.5)"
     )
     tuning.add_argument("--seed", type=int, default=0, help="(0)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -103,8 +103,8 @@ def check(args: argparse.Namespace) -> None:
     ):
         if value < least:
             raise InputError(f"--{flag} is {value}, expected {least} or more")
-    if not 0 < args.share < 1:
-        raise InputError(f"--share is {args.share}, expected between 0 and 1")
+    if not 0 < args.new_share < 1:
+        raise InputError(f"--new-share is {args.new_share}, expected between 0 and 1")
     if not 3 <= args.speed <= 30:
         raise InputError(f"--speed is {args.speed}, expected 3 to 30 mph")
 
