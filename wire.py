@@ -8,6 +8,7 @@ story. telemetry.py reads what it says.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import json
@@ -142,7 +143,7 @@ class SimulatorDialect:
             # A WebSocket with a session id takes over from polling: its client knows
             # how to connect, and may have done so there. The simulator's is a new one.
             inbox = _Inbox(self, receive, send, must_connect="sid=" not in query)
-            await self.app(scope, inbox.receive, send)
+            await self.app(scope, inbox.receive, inbox.send)
         elif scope.get("method") == "POST" and "sid=" in query:
             body = self._fit_for_polling(await _read_body(receive), query)
             await self.app(*_with_body(scope, body, receive), send)
@@ -200,6 +201,15 @@ class _Inbox:
         self._must_connect = must_connect
         self._has_connected = False
         self._waiting: list[Message] = []
+        self._has_opened = asyncio.Event()
+        if not must_connect:
+            # Its session was opened while polling; here the client speaks first.
+            self._has_opened.set()
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] == "websocket.send":
+            self._has_opened.set()
 
     async def receive(self) -> Message:
         while True:
@@ -210,6 +220,8 @@ class _Inbox:
                 return message
             text = message.get("text")
             if text == "2":  # The simulator's ping; only servers ping in version 4.
+                # A client must not hear anything before the packet that opens.
+                await self._has_opened.wait()
                 await self._send({"type": "websocket.send", "text": "3"})
                 continue
             if text in FAREWELLS:

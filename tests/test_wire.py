@@ -1,5 +1,6 @@
 """Numbers of every culture, and which messages may reach python-socketio."""
 
+import asyncio
 import base64
 import json
 import math
@@ -7,7 +8,7 @@ import math
 import pytest
 
 from telemetry import Telemetry, format_number, parse_number, steer_answer
-from wire import passable
+from wire import SimulatorDialect, passable
 
 # Culture: decimal mark, group mark, pattern of a negative number, as .NET has them.
 CULTURES = {
@@ -177,3 +178,37 @@ GOOD = "42" + json.dumps(["telemetry", event()])
 )
 def test_only_what_python_socketio_can_bear_is_passed_on(text, passed):
     assert passable(text)[0] == passed
+
+
+def test_a_ping_is_not_answered_before_the_connection_is_open():
+    """A server that reads before it writes, as a busy one does."""
+    heard = []
+
+    async def app(scope, receive, send):
+        async def write_later():
+            await asyncio.sleep(0)
+            await send({"type": "websocket.send", "text": "0{}"})
+
+        writing = asyncio.create_task(write_later())
+        assert (await receive())["type"] == "websocket.disconnect"
+        await writing
+
+    async def run():
+        messages = iter(
+            [
+                {"type": "websocket.receive", "text": "2"},
+                {"type": "websocket.disconnect"},
+            ]
+        )
+
+        async def receive():
+            return next(messages)
+
+        async def send(message):
+            heard.append(message["text"])
+
+        scope = {"type": "websocket", "query_string": b"EIO=4&transport=websocket"}
+        await SimulatorDialect(app)(scope, receive, send)
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+    assert heard == ["0{}", "3"]
