@@ -71,6 +71,10 @@ def read_run(folder: Path) -> Run:
         history = _read_history(folder / "history.csv")
         scores = metrics.get("validation", {}).values()
         errors = [score["model"]["averaged_1_s"]["deg"] for score in scores]
+        losses = history
+        if settings.get("validation_fraction") == 0:
+            # How it does on its own training frames compares with no other run.
+            errors, losses = [], []
         autonomies = list(_autonomies(folder.name, evaluation))
         dated_path = folder / ("history.csv" if history else "config.json")
         return Run(
@@ -79,7 +83,7 @@ def read_run(folder: Path) -> Run:
             data=tuple(Path(path).name for path in settings["recordings"]),
             changes=changes_of(settings),
             epochs=len(history),
-            best_val_loss=min(history, default=None),
+            best_val_loss=min(losses, default=None),
             rmse_deg=fmean(errors) if errors else None,
             autonomy_percent=min(autonomies, default=None),
         )

@@ -80,6 +80,11 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
     for name in sorted(fixed & set(NOT_BEHIND)):
         raise InputError(f"--{name.replace('_', '-')}: {NOT_BEHIND[name]}")
     settings = settings_from(parsed)
+    if settings.validation_fraction == 0:
+        raise InputError(
+            "--validation-fraction is 0, expected above 0: trials are told apart by "
+            "what they do on frames that they have not trained on"
+        )
     own = {
         "part": tuple(args.part),
         "epochs": args.epochs,

@@ -59,7 +59,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         checks = {
-            "validation-fraction": (0 < self.validation_fraction < 1, "(0, 1)"),
+            "validation-fraction": (0 <= self.validation_fraction < 1, "[0, 1)"),
             "dropout": (self.dropout is None or 0 <= self.dropout < 1, "[0, 1)"),
             "epochs": (self.epochs >= 1, "at least 1"),
             "steps-per-epoch": (self.steps_per_epoch != 0, "at least 1"),
@@ -153,7 +153,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar=("FROM", "TO"),
         help="of each recording, as fractions of its rows (default: 0 1)",
     )
-    add(run, "--validation-fraction", float, "part of the time set aside")
+    add(
+        run,
+        "--validation-fraction",
+        float,
+        "part of the time set aside; 0: none, validate on what is trained on",
+    )
 
     model = parser.add_argument_group("model")
     add(model, "--preset", str, "layers", choices=PRESETS)

@@ -74,7 +74,8 @@ def split_by_time(
 
     Args:
         samples: what usable_samples returns.
-        validation_fraction: part of the blocks of each session, (0, 1).
+        validation_fraction: part of the blocks of each session, [0, 1). 0 sets none
+            aside: what little there is all trains, and validates nothing new.
         rng: draws the blocks.
         block_s: length of a block; shorter where a session has fewer than five.
         margin_s: least time between a training and a validation frame of a recording.
@@ -88,6 +89,11 @@ def split_by_time(
     """
     import numpy as np
 
+    if validation_fraction == 0:
+        validates = ~samples["recording"].isin(whole).to_numpy()
+        if not validates.any():
+            raise InputError(f"{len(samples)} usable rows, none to validate on")
+        return np.arange(len(samples)), np.flatnonzero(validates)
     validates = np.zeros(len(samples), bool)
     for name, recording in samples.groupby("recording"):
         if name in whole:

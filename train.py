@@ -125,6 +125,8 @@ def write_report(
     Returns:
         The content of metrics.json.
     """
+    import numpy as np
+
     from batches import cache_positions
     from fitting import predict
     from model import network_of
@@ -147,6 +149,7 @@ def write_report(
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
         "training_samples": len(split.train),
+        "is_held_out": not np.isin(split.validation, split.train).any(),
         "validation": scores,
     }
     write_json(folder / "metrics.json", metrics)
@@ -220,7 +223,8 @@ def run(
 
 def print_metrics(metrics: dict[str, Any]) -> None:
     """Print the errors per recording beside the baselines."""
-    print("\nRMSE of steering on validation blocks (degrees of wheel angle)")
+    where = "validation blocks" if metrics["is_held_out"] else "what it was trained on"
+    print(f"\nRMSE of steering on {where} (degrees of wheel angle)")
     print(f"{'recording':<16}{'label':<14}{'model':>15}{'zero':>15}{'mean':>15}")
     for name, scores in metrics["validation"].items():
         for label in ("averaged_1_s", "raw"):

@@ -291,6 +291,16 @@ def test_no_validation_frame_is_within_2_s_of_a_training_frame(sessions, rng):
         assert len(train) > 0.4 * len(samples)
 
 
+def test_fraction_of_nothing_trains_on_all(rng):
+    samples = made_up_samples(rng, [30])
+    train, validation = split_by_time(samples, 0.0, rng)
+    assert train.tolist() == validation.tolist() == list(range(len(samples)))
+    _, validation = split_by_time(samples, 0.0, rng, whole=["other"])
+    assert len(validation) == len(samples)
+    with pytest.raises(InputError, match="none to validate on"):
+        split_by_time(samples, 0.0, rng, whole=set(samples["recording"]))
+
+
 def test_every_session_is_validated_on(rng):
     samples = made_up_samples(rng, [60, 60, 60])
     _, held_out = split_by_time(samples, 0.2, rng)

@@ -40,6 +40,11 @@ def test_run_is_read_from_its_folder(tmp_path):
     assert run.autonomy_percent is None
 
 
+def test_errors_on_its_own_training_frames_are_not_listed(tmp_path):
+    run = read_run(write_run(tmp_path / "x", {"validation_fraction": 0.0}))
+    assert (run.epochs, run.best_val_loss, run.rmse_deg) == (3, None, None)
+
+
 def test_autonomy_is_the_lowest_of_this_model_only(tmp_path):
     folder = write_run(tmp_path / "x")
     limits = {"at_1_m": {"autonomy_percent": 80}, "at_2_m": {"autonomy_percent": 99}}

@@ -242,6 +242,10 @@ def test_name_that_cannot_be_a_study_is_refused(tmp_path, name):
         (["--steps", "-1"], "--steps is -1, expected >= 1"),
         (["--", "--epochs", "3"], "--epochs: give --epochs before the --"),
         (["--", "--name=x"], "--name: the runs are named by the search"),
+        (
+            ["--", "--validation-fraction", "0"],
+            "--validation-fraction is 0, expected above 0",
+        ),
         (["--", "--brightness", "7"], "--brightness is 7.0, expected 0 to 1"),
     ],
 )

@@ -95,6 +95,16 @@ def test_training_beats_the_constant(recording, tmp_path):
     )
 
 
+def test_with_nothing_set_aside_all_of_it_trains(recording, tmp_path, capsys):
+    folder = train(recording, tmp_path, "all", *SHORT, "--validation-fraction", "0")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    config = json.loads((folder / "config.json").read_text())
+    split = read_split(Settings.from_json(config["settings"]))
+    assert metrics["training_samples"] == len(split.samples) == len(split.validation)
+    assert metrics["is_held_out"] is False
+    assert "RMSE of steering on what it was trained on" in capsys.readouterr().out
+
+
 def test_same_seed_gives_the_same_weights(recording, unbroken, tmp_path):
     again = train(recording, tmp_path, "again", *SHORT)
     other = train(recording, tmp_path, "other", *SHORT, "--seed", "1")
@@ -249,7 +259,7 @@ def test_recording_with_one_camera_trains(tmp_path):
         (["--learning-rate", "-1"], "--learning-rate is -1.0, expected"),
         (
             ["--validation-fraction", "1"],
-            "--validation-fraction is 1.0, expected (0, 1)",
+            "--validation-fraction is 1.0, expected [0, 1)",
         ),
         (["--from", "nowhere.json"], "nowhere.json: no such file"),
     ],
