@@ -5,7 +5,7 @@
 
 On tracks the model drives, the expert says what should be done where it gets to, and
 the model is fine-tuned on its own recordings and all of these, round by round
-(on_policy.py). On recordings, the stretches before its interventions (replay.py) are
+(dagger.py). On recordings, the stretches before its interventions (replay.py) are
 drawn more often. Either way it is judged before and after, and models/NAME/model.json
 is written only if it drives better. Killed, the same command goes on.
 """
