@@ -1,5 +1,5 @@
 # Every target sets up its own virtual environment: `make test` is enough on a fresh
-# machine that has Python 3.11 or later.
+# machine that has Python 3.11 to 3.13; make setup PYTHON=python3.12 names one.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -41,9 +41,9 @@ lint: setup  ## Check style and types.
 	$(BIN)/mypy
 	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "cockpit/*.js not checked: needs npm"; fi
 
-# Not among them, because they judge a model or a recording that is named: driver_line,
-# robustness, teaching.
-BENCHMARKS := augmentation input_pipeline training_step workers simulator drive_loop takeover
+# Not among them, because they need a model or a recording that is named: driver_line,
+# input_pipeline, robustness, teaching, workers.
+BENCHMARKS := augmentation training_step simulator drive_loop takeover
 
 bench: setup  ## Run the benchmarks of speed; each prints a table and one JSON line.
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

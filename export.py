@@ -203,7 +203,7 @@ def export(
     """Write a model as one file, if that steers like the model.
 
     Args:
-        model: from model.load_model.
+        model: from model_files.load_model.
         frames: uint8 RGB (n, 160, 320, 3) to compare on.
         path: of the file to write; its ending says the format.
         quantize: one of QUANTIZATIONS.

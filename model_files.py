@@ -136,7 +136,7 @@ def _check_safe(config: dict[str, Any], json_path: Path) -> None:
             raise InputError(
                 f"{json_path}: refused, it holds {name!r}, which is not a known "
                 "harmless layer (a Lambda or a function can run code on loading); "
-                "rebuild the model without it, as model.py does"
+                "train one anew with train.py"
             )
         if module is not None and module not in SAFE_MODULES:
             raise InputError(f"{json_path}: refused, it imports module {module!r}")

@@ -121,6 +121,11 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     """One dictionary per epoch, in order."""
 
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights are kept; 0: those that the run began with."""
+        return self.epoch - self.epochs_since_best
+
     def add(self, loss: float, val_loss: float, driving: Driving | None = None) -> bool:
         """Record an epoch; return whether it is the best so far.
 
@@ -293,8 +298,8 @@ def plot_loss(folder: Path, progress: Progress) -> None:
     for name, label in (("loss", "training"), ("val_loss", "validation")):
         errors = [row[name] ** 0.5 for row in progress.history]
         axes.plot(epochs, errors, marker="o", markersize=3, label=label)
-    best = min(progress.history, key=lambda row: row["val_loss"])
-    axes.axvline(best["epoch"], color="grey", linestyle=":", label="kept")
+    if progress.kept_epoch:
+        axes.axvline(progress.kept_epoch, color="grey", linestyle=":", label="kept")
     axes.set(
         xlabel="epoch",
         ylabel="RMSE of steering",

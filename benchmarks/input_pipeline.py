@@ -116,8 +116,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = ROOT.parent / "shared" / "data" / "lake"
-    parser.add_argument("recording", nargs="?", type=Path, default=default)
+    parser.add_argument("recording", type=Path, help="folder with a driving_log.csv")
     parser.add_argument("--preset", default="default")
     parser.add_argument("--num-batches", type=int, default=60, help="batches a round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")

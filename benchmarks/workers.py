@@ -3,7 +3,7 @@
 Runs train.py on the same batches as one process, and as 1, 2, … workers on as many
 cores, in turns; a worker's first epoch, which compiles, does not count.
 
-    python benchmarks/workers.py ../shared/data/lake --most 2
+    python benchmarks/workers.py data/lake --most 2
 
 Prints a table, then one JSON line. Efficiency is the rate against that of one worker on
 one core, times the number of workers. Linux only, which can keep a run to some cores.
@@ -55,8 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = ROOT.parent / "shared" / "data" / "lake"
-    parser.add_argument("recording", nargs="?", type=Path, default=default)
+    parser.add_argument("recording", type=Path, help="folder with a driving_log.csv")
     parser.add_argument("--preset", default="default")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=40, help="batches an epoch")

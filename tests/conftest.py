@@ -27,7 +27,7 @@ def rng():
 def shared_dir():
     """The folder of real recordings; tests that need it say so when it is absent."""
     if not SHARED.is_dir():
-        pytest.skip(f"needs the real recordings in {SHARED}")
+        pytest.skip("needs the real recordings in ../shared")
     return SHARED
 
 

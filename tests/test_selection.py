@@ -52,9 +52,19 @@ def test_driving_decides_against_the_loss():
     progress = Progress()
     assert progress.add(0.1, 0.05, Driving(2.0, 0.5))
     assert not progress.add(0.1, 0.01, Driving(3.0, 0.5))
+    assert progress.kept_epoch == 1
     assert progress.add(0.1, 0.09, Driving(1.0, 0.5))
     assert (progress.best_val_loss, progress.epochs_since_best) == (0.01, 0)
     assert progress.history[1]["interventions_per_min"] == 3.0
+
+
+def test_no_epoch_is_kept_that_does_not_beat_the_model_before():
+    progress = Progress()
+    progress.set_bar(0.05)
+    assert not progress.add(0.1, 0.06)
+    assert progress.kept_epoch == 0
+    assert progress.add(0.1, 0.04)
+    assert progress.kept_epoch == 2
 
 
 def test_a_negative_count_is_refused():
