@@ -10,7 +10,8 @@ cd "$(dirname "$0")"
 python=.venv/bin/python
 out=${OUT:-demo}
 data=${DATA:-}
-epochs=${EPOCHS:-8}
+# A person's laps take longer to learn than the expert's.
+epochs=${EPOCHS:-$([ -n "$data" ] && echo 20 || echo 8)}
 port=${PORT:-4567}
 
 if [ -e "$out" ]; then
