@@ -289,6 +289,8 @@ def track_names(names: Sequence[str]) -> list[str]:
         kind, _, seeds = name.partition(":")
         first, dash, last = seeds.partition("-")
         if kind == "random" and dash and first.isdigit() and last.isdigit():
+            if int(first) > int(last):
+                raise InputError(f"{name}: expected random:FIRST-LAST, FIRST first")
             every += [f"random:{i}" for i in range(int(first), int(last) + 1)]
         else:
             every.append(name)

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from closed_loop import Job, drive_all, make_driver, track_names
 from drive_report import INTERVENTION_S
+from driving_log import InputError
 from tuning import draw_share, read_document, tune, tuning_settings, write_document
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ def record_round(
     """Record the states of a round, a recording for each track; return their folder."""
     states, rows_each = folder / f"states{number}", -(-args.frames // len(tracks))
     draft = folder / f".states{number}.partial"
+    for cut_short in draft.glob(".*"):  # By a kill, within a recording.
+        shutil.rmtree(cut_short)
     for i, track in enumerate(tracks):
         name = f"{track.replace(':', '')}_round{number}"
         if states.exists() or (draft / name).exists():
@@ -168,7 +172,10 @@ def record_states(folder: Path, job: Job, num_rows: int, num_rounds: int = 1) ->
     from simulator.tracks import make_track
     from simulator.world import World
 
-    road = make_track(job.track)
+    try:
+        road = make_track(job.track)
+    except ValueError as error:
+        raise InputError(f"--track {job.track}: {error}") from error
     road = road.reversed() if job.direction == "reverse" else road
     world = World(road, seed=job.seed, cameras=CAMERAS)
     try:

@@ -214,7 +214,7 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    parts, names, sessions = [], Counter[str](), 0
+    parts, names, sessions = [], set[str](), 0
     for i, recording in enumerate(recordings):
         for other in recordings[:i]:
             if other.fingerprint == recording.fingerprint:
@@ -222,9 +222,11 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
                     f"{recording.folder}: the same recording as {other.folder}; its "
                     "frames would be trained on and validated on; give it once"
                 )
-        names[recording.name] += 1
-        number = names[recording.name]
-        name = recording.name if number == 1 else f"{recording.name}-{number}"
+        name, number = recording.name, 1
+        while name in names:
+            number += 1
+            name = f"{recording.name}-{number}"
+        names.add(name)
         part = usable_rows(recording)
         session = part["session"] + sessions
         sessions = int(session.max()) + 1

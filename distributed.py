@@ -288,6 +288,8 @@ def fit_in_step(
         batches = Batches(training_set, settings, progress.epoch, num_batches, share)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
         loss, rate, stop = fit_epoch(step, batches, title, asked_to_stop)
+        if stop and (progress.epoch or settings.must_beat_start):
+            break  # What is kept is of whole epochs, as --resume takes it to be.
         is_best = progress.add(
             loss, *validate(network, validation, settings, driving_test, team)
         )

@@ -151,12 +151,15 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         check_new(args.record)
     corrections = Corrections(args.corrections or new_corrections_folder())
     frames = read_frames(args.replay) if args.replay else None
-    with open_port(args.host, args.port) as listener:
+    with contextlib.ExitStack() as on_exit:
+        listener = on_exit.enter_context(open_port(args.host, args.port))
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
         # OpenCV reads it when it is first imported, with the first frame.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
         predict, heat_map = load_predictor(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
+        if recorder:
+            on_exit.callback(recorder.close)
         server = DriveServer(
             lambda: Pilot(predict, SpeedController(args.speed)), recorder, corrections
         )

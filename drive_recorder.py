@@ -102,7 +102,9 @@ class DriveRecorder:
         self._rows.put((jpeg, f"center_{stamp}.jpg", numbers))
 
     def close(self) -> None:
-        """Write what is waiting, and end."""
+        """Write what is waiting, and end; more than once is no mistake."""
+        if self._log.closed:
+            return
         self._rows.put(None)
         self._writer.join()
         with contextlib.suppress(OSError):  # A full disk; it has been said.

@@ -122,12 +122,13 @@ def main(argv: list[str] | None = None) -> int:
             film(args)
         rollouts: list[Rollout] = []
         document = evaluate(args, rollouts)
+        # Before the page, which may not find a place to be written to.
+        print(json.dumps(document) if args.json else table(document), flush=True)
         if args.report:
             write_report(args.report, document, rollouts, load_saliency(args.drivers))
-    except (InputError, FileExistsError) as error:
+    except (InputError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(document) if args.json else table(document))
     for path in (args.report, args.video):
         if path:
             print(f"written: {path}", file=sys.stderr)
@@ -250,6 +251,7 @@ def judge_recording(
     )
 
     path = read_path(samples)
+    path.check_driven()
     frames = frames_from_disk(path)
     drive = (
         baseline(driver, path)

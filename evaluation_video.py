@@ -53,7 +53,10 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
     from simulator.expert import Expert
     from simulator.tracks import make_track
 
-    road = make_track(job.track)
+    try:
+        road = make_track(job.track)
+    except ValueError as error:
+        raise InputError(f"--track {job.track}: {error}") from error
     road = road.reversed() if job.direction == "reverse" else road
     lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
     with open_film(path, FRAMES_PER_S) as film:

@@ -256,6 +256,8 @@ def fit(
         batches = Batches(training_set, settings, progress.epoch, num_batches)
         title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
         loss, rate = fit_epoch(trained, batches, title, interruption)
+        if interruption.requested and (progress.epoch or settings.must_beat_start):
+            break  # What is kept is of whole epochs, as --resume takes it to be.
         val_loss = validation_loss(network, validation, settings)
         driving = driving_test(network.predict_on_batch) if driving_test else None
         if progress.add(loss, val_loss, driving):

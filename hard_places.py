@@ -43,6 +43,7 @@ def improve_on_recordings(args: argparse.Namespace, folder: Path) -> dict[str, A
     def draw(samples: pd.DataFrame) -> np.ndarray:
         return draw_share(samples["center"].isin(hard).to_numpy(), args.new_share)
 
+    write_document(folder, document)  # The folder is known for this command's own.
     given = tuple(str(path.resolve()) for path in args.recording)
     recordings = dict.fromkeys((*settings.recordings, *given))
     settings = replace(settings, recordings=tuple(recordings))
@@ -85,6 +86,7 @@ def replay_all(
     parts = read_recordings([*args.recording, *args.guard])
     for i, samples in enumerate(parts):
         path = read_path(samples)
+        path.check_driven()
         drive = model_driver(path, in_batches(predict), frames_from_disk(path))
         rollouts = replay(drive, path)
         driven = (path.dt_s > 0).nonzero()[0]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from driving_log import InputError
+from run_folder import NonFiniteLossError
 from tuning import keep
 
 
@@ -121,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         if model_path:
             keep(folder, model_path)
-    except (InputError, FileExistsError) as error:
+    except (InputError, FileExistsError, NonFiniteLossError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(document) if args.json else text)

@@ -52,7 +52,10 @@ def read_frames(folder: Path) -> list[RecordedFrame]:
             Path(row.center),
             float(step_s),
             float(row.speed_mph),
-            Command(float(row.steering), float(row.throttle) - float(row.brake)),
+            Command(
+                float(row.steering),
+                max(-1.0, min(1.0, float(row.throttle) - float(row.brake))),
+            ),
         )
         for row, step_s in zip(samples.itertuples(), steps_s, strict=True)
     ]

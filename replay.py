@@ -79,6 +79,19 @@ class RecordedPath:
         if len(lengths) != 1:
             raise ValueError(f"lengths differ: {sorted(lengths)}")
 
+    def check_driven(self) -> None:
+        """See that there is something to drive: who does nothing makes no mistake.
+
+        Raises:
+            InputError: the car stands in every row, or the log has no speed.
+        """
+        if not self.dt_s.any():
+            name = ", ".join(self.samples["recording"].unique())
+            raise InputError(
+                f"{name or 'no rows'}: slower than {LEAST_SPEED_MPS:g} m/s all along; "
+                "it cannot be replayed, which drives as fast as the log says"
+            )
+
     @property
     def has_sides(self) -> bool:
         """Whether the side cameras' frames are there."""

@@ -104,6 +104,8 @@ def prepare(args: argparse.Namespace) -> Search:
     from dataset import CAMERAS, read_recording, usable_samples
     from time_split import part_of, rest_of, split_by_time
 
+    if args.steps is not None and args.steps < 1:
+        raise InputError(f"--steps is {args.steps}, expected >= 1")
     settings, fixed = base_settings(args)
     recordings = [read_recording(Path(path)) for path in settings.recordings]
     samples = usable_samples(recordings)

@@ -55,7 +55,7 @@ class DrivingTest:
         cache: holds their views.
 
     Raises:
-        InputError: the rows have no time stamps.
+        InputError: the rows have no time stamps, or nothing is driven.
     """
 
     def __init__(self, samples: pd.DataFrame, cache: FrameCache) -> None:
@@ -63,7 +63,9 @@ class DrivingTest:
         self._parts: list[tuple[RecordedPath, np.ndarray]] = []
         for _, part in samples.groupby("recording", sort=False):
             own = part.reset_index(drop=True)
-            self._parts.append((read_path(own), cache_positions(own, cache)))
+            path = read_path(own)
+            path.check_driven()
+            self._parts.append((path, cache_positions(own, cache)))
 
     def __call__(self, predict: Callable[[np.ndarray], np.ndarray]) -> Driving:
         """Drive.

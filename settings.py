@@ -62,7 +62,11 @@ class Settings:
             "validation-fraction": (0 <= self.validation_fraction < 1, "[0, 1)"),
             "dropout": (self.dropout is None or 0 <= self.dropout < 1, "[0, 1)"),
             "epochs": (self.epochs >= 1, "at least 1"),
-            "steps-per-epoch": (self.steps_per_epoch != 0, "at least 1"),
+            "steps-per-epoch": (
+                self.steps_per_epoch is None or self.steps_per_epoch >= 1,
+                "at least 1",
+            ),
+            "seed": (self.seed >= 0, "0 or more"),
             "batch-size": (self.batch_size >= 2, "at least 2"),
             "learning-rate": (
                 self.learning_rate is None or self.learning_rate > 0,

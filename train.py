@@ -118,7 +118,11 @@ def check_fingerprints(folder: Path, recordings: list[Recording]) -> None:
 
 
 def write_report(
-    folder: Path, split: Split, cache: FrameCache, progress: Progress
+    folder: Path,
+    split: Split,
+    cache: FrameCache,
+    progress: Progress,
+    settings: Settings,
 ) -> dict[str, Any]:
     """Score the best weights per recording; write metrics.json and the pictures.
 
@@ -128,7 +132,7 @@ def write_report(
     import numpy as np
 
     from batches import cache_positions
-    from fitting import predict
+    from fitting import is_finished, predict
     from model import network_of
     from model_files import load_model
     from run_folder import plot_loss, plot_predictions, score, write_json
@@ -148,6 +152,7 @@ def write_report(
     metrics = {
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
+        "is_finished": is_finished(progress, settings),
         "training_samples": len(split.train),
         "is_held_out": not np.isin(split.validation, split.train).any(),
         "validation": scores,
@@ -218,7 +223,7 @@ def run(
             )
     else:
         progress = train_on_workers(folder, settings, num_workers, address)
-    return write_report(folder, split, cache, progress)
+    return write_report(folder, split, cache, progress, settings)
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
@@ -319,10 +324,11 @@ def main(argv: list[str] | None = None) -> int:
             follow_with_tensorboard(folder)
         print(json.dumps(asdict(settings), indent=1))
         metrics = run(folder, settings, args.workers, args.address)
-    except (InputError, NonFiniteLossError) as error:
-        if folder is not None:
+    except (InputError, NonFiniteLossError, KeyboardInterrupt) as error:
+        # A run that is resumed is somebody's, however little of it there is.
+        if folder is not None and not args.resume:
             forget_unstarted(folder)
-        print(error, file=sys.stderr)
+        print(str(error) or "stopped", file=sys.stderr)
         return 1
     print_metrics(metrics)
     print(

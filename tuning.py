@@ -63,13 +63,21 @@ def tuning_settings(args: argparse.Namespace, model_path: Path) -> Settings:
 def tune(
     folder: Path, settings: Settings, draw: Callable[[pd.DataFrame], np.ndarray]
 ) -> Path:
-    """Fine-tune as train.py does, in a run folder; return the path of the model."""
+    """Fine-tune as train.py does, in a run folder; return the path of the model.
+
+    Raises:
+        InputError: it was interrupted.
+    """
     from train import make_run, run
 
-    if not (folder / "metrics.json").is_file():
+    metrics_path = folder / "metrics.json"
+    metrics = json.loads(metrics_path.read_bytes()) if metrics_path.is_file() else {}
+    if not metrics.get("is_finished"):
         if not folder.exists():
             make_run(folder, settings)
-        run(folder, settings, draw=draw)
+        metrics = run(folder, settings, draw=draw)
+    if not metrics["is_finished"]:
+        raise InputError(f"{folder}: stopped; the same command goes on")
     return folder / "model.json"
 
 

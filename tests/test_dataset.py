@@ -291,6 +291,15 @@ def test_no_validation_frame_is_within_2_s_of_a_training_frame(sessions, rng):
         assert len(train) > 0.4 * len(samples)
 
 
+def test_recordings_of_one_name_keep_names_of_their_own(tmp_path):
+    folders = [tmp_path / "a" / "lake", tmp_path / "b" / "lake", tmp_path / "lake-2"]
+    for i, folder in enumerate(folders):
+        folder.parent.mkdir(exist_ok=True)
+        write_recording(folder, np.full(20, i / 10))
+    samples = usable_samples([read_recording(folder) for folder in folders])
+    assert samples["recording"].nunique() == 3
+
+
 def test_fraction_of_nothing_trains_on_all(rng):
     samples = made_up_samples(rng, [30])
     train, validation = split_by_time(samples, 0.0, rng)

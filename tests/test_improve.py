@@ -1,22 +1,23 @@
 """Improving a model: the states of DAgger, hard places, and what is kept."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_recording
 
+import fitting
 import improve
 from closed_loop import Job
-from dagger import best_round, record_states
-from dataset import read_recording, usable_samples
+from dagger import best_round, record_round, record_states
+from dataset import InputError, read_recording, usable_samples
 from hard_places import hard_images, is_better
 from model import build_model
 from model_files import save_model
 from settings import Settings
-from tuning import draw_share
+from tuning import draw_share, tune
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,40 @@ def test_states_are_recorded_with_what_the_expert_would_do(tmp_path):
     assert len(recording.samples) == 200 and put_back >= 2
     assert samples["session"].nunique() == put_back + 1
     assert samples["steering"].abs().max() > 0.3
+
+
+def test_recording_of_states_that_was_killed_leaves_nothing_behind(
+    tmp_path, model_path
+):
+    cut_short = tmp_path / ".states1.partial" / ".lake_round1.abc"
+    (cut_short / "IMG").mkdir(parents=True)
+    args = improve.parse_args([str(model_path), "--name", "x", "--expert-drives"])
+    args.frames = 20
+    states = record_round(args, tmp_path, model_path, ["lake"], 1)
+    assert [path.name for path in states.iterdir()] == ["lake_round1"]
+
+
+def test_tuning_that_is_stopped_is_not_done(tmp_path, model_path, monkeypatch):
+    """Ctrl-C ends the program; the same command goes on where it was."""
+    recording = write_recording(tmp_path / "bars", np.sin(np.arange(300) / 20))
+    settings = Settings((str(recording),), epochs=2, steps_per_epoch=1, batch_size=8)
+    settings = replace(settings, from_model=str(model_path))
+    fit_epoch = fitting.fit_epoch
+
+    def stopped(network, batches, title, interruption):
+        interruption.requested = True
+        return fit_epoch(network, batches, title, interruption)
+
+    def draw(samples):
+        return np.full(len(samples), 1 / len(samples))
+
+    monkeypatch.setattr(fitting, "fit_epoch", stopped)
+    for _ in range(2):
+        with pytest.raises(InputError, match="stopped; the same command goes on"):
+            tune(tmp_path / "tuned", settings, draw)
+    monkeypatch.setattr(fitting, "fit_epoch", fit_epoch)
+    assert tune(tmp_path / "tuned", settings, draw).is_file()
+    assert json.loads((tmp_path / "tuned" / "metrics.json").read_text())["is_finished"]
 
 
 def test_an_expert_who_drives_is_recorded_as_simulate_records_him(tmp_path):

@@ -159,6 +159,8 @@ def test_nothing_to_drive_is_an_empty_rollout():
     samples = make_samples(10, speed_mph=0.0)
     rollout = rp.replay(rp.zero_driver, rp.read_path(samples))[1.0]
     assert rollout.elapsed_s == 0 and not rollout.interventions
+    with pytest.raises(InputError, match="slower than 1 m/s all along"):
+        rp.read_path(samples).check_driven()
 
 
 # --- The measure itself, on real recordings -------------------------------------------

@@ -1,6 +1,7 @@
 """Training: it learns, it can be killed at any moment, and it loses nothing."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,39 @@ def test_ctrl_c_stops_after_the_batch_and_keeps_the_best(recording, tmp_path):
     best = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert best["epochs"] < 1000
     load_model(tmp_path / "stopped" / "model.json")
+
+
+def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
+    recording, unbroken, tmp_path, monkeypatch
+):
+    """What --resume takes for the best is what lies on the disk."""
+    folder = shutil.copytree(unbroken, tmp_path / "cut")
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["epochs"] = 4
+    (folder / "config.json").write_text(json.dumps(config))
+    before = (folder / "model.weights.h5").read_bytes()
+
+    def cut_short(network, batches, title, interruption):
+        interruption.requested = True
+        return 0.0, 1.0
+
+    monkeypatch.setattr("fitting.fit_epoch", cut_short)
+    monkeypatch.setattr("fitting.validation_loss", lambda *_: 0.0)
+    assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 0
+    assert (folder / "model.weights.h5").read_bytes() == before
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["epochs"], metrics["is_finished"]) == (3, False)
+
+
+def test_refused_resume_leaves_a_run_that_has_hardly_begun(recording, tmp_path, capsys):
+    folder = train(recording, tmp_path, "begun", *SHORT)
+    for path in folder.iterdir():
+        if path.name != "config.json":
+            path.unlink()
+    argv = ["--name", "begun", "--models-dir", str(tmp_path), "--resume"]
+    assert main([*argv, "--workers", "3"]) == 1
+    assert "--workers is 3, expected a divisor" in capsys.readouterr().err
+    assert (folder / "config.json").is_file()
 
 
 def test_existing_run_is_refused_and_untouched(recording, unbroken, capsys):
