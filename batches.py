@@ -140,7 +140,8 @@ def loss_weights_of(samples: pd.DataFrame, steering: np.ndarray) -> np.ndarray:
     spread = (
         pd.Series(steering).groupby(samples["recording"].to_numpy()).transform("std")
     )
-    weight = 1 / spread.to_numpy(np.float32).clip(0.01)
+    # One row alone has no spread.
+    weight = 1 / spread.fillna(0.0).to_numpy(np.float32).clip(0.01)
     return weight / weight.mean()
 
 

@@ -93,6 +93,8 @@ def check(args: argparse.Namespace) -> None:
     """
     if bool(args.track) == bool(args.recording):
         raise InputError("give either --track, or --recording")
+    if args.guard and args.track:
+        raise InputError("--guard is for --recording; on tracks give --judge")
     if not args.model.is_file():
         raise InputError(f"{args.model}: no such file, expected a model.json")
     for flag, value, least in (

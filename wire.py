@@ -172,7 +172,7 @@ class SimulatorDialect:
         if passed in ("2probe", "5", "6"):
             passed, reason = None, "not for polling"
         if passed and passed.startswith("40"):
-            session = parse_qs(query)["sid"][0]
+            session = parse_qs(query).get("sid", [""])[0]
             if session in self._polling_sessions:
                 passed, reason = None, "a second CONNECT"
             self._polling_sessions.append(session)

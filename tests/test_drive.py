@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import cv2
@@ -450,6 +451,15 @@ def test_malformed_packets_by_polling_neither_close_nor_mute_the_session(
         while not any(driven in packet for packet in answers()):
             pass
     assert len(running.server.clients) == 1
+
+
+def test_post_of_no_session_is_refused(running):
+    """python-socketio's own refusal, not a fault of ours."""
+    address = f"http://127.0.0.1:{running.port}/socket.io/?EIO=4&transport=polling&sid="
+    with pytest.raises(HTTPError) as refused:
+        urlopen(Request(address, b"40", {"Content-Type": "text/plain"}), timeout=10)
+    assert refused.value.code == 400
+    refused.value.close()
 
 
 def test_image_of_50_mb_is_answered_and_the_next_frame_is_driven(running, jpeg):

@@ -202,6 +202,8 @@ def test_loss_weights_even_out_the_spread_of_recordings(tmp_path):
     weights = loss_weights_of(samples, samples["steering"].to_numpy(np.float32))
     assert weights.mean() == pytest.approx(1)
     assert weights[0] / weights[-1] == pytest.approx(8, rel=1e-3)
+    one_row = samples.iloc[[*range(60), 60]]
+    assert np.isfinite(loss_weights_of(one_row, one_row["steering"].to_numpy())).all()
 
 
 def test_run_is_finished_by_epochs_or_by_patience():

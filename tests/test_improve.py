@@ -157,6 +157,8 @@ def test_refusals_say_what_to_give(model_path, tmp_path, capsys):
     none = tmp_path / "none.json"
     assert "no such file" in refusal(capsys, none, "--track", "lake", *name)
     assert "give --base" in refusal(capsys, model_path, "--recording", tmp_path, *name)
+    guard = ("--track", "lake", "--guard", tmp_path)
+    assert "--guard is for --recording" in refusal(capsys, model_path, *guard, *name)
     few = ("--track", "lake", "--frames", "5")
     assert "--frames is 5" in refusal(capsys, model_path, *few, *name)
     (tmp_path / "x").mkdir()
