@@ -29,6 +29,7 @@ from pilot import Command, Pilot, SpeedController
 from rollout import Intervention, Rollout
 
 if TYPE_CHECKING:
+    from simulator.track import Track
     from simulator.world import Observation, World
 
 LIMITS_M = (1.0, 2.0)
@@ -113,6 +114,21 @@ class LoopResult:
 Steer = Callable[["Observation"], Command]
 
 
+def road_of(job: Job) -> Track:
+    """Return the track of a job, as it is driven.
+
+    Raises:
+        InputError: there is no such track.
+    """
+    from simulator.tracks import make_track
+
+    try:
+        road = make_track(job.track)
+    except ValueError as error:
+        raise InputError(f"--track {job.track}: {error}") from None
+    return road.reversed() if job.direction == "reverse" else road
+
+
 def drive(
     job: Job, on_frame: Callable[[World, Observation, Command], None] | None = None
 ) -> LoopResult:
@@ -125,14 +141,9 @@ def drive(
     Raises:
         InputError: the model cannot be loaded, or the track is unknown.
     """
-    from simulator.tracks import make_track
     from simulator.world import World
 
-    try:
-        road = make_track(job.track)
-    except ValueError as error:
-        raise InputError(f"--track {job.track}: {error}") from None
-    road = road.reversed() if job.direction == "reverse" else road
+    road = road_of(job)
     cameras = () if job.driver in ("zero", "expert") and not on_frame else ("center",)
     world = World(road, seed=job.seed, cameras=cameras)
     try:

@@ -17,9 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from closed_loop import Job, drive_all, make_driver, track_names
+from closed_loop import Job, drive_all, make_driver, road_of, track_names
 from drive_report import INTERVENTION_S
-from driving_log import InputError
 from tuning import draw_share, read_document, tune, tuning_settings, write_document
 
 if TYPE_CHECKING:
@@ -165,18 +164,13 @@ def record_states(folder: Path, job: Job, num_rows: int, num_rounds: int = 1) ->
         How often the car was put back into its lane.
 
     Raises:
-        InputError: the model cannot be loaded.
+        InputError: the model cannot be loaded, or there is no such track.
         FileExistsError: the folder exists.
     """
     from simulator.recorder import CAMERAS, Recorder
-    from simulator.tracks import make_track
     from simulator.world import World
 
-    try:
-        road = make_track(job.track)
-    except ValueError as error:
-        raise InputError(f"--track {job.track}: {error}") from error
-    road = road.reversed() if job.direction == "reverse" else road
+    road = road_of(job)
     world = World(road, seed=job.seed, cameras=CAMERAS)
     try:
         with Recorder(folder, seed=num_rounds) as recorder:

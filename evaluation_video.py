@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from closed_loop import Job, LoopResult, drive
+from closed_loop import Job, LoopResult, drive, road_of
 from dataset import FRAME_SHAPE, InputError, read_frame
 from replay import BATCH_SIZE
 from saliency import Saliency, overlay
@@ -51,13 +51,8 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
         InputError: the file exists or is no .mp4, or the job cannot be driven.
     """
     from simulator.expert import Expert
-    from simulator.tracks import make_track
 
-    try:
-        road = make_track(job.track)
-    except ValueError as error:
-        raise InputError(f"--track {job.track}: {error}") from error
-    road = road.reversed() if job.direction == "reverse" else road
+    road = road_of(job)
     lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
     with open_film(path, FRAMES_PER_S) as film:
 

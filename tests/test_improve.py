@@ -65,6 +65,26 @@ def test_recording_of_states_that_was_killed_leaves_nothing_behind(
     assert [path.name for path in states.iterdir()] == ["lake_round1"]
 
 
+def test_hard_places_go_on_after_a_kill(tmp_path, model_path, monkeypatch, capsys):
+    """What is there after a kill is this command's own, not somebody's folder."""
+    recording = write_recording(tmp_path / "bars", np.sin(np.arange(300) / 20))
+    argv = [model_path, "--recording", recording, "--base", recording, "--name", "x"]
+    argv += ["--models-dir", tmp_path, "--epochs", "1", "--steps-per-epoch", "1"]
+
+    def killed(folder, settings, draw):
+        folder.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hard_places.tune", killed)
+        with pytest.raises(KeyboardInterrupt):
+            improve.main([str(each) for each in argv])
+    (tmp_path / "x" / "tuned").rmdir()
+    assert improve.main([str(each) for each in argv]) == 0
+    assert "elsewhere" in capsys.readouterr().out
+    assert "accepted" in json.loads((tmp_path / "x" / "improve.json").read_text())
+
+
 def test_tuning_that_is_stopped_is_not_done(tmp_path, model_path, monkeypatch):
     """Ctrl-C ends the program; the same command goes on where it was."""
     recording = write_recording(tmp_path / "bars", np.sin(np.arange(300) / 20))

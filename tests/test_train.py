@@ -206,6 +206,18 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
     assert (metrics["epochs"], metrics["is_finished"]) == (3, False)
 
 
+def test_ctrl_c_before_the_first_epoch_leaves_the_name_free(
+    recording, tmp_path, capsys, monkeypatch
+):
+    def stopped(settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("preparation.read_split", stopped)
+    folder = train(recording, tmp_path, "early", *SHORT, expect=1)
+    assert capsys.readouterr().err.endswith("stopped\n")
+    assert not folder.exists()
+
+
 def test_refused_resume_leaves_a_run_that_has_hardly_begun(recording, tmp_path, capsys):
     folder = train(recording, tmp_path, "begun", *SHORT)
     for path in folder.iterdir():
