@@ -292,7 +292,7 @@ def test_no_validation_frame_is_within_2_s_of_a_training_frame(sessions, rng):
 
 
 def test_recordings_of_one_name_keep_names_of_their_own(tmp_path):
-    folders = [tmp_path / "a" / "lake", tmp_path / "b" / "lake", tmp_path / "lake-2"]
+    folders = [tmp_path / "lake-2", tmp_path / "a" / "lake", tmp_path / "b" / "lake"]
     for i, folder in enumerate(folders):
         folder.parent.mkdir(exist_ok=True)
         write_recording(folder, np.full(20, i / 10))

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import write_recording
 
 import evaluate
 from closed_loop import track_names
@@ -44,6 +45,13 @@ def test_a_model_beside_a_baseline_on_a_recording(tiny_recording, model_path, ca
     assert head.startswith("tiny: replayed")
     assert "driver" in columns and "RMS m" in columns
     assert len(rows) == 2 and "model.json" in rows[0] and "zero" in rows[1]
+
+
+def test_a_log_without_speed_is_refused_not_called_autonomous(tmp_path, capsys):
+    standing = write_recording(tmp_path / "still", np.zeros(30), speed_mph=0.0)
+    code, out, err = run(capsys, "zero", "--recording", standing)
+    assert (code, out) == (1, "")
+    assert "still: slower than 1 m/s all along; it cannot be replayed" in err
 
 
 def test_on_its_path_a_replayed_model_steers_as_when_it_drives(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import write_recording
 
-from dataset import read_recording, usable_samples
+from dataset import InputError, read_recording, usable_samples
 from frame_cache import FrameCache
 from run_folder import Progress
 from selection import Driving, DrivingTest
@@ -17,8 +17,8 @@ def road_view(frames):
 
 @pytest.fixture
 def make_test(tmp_path):
-    def make(steering, name="a"):
-        folder = write_recording(tmp_path / name, steering)
+    def make(steering, name="a", speed_mph=20.0):
+        folder = write_recording(tmp_path / name, steering, speed_mph=speed_mph)
         samples = usable_samples([read_recording(folder)])
         paths = [p for c in ("center", "left", "right") for p in samples[c]]
         return DrivingTest(samples, FrameCache(paths, road_view, "v", tmp_path / "c"))
@@ -65,6 +65,11 @@ def test_no_epoch_is_kept_that_does_not_beat_the_model_before():
     assert progress.kept_epoch == 0
     assert progress.add(0.1, 0.04)
     assert progress.kept_epoch == 2
+
+
+def test_a_car_that_stands_is_no_test(make_test):
+    with pytest.raises(InputError, match="the car stands in all that is held out"):
+        make_test(np.zeros(20), speed_mph=0.0)
 
 
 def test_a_negative_count_is_refused():
