@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import CAMERAS, InputError, read_frame, read_recording
 from frame_operations import (
     blur,
     brightness,
@@ -32,6 +31,7 @@ from frame_operations import (
     side_camera_steering,
     swap_channels,
 )
+from recordings.recording import CAMERAS, InputError, read_frame, read_recording
 
 if TYPE_CHECKING:
     import numpy as np

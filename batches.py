@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from augment import NUM_DRAWS, Augmenter, balance_weights, side_camera_steering
-from dataset import CAMERAS, InputError, smooth_steering
 from frame_cache import FrameCache
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
-from reproject import (
+from recordings.recording import CAMERAS, InputError, smooth_steering
+from recordings.reproject import (
     SIDE_CAMERA_M,
     ViewGeometry,
     nearest_camera,
@@ -63,7 +63,7 @@ def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Label
     """Return the steering of each sample in the three forms.
 
     Args:
-        samples: what dataset.usable_samples returns.
+        samples: what usable_samples returns.
         before_s: start of the taught average, in seconds before the frame; 0 with
             after_s 0 teaches the recorded value.
         after_s: end of the taught average, in seconds after the frame.
@@ -338,7 +338,7 @@ def reprojected(
     offset_m = rng.normal(0, settings.offset_std_m, len(rows))[share]
     heading_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))[share]
     rows = rows[share]
-    # Without side cameras the picture bears less: see reproject.py.
+    # Without side cameras the picture bears less: see recordings/reproject.py.
     has_sides = (training_set.positions[rows] >= 0).all(axis=1)
     most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
     offset_m = np.clip(offset_m, -most_m, most_m)

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drive_report import INTERVENTION_S
-from driving_log import InputError
 from pilot import Command, Pilot, SpeedController
+from recordings.log import InputError
 from rollout import Intervention, Rollout
 
 if TYPE_CHECKING:

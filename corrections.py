@@ -13,9 +13,9 @@ from collections import deque
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dataset import InputError
 from drive_recorder import DriveRecorder, check_new
 from pilot import Command
+from recordings.recording import InputError
 from wheel import MODEL, PERSON, Choice
 
 logger = logging.getLogger(__name__)

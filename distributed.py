@@ -27,7 +27,6 @@ import tensorflow as tf
 from keras import layers
 
 from batches import Batches, TrainingSet
-from dataset import InputError
 from fitting import (
     batches_per_epoch,
     check_finite,
@@ -39,6 +38,7 @@ from fitting import (
 )
 from model import network_of
 from model_files import save_weights
+from recordings.recording import InputError
 from run_folder import Progress, load_state, save_state, write_history
 from selection import Driving
 

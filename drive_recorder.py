@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset import InputError
+from recordings.recording import InputError
 
 if TYPE_CHECKING:
     from pilot import Command

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving_log import InputError
 from evaluation_report import table, write_report
+from recordings.log import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,8 +219,8 @@ def read_recordings(
     folders: list[Path], part: tuple[float, float] = (0.0, 1.0)
 ) -> list[pd.DataFrame]:
     """Return the usable samples of that part of each recording."""
-    from dataset import read_recording, usable_samples
-    from time_split import part_of
+    from recordings.recording import read_recording, usable_samples
+    from recordings.split import part_of
 
     recordings = [read_recording(folder) for folder in folders]
     samples = part_of(usable_samples(recordings), part)
@@ -292,7 +292,7 @@ def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
     """Return how far a driver's steering is from the recorded, on the path itself."""
     import numpy as np
 
-    from dataset import smooth_steering
+    from recordings.recording import smooth_steering
 
     rows, nowhere = np.arange(len(samples)), np.zeros(len(samples))
     size = 256
@@ -366,8 +366,8 @@ def write_saliency(model_path: str, frame_path: Path) -> Path:
     import cv2
     import numpy as np
 
-    from dataset import read_frame
     from model_files import load_model
+    from recordings.recording import read_frame
     from saliency import make_saliency, overlay
 
     out = Path(f"{frame_path.stem}_saliency.png")

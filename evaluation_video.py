@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from closed_loop import Job, LoopResult, drive, road_of
-from dataset import FRAME_SHAPE, InputError, read_frame
+from recordings.recording import FRAME_SHAPE, InputError, read_frame
 from replay import BATCH_SIZE
 from saliency import Saliency, overlay
 
@@ -81,7 +81,7 @@ def film_recording(
     """Film a recording, with what a model makes of its frames.
 
     Args:
-        samples: of one recording, as dataset.usable_samples returns them.
+        samples: of one recording, as usable_samples returns them.
         predict: uint8 (n, 160, 320, 3) to steering (n, 1).
         path: of the .mp4 to write; it appears when it is complete.
         saliency: makes the heat map over the frame; None leaves the frame as it is.

@@ -20,14 +20,14 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from dataset import (
+from recordings.log import InputError
+from recordings.recording import (
     Recording,
     read_recording,
     smooth_steering,
     usable_rows,
     usable_samples,
 )
-from driving_log import InputError
 
 # Steering within this of 0 counts as straight on.
 STRAIGHT = 0.02
@@ -276,7 +276,7 @@ def _pictures(
     recordings: list[Recording], smooth_s: float
 ) -> dict[str, tuple[str, bytes]]:
     """Return heading and PNG of each picture by its file name."""
-    import recording_pictures as draw
+    from recordings import pictures as draw
 
     figures = {
         "contact_sheet": (

@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import FRAME_SHAPE, InputError
 from model import quiet_tensorflow
+from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:
     import keras
@@ -171,7 +171,7 @@ def read_frames(recording: Path, most: int) -> np.ndarray:
     """
     import numpy as np
 
-    from dataset import CAMERAS, read_frame, read_recording, usable_samples
+    from recordings.recording import CAMERAS, read_frame, read_recording, usable_samples
 
     samples = usable_samples([read_recording(recording)])
     paths = [path for camera in CAMERAS for path in samples[camera] if path]

@@ -24,8 +24,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dataset import FRAME_SHAPE, read_frame
-from driving_log import InputError
+from recordings.log import InputError
+from recordings.recording import FRAME_SHAPE, read_frame
 
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
 SHARD_SIZE = 2048

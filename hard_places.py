@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving_log import InputError
+from recordings.log import InputError
 from tuning import draw_share, read_document, tune, tuning_settings, write_document
 
 if TYPE_CHECKING:

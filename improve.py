@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from driving_log import InputError
+from recordings.log import InputError
 from run_folder import NonFiniteLossError
 from tuning import keep
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import FRAME_SHAPE, InputError
 from model_files import load_model
+from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:
     import keras

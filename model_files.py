@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import FRAME_SHAPE, InputError
+from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dataset import InputError
+from recordings.recording import InputError
 
 if TYPE_CHECKING:
     import numpy as np

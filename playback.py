@@ -13,9 +13,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset import read_recording, usable_samples
 from drive_server import Moment
 from pilot import Command
+from recordings.recording import read_recording, usable_samples
 from telemetry import Telemetry, UnusableTelemetry
 from wheel import MODEL, Choice
 

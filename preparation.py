@@ -22,13 +22,13 @@ from batches import (
     make_training_set,
     with_shares,
 )
-from dataset import CAMERAS, Recording, read_recording, usable_samples
 from frame_cache import FrameCache
 from model import build_model, view_key, view_of
 from model_files import load_model
+from recordings.recording import CAMERAS, Recording, read_recording, usable_samples
+from recordings.split import part_of, split_by_time
 from selection import DrivingTest
 from settings import Settings
-from time_split import part_of, split_by_time
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from dataset import CAMERAS, InputError, read_frame, smooth_steering
-from reproject import (
+from recordings.recording import CAMERAS, InputError, read_frame, smooth_steering
+from recordings.reproject import (
     RAW_FRAME,
     ViewGeometry,
     curvature_of,
@@ -63,7 +63,7 @@ class RecordedPath:
     """
 
     samples: pd.DataFrame
-    """Of one recording, as dataset.usable_samples returns them."""
+    """Of one recording, as usable_samples returns them."""
     run: np.ndarray
     """int64 (n,), which stretch without a gap the row belongs to; -1: not driven."""
     dt_s: np.ndarray
@@ -105,7 +105,7 @@ def read_path(samples: pd.DataFrame) -> RecordedPath:
     1 m/s, where a car is not steered.
 
     Args:
-        samples: of one recording, as dataset.usable_samples returns them.
+        samples: of one recording, as usable_samples returns them.
 
     Raises:
         InputError: the rows have no time stamps.

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import InputError
+from recordings.recording import InputError
 
 if TYPE_CHECKING:
     import keras

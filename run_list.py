@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from dataset import InputError
+from recordings.recording import InputError
 from run_folder import read_config
 from settings import Settings
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from dataset import FRAME_SHAPE, InputError
+from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:
     import keras

@@ -31,8 +31,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dataset import InputError
 from model import quiet_tensorflow
+from recordings.recording import InputError
 from search_space import Plan, flags_of, settings_of
 from settings import SELECTIONS, Settings, given_arguments, make_parser, settings_from
 
@@ -101,8 +101,8 @@ def prepare(args: argparse.Namespace) -> Search:
     """
     import numpy as np
 
-    from dataset import CAMERAS, read_recording, usable_samples
-    from time_split import part_of, rest_of, split_by_time
+    from recordings.recording import CAMERAS, read_recording, usable_samples
+    from recordings.split import part_of, rest_of, split_by_time
 
     if args.steps is not None and args.steps < 1:
         raise InputError(f"--steps is {args.steps}, expected >= 1")

@@ -18,11 +18,11 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from batches import TrainingSet, loss_weights_of, make_labels, make_training_set
-from dataset import CAMERAS
 from fitting import validation_loss
 from frame_cache import FrameCache
 from model import network_of, view_key, view_of
 from model_files import load_model
+from recordings.recording import CAMERAS
 from run_folder import write_bytes
 from search_space import Plan
 from search_trials import epoch_of, finished_trials, is_default, shown
@@ -161,7 +161,7 @@ class Judge:
     """Judges models on samples that no trial has seen, all by the default's labels."""
 
     samples: pd.DataFrame
-    """As time_split.rest_of returns them."""
+    """As rest_of returns them."""
     plan: Plan
 
     def __call__(self, run_dir: Path) -> float:

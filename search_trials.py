@@ -25,7 +25,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from dataset import InputError
+from recordings.recording import InputError
 from run_folder import NonFiniteLossError, Progress
 from search_space import Plan, default_values, flags_of, settings_of, suggest
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from batches import VIEW_GEOMETRY, cache_positions
-from driving_log import InputError
 from frame_cache import FrameCache
+from recordings.log import InputError
 from replay import LIMITS_M, RecordedPath, in_batches, model_driver, read_path, replay
 
 S_PER_MIN = 60.0
@@ -52,7 +52,7 @@ class DrivingTest:
     """Replays held-out stretches from the cache.
 
     Args:
-        samples: of the held-out rows, as dataset.usable_samples returns them.
+        samples: of the held-out rows, as usable_samples returns them.
         cache: holds their views.
 
     Raises:

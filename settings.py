@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from augment import BALANCE_MODES, AugmentSettings
-from dataset import InputError
 from model import PRESETS
+from recordings.recording import InputError
 
 SCHEDULES = ("cosine", "constant")
 WEIGHTS = ("equal", "spread")

@@ -21,8 +21,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import InputError
 from model import quiet_tensorflow
+from recordings.recording import InputError
 from run_folder import RAY_NOTES, NonFiniteLossError, follow_with_tensorboard
 from settings import Settings, given_settings, make_parser, settings_from
 from workers import check_workers, train_on_workers
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from dataset import Recording
     from frame_cache import FrameCache
     from preparation import Split
+    from recordings.recording import Recording
     from run_folder import Progress
 
 # --- The run --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving_log import InputError
+from recordings.log import InputError
 
 if TYPE_CHECKING:
     import numpy as np

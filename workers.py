@@ -27,7 +27,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from dataset import InputError
+from recordings.recording import InputError
 from run_folder import RAY_NOTES, NonFiniteLossError, Progress
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ def reprojection_cost(views: np.ndarray) -> float:
     import numpy as np
 
     from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS
-    from reproject import ViewGeometry, reproject
+    from recordings.reproject import ViewGeometry, reproject
 
     num, height, width, _ = views.shape
     geometry = ViewGeometry(height, width, CROP_TOP_ROWS, CROP_BOTTOM_ROWS)
@@ -154,7 +154,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; return the exit status."""
     args = parse_args(argv)
-    from dataset import InputError
+    from recordings.recording import InputError
 
     try:
         result = measure(args.preset, args.batch_size)

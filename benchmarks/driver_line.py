@@ -51,7 +51,12 @@ def road_map() -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Two float32 (AHEAD_M, ASIDE_M).
     """
-    from reproject import CAMERA_HEIGHT_M, CENTRE_PX, FOCAL_LENGTH_PX, PITCH_RAD
+    from recordings.reproject import (
+        CAMERA_HEIGHT_M,
+        CENTRE_PX,
+        FOCAL_LENGTH_PX,
+        PITCH_RAD,
+    )
 
     aside_m, ahead_m = np.meshgrid(ASIDE_M, AHEAD_M)
     cos, sin = np.cos(PITCH_RAD), np.sin(PITCH_RAD)
@@ -70,8 +75,8 @@ def line_scores(samples: pd.DataFrame) -> np.ndarray:
     """
     import cv2
 
-    from dataset import read_frame, smooth_steering
-    from reproject import curvature_of
+    from recordings.recording import read_frame, smooth_steering
+    from recordings.reproject import curvature_of
 
     # The road bends as the path does, on average.
     bends_per_m = curvature_of(smooth_steering(samples, 0.5, 1.0))

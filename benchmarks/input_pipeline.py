@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 def link_samples(recording: Path, num_samples: int, folder: Path) -> None:
     """Make a recording of num_samples rows by repeating the images of another."""
-    from dataset import read_recording, usable_samples
+    from recordings.recording import read_recording, usable_samples
 
     samples = usable_samples([read_recording(recording)])
     (folder / "IMG").mkdir(parents=True)

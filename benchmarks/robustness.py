@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-HORIZON_ROW = 61  # of the raw frame; see reproject.py
+HORIZON_ROW = 61  # of the raw frame; see recordings/reproject.py
 HAZE_RGB = (205, 214, 222)
 Change = Callable[["np.ndarray", int], "np.ndarray"]
 
@@ -156,7 +156,7 @@ def write_sheet(samples: pd.DataFrame, path: Path) -> None:
     import cv2
     import numpy as np
 
-    from dataset import read_frame
+    from recordings.recording import read_frame
 
     lines = []
     for name, change in CHANGES.items():

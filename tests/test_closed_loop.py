@@ -8,9 +8,9 @@ import pytest
 
 import closed_loop
 from closed_loop import Job, drive, drive_all, through_jpeg
-from dataset import InputError
 from model import build_model
 from model_files import save_model
+from recordings.recording import InputError
 
 
 @pytest.fixture(scope="module")

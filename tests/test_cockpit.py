@@ -20,11 +20,11 @@ from websockets.sync.client import connect
 
 from cockpit import MOST_MESSAGES_PER_S, MOST_PAGES, Cockpit
 from corrections import Corrections, train_command
-from dataset import InputError, read_recording
 from drive_server import DriveServer, serve
 from heat_map import HeatMap, clear_picture
 from pilot import Pilot, SpeedController
 from playback import play, read_frames
+from recordings.recording import InputError, read_recording
 from web_bounds import MOST_CONNECTIONS
 from wire import listen
 

@@ -20,7 +20,7 @@ from cockpit_drive import (
     steered,
 )
 
-from dataset import read_recording
+from recordings.recording import read_recording
 from simulator import tracks
 from simulator.world import World
 

@@ -11,17 +11,16 @@ import pandas as pd
 import pytest
 from conftest import SHARED, damage_image, stamp, write_recording
 
-from dataset import (
+from dataset import describe, main
+from recordings.log import read_log
+from recordings.recording import (
     InputError,
-    describe,
-    main,
     read_frame,
     read_recording,
     smooth_steering,
     usable_samples,
 )
-from driving_log import read_log
-from time_split import part_of, rest_of, split_by_time
+from recordings.split import part_of, rest_of, split_by_time
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = SHARED / "wild_logs" / "INDEX.json"
@@ -236,7 +235,7 @@ def test_folder_beside_the_log_that_may_not_be_read_is_passed_over(
         return scandir(path)
 
     # The mode bits of a folder do not bind root, who may run the tests.
-    monkeypatch.setattr("row_checks.os.scandir", refuse)
+    monkeypatch.setattr("recordings.rows.os.scandir", refuse)
     assert not read_recording(tiny_recording).excluded
 
 

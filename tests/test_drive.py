@@ -26,12 +26,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 import train
-from dataset import InputError, read_recording
 from drive import main, reachable_address
 from drive_recorder import DriveRecorder
 from drive_report import DriveReport
 from drive_server import DriveServer, serve
 from pilot import Command, Pilot, SpeedController
+from recordings.recording import InputError, read_recording
 from wire import is_local_name, listen
 
 ROOT = Path(__file__).resolve().parents[1]

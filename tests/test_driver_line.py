@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import driver_line
 
-from dataset import read_recording, usable_samples
+from recordings.recording import read_recording, usable_samples
 from simulator.expert import Expert, SteeringNoise
 from simulator.recorder import CAMERAS, Recorder, record_expert
 from simulator.tracks import make_track

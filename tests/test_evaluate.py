@@ -58,9 +58,9 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
     tiny_recording, model_path
 ):
     """Training, driving and evaluation see the same: one network, one crop."""
-    from dataset import read_frame
     from model import make_predictor
     from model_files import load_model
+    from recordings.recording import read_frame
     from replay import frames_from_disk, model_driver, read_path
 
     (samples,) = evaluate.read_recordings([tiny_recording])

@@ -6,8 +6,8 @@ import pytest
 from conftest import write_recording
 
 from closed_loop import Job, drive
-from dataset import InputError, read_recording, usable_samples
 from evaluation_video import DRIVER, draw_frame, film_drive, film_recording
+from recordings.recording import InputError, read_recording, usable_samples
 
 
 def test_a_drive_is_filmed_frame_by_frame_and_is_the_same_drive(tmp_path):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import write_recording
 
-from dataset import read_recording, usable_rows
 from explore import find_out, main, row_ranges, what_to_record
-from recording_pictures import savitzky_golay
+from recordings.pictures import savitzky_golay
+from recordings.recording import read_recording, usable_rows
 
 
 def findings_of(folder):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset import FRAME_SHAPE, InputError
 from export import SAMPLE, export, exportable, main, parse_args, read_frames
 from exported_model import is_exported, load_exported
+from recordings.recording import FRAME_SHAPE, InputError
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("ai_edge_litert", reason="needs requirements-export.txt")

@@ -7,8 +7,8 @@ import pytest
 from conftest import write_recording
 
 from augment import AugmentSettings
-from dataset import InputError, read_recording, usable_samples
 from frame_cache import FrameCache
+from recordings.recording import InputError, read_recording, usable_samples
 from settings import Settings
 
 pytest.importorskip("keras")
@@ -30,7 +30,7 @@ from fitting import (
     validation_loss,
     with_habits,
 )
-from reproject import recovery_steering
+from recordings.reproject import recovery_steering
 
 NO_AUGMENTATION = AugmentSettings(
     **dict.fromkeys(AugmentSettings.__dataclass_fields__, 0.0)

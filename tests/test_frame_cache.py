@@ -14,8 +14,8 @@ import pytest
 from conftest import damage_image
 
 import frame_cache
-from dataset import InputError, read_frame
 from frame_cache import FrameCache, image_facts
+from recordings.recording import InputError, read_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 

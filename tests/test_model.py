@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dataset import FRAME_SHAPE, InputError
+from recordings.recording import FRAME_SHAPE, InputError
 
 keras = pytest.importorskip("keras")
 import model as bc_model  # noqa: E402

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dataset import FRAME_SHAPE, InputError
+from recordings.recording import FRAME_SHAPE, InputError
 
 keras = pytest.importorskip("keras")
 import model_files  # noqa: E402

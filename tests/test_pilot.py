@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dataset import InputError
 from pilot import Command, Pilot, SpeedController
+from recordings.recording import InputError
 
 FRAME = np.zeros((160, 320, 3), np.uint8)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import replay as rp
-from dataset import InputError, read_recording, usable_samples
-from reproject import curvature_of
+from recordings.recording import InputError, read_recording, usable_samples
+from recordings.reproject import curvature_of
 
 SPEED_MPS = 10.0
 

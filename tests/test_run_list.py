@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from dataset import InputError
+from recordings.recording import InputError
 from run_list import COLUMNS, changes_of, read_run, read_runs, table
 from settings import Settings
 from train import main

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from dataset import InputError
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, build_model
+from recordings.recording import InputError
 from saliency import make_saliency, overlay, visual_back_prop
 
 

@@ -23,7 +23,7 @@ from conftest import write_recording
 pytest.importorskip("keras")
 optuna = pytest.importorskip("optuna", reason="needs requirements-search.txt")
 import search_trials  # noqa: E402
-from dataset import InputError  # noqa: E402
+from recordings.recording import InputError  # noqa: E402
 from search import main  # noqa: E402
 from search_report import best_trial, table  # noqa: E402
 from search_space import (  # noqa: E402

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import write_recording
 
-from dataset import InputError, read_recording, usable_samples
 from frame_cache import FrameCache
+from recordings.recording import InputError, read_recording, usable_samples
 from run_folder import Progress
 from selection import Driving, DrivingTest
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import write_recording
 
-from dataset import InputError
+from recordings.recording import InputError
 
 pytest.importorskip("keras")
 from batches import TrainingSet, with_shares

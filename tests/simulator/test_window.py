@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset import read_recording
+from recordings.recording import read_recording
 from simulator.controls import Controls, Inputs
 from simulator.vehicle import MPS_PER_MPH
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from dataset import CAMERAS, FRAME_SHAPE
+from recordings.recording import CAMERAS, FRAME_SHAPE
 
 # The simulator's camera, least squares over real frames of three cameras: 60 degrees
 # high, pitched down, this far over the road; the side cameras look straight ahead too.

@@ -10,7 +10,7 @@ import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from dataset import Recording, read_frame, usable_rows
+from recordings.recording import Recording, read_frame, usable_rows
 
 if TYPE_CHECKING:
     import numpy as np

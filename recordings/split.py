@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from driving_log import InputError
-from row_checks import NOMINAL_RATE_HZ
+from recordings.log import InputError
+from recordings.rows import NOMINAL_RATE_HZ
 
 if TYPE_CHECKING:
     import numpy as np

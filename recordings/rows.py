@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving_log import CAMERAS, DrivingLog
+from recordings.log import CAMERAS, DrivingLog
 
 if TYPE_CHECKING:
     import numpy as np

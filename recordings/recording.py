@@ -1,0 +1,254 @@
+"""Recordings as samples: read and checked.
+
+A recording is a folder with a driving_log.csv and its images in IMG/. Rows that cannot
+be used are excluded softly: they are counted and named, and nothing on disk is changed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from recordings.log import CAMERAS, InputError, read_log
+from recordings.rows import (
+    locate_images,
+    reasons_of,
+    sessions_of,
+    times_of,
+    warnings_of,
+    without_duplicates,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FRAME_SHAPE = (160, 320, 3)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One log and what is known of its rows."""
+
+    name: str
+    folder: Path
+    log_path: Path
+    has_header: bool
+    cameras: tuple[str, ...]
+    """Of CAMERAS, those that the log names images for."""
+    samples: pd.DataFrame
+    """All rows that could be read, in the order of the log, with the columns
+    line (of the file, from 1), center, left, right (absolute path, "" where there is no
+    such image), steering [-1, 1], throttle, brake, speed_mph, time_s (since 1970),
+    session (from 0) and excluded ("" for a row to use, else the reason)."""
+    excluded: dict[str, int]
+    """Number of rows left out, by reason; also those that are not in samples."""
+    warnings: tuple[str, ...]
+    fingerprint: str
+    """Differs whenever the log or, if they were checked, an image differs."""
+
+
+# --- Reading --------------------------------------------------------------------------
+
+
+def find_log(path: Path) -> Path:
+    """Return the log that a folder or a file stands for.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder, expected a recording")
+    log_path = path / "driving_log.csv"
+    if log_path.is_file():
+        return log_path
+    found = [
+        entry
+        for entry in sorted(path.iterdir())
+        if entry.suffix.lower() == ".csv" and not entry.name.startswith("._")
+    ]
+    if len(found) == 1:
+        return found[0]
+    inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
+    if inside:
+        hint = f"it holds the recordings {', '.join(inside)}: give those"
+    elif found:
+        hint = f"it holds {', '.join(p.name for p in found)}: give one of them"
+    else:
+        hint = "record into it with the simulator's R key, or simulate.py record"
+    raise InputError(f"{path}: no driving_log.csv in this folder; {hint}")
+
+
+def _any_names(function: Callable[P, T]) -> Callable[P, T]:
+    """Let tables hold names of files that are no text: pyarrow's strings refuse them.
+
+    pandas takes those wherever pyarrow happens to be installed.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **more: P.kwargs) -> T:
+        import pandas as pd
+
+        with pd.option_context("mode.string_storage", "python"):
+            return function(*args, **more)
+
+    return call
+
+
+@_any_names
+def read_recording(path: Path | str, check_images: bool = True) -> Recording:
+    """Read a recording and decide which of its rows can be used.
+
+    Args:
+        path: a folder, or a log.
+        check_images: look into every image once; False only looks whether it is there.
+
+    Raises:
+        InputError: there is no log, or it cannot be read safely.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    log_path = find_log(path).resolve()
+    log = read_log(log_path)
+    samples = pd.DataFrame(
+        [
+            (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
+            for r in log.rows
+        ],
+        columns=["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"],
+    )
+    samples, num_duplicates = without_duplicates(samples)
+    samples["time_s"], timed = times_of(samples["center"])
+    samples["session"] = sessions_of(samples["time_s"])
+    digests = locate_images(samples, log_path.parent, check_images)
+    samples["excluded"] = reasons_of(samples, digests)
+    excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
+    excluded += Counter(reason for reason in samples["excluded"] if reason)
+    warnings = [*log.warnings, *warnings_of(samples, log, timed, num_duplicates)]
+    content = [log_path.read_bytes(), *(d.encode() for d in digests["center"])]
+    fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
+    return Recording(
+        name=log_path.parent.name,
+        folder=log_path.parent,
+        log_path=log_path,
+        has_header=log.has_header,
+        cameras=log.cameras,
+        samples=samples,
+        excluded={reason: n for reason, n in sorted(excluded.items()) if n},
+        warnings=tuple(warnings),
+        fingerprint=fingerprint,
+    )
+
+
+def read_frame(path: str | Path) -> np.ndarray:
+    """Return a frame as uint8 RGB (160, 320, 3).
+
+    Raises:
+        InputError: the file is missing, is no picture, or has another size.
+    """
+    import cv2
+    import numpy as np
+
+    # Not cv2.imread, which cannot open every name that the system allows.
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    if frame is None:
+        raise InputError(f"{path}: not a picture that can be read")
+    if frame.shape != FRAME_SHAPE:
+        raise InputError(
+            f"{path}: {frame.shape[1]}x{frame.shape[0]} pixels, expected "
+            f"{FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
+        )
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+# --- Samples of several recordings ----------------------------------------------------
+
+
+def usable_rows(recording: Recording) -> pd.DataFrame:
+    """Return the rows of a recording that are not excluded, with a fresh index.
+
+    Raises:
+        InputError: there is none.
+    """
+    samples = recording.samples[recording.samples["excluded"] == ""]
+    if samples.empty:
+        raise InputError(
+            f"{recording.log_path}: none of its {len(recording.samples)} rows can be "
+            f"used; {'; '.join(recording.warnings)}"
+        )
+    return samples.reset_index(drop=True)
+
+
+@_any_names
+def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
+    """Return the rows to use of all recordings.
+
+    Returns:
+        Their samples one after another with a fresh index, `session` unique over all,
+        and a column `recording` with its name, made unique.
+
+    Raises:
+        InputError: nothing is usable, or a recording is given twice.
+    """
+    import pandas as pd
+
+    parts, names, sessions = [], set[str](), 0
+    for i, recording in enumerate(recordings):
+        for other in recordings[:i]:
+            if other.fingerprint == recording.fingerprint:
+                raise InputError(
+                    f"{recording.folder}: the same recording as {other.folder}; its "
+                    "frames would be trained on and validated on; give it once"
+                )
+        name, number = recording.name, 1
+        while name in names:
+            number += 1
+            name = f"{recording.name}-{number}"
+        names.add(name)
+        part = usable_rows(recording)
+        session = part["session"] + sessions
+        sessions = int(session.max()) + 1
+        parts.append(part.assign(recording=name, session=session))
+    return pd.concat(parts, ignore_index=True)
+
+
+def smooth_steering(
+    samples: pd.DataFrame, before_s: float, after_s: float
+) -> np.ndarray:
+    """Average the steering over a window of time around each row, within its session.
+
+    Args:
+        samples: what usable_samples returns.
+        before_s: start of the window, in seconds before the row, 0 or more.
+        after_s: end of the window, in seconds after the row, 0 or more.
+
+    Returns:
+        float32 (n,) in [-1, 1].
+    """
+    import numpy as np
+
+    smooth = np.empty(len(samples), np.float32)
+    # Half a millisecond of slack: the time stamps are whole milliseconds.
+    before_s, after_s = before_s + 5e-4, after_s + 5e-4
+    for _, session in samples.groupby("session"):
+        times = session["time_s"].to_numpy()
+        total = np.concatenate([[0.0], np.cumsum(session["steering"].to_numpy())])
+        first = np.searchsorted(times, times - before_s)
+        last = np.searchsorted(times, times + after_s, side="right")
+        smooth[session.index] = (total[last] - total[first]) / (last - first)
+    return smooth
