@@ -192,7 +192,7 @@ def make_driver(job: Job, world: World) -> Steer:
             0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
         )
     from model import make_predictor
-    from model_files import load_model
+    from network.files import load_model
 
     pilot = Pilot(make_predictor(load_model(Path(job.driver))), speed_controller)
     return lambda seen: pilot(

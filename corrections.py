@@ -107,7 +107,7 @@ def train_command(model: Path, corrections: Corrections) -> str:
         model: path of the model that drove.
         corrections: of the drive.
     """
-    from exported_model import is_exported
+    from network.exported import is_exported
     from run_folder import read_config
 
     if corrections.is_empty or is_exported(model):

@@ -37,7 +37,7 @@ from fitting import (
     with_habits,
 )
 from model import network_of
-from model_files import save_weights
+from network.files import save_weights
 from recordings.recording import InputError
 from run_folder import Progress, load_state, save_state, write_history
 from selection import Driving

@@ -194,14 +194,14 @@ def load_predictor(
     Raises:
         InputError: the model cannot be loaded.
     """
-    from exported_model import is_exported, load_exported
     from heat_map import HeatMap
+    from network.exported import is_exported, load_exported
 
     if is_exported(path):
         return load_exported(path), None
     from model import make_predictor, quiet_tensorflow
-    from model_files import load_model
-    from saliency import make_saliency
+    from network.files import load_model
+    from network.saliency import make_saliency
 
     quiet_tensorflow()
     model = load_model(path)

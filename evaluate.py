@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from network.saliency import Saliency
     from replay import Driver
     from rollout import Rollout
-    from saliency import Saliency
 
 Predict = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -197,7 +197,7 @@ def load_predictor(driver: str) -> Predict | None:
     """Return a model's batch prediction, None for a baseline."""
     if driver in BASELINES or driver.startswith(f"{ORACLE}:"):
         return None
-    from model_files import load_model
+    from network.files import load_model
     from replay import in_batches
 
     return in_batches(load_model(Path(driver)).predict_on_batch)
@@ -205,8 +205,8 @@ def load_predictor(driver: str) -> Predict | None:
 
 def load_saliency(drivers: list[str]) -> dict[str, Saliency]:
     """Return what makes heat maps of each driver that is a model."""
-    from model_files import load_model
-    from saliency import make_saliency
+    from network.files import load_model
+    from network.saliency import make_saliency
 
     return {
         driver: make_saliency(load_model(Path(driver)))
@@ -366,9 +366,9 @@ def write_saliency(model_path: str, frame_path: Path) -> Path:
     import cv2
     import numpy as np
 
-    from model_files import load_model
+    from network.files import load_model
+    from network.saliency import make_saliency, overlay
     from recordings.recording import read_frame
-    from saliency import make_saliency, overlay
 
     out = Path(f"{frame_path.stem}_saliency.png")
     if out.exists():

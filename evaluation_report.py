@@ -225,7 +225,7 @@ def draw_interventions(
     """Draw the last frame before interventions; None if no drive kept one."""
     from matplotlib.figure import Figure
 
-    from saliency import overlay
+    from network.saliency import overlay
 
     seen = [
         (rollout, each)

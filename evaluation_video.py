@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from closed_loop import Job, LoopResult, drive, road_of
+from network.saliency import Saliency, overlay
 from recordings.recording import FRAME_SHAPE, InputError, read_frame
 from replay import BATCH_SIZE
-from saliency import Saliency, overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

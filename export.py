@@ -203,7 +203,7 @@ def export(
     """Write a model as one file, if that steers like the model.
 
     Args:
-        model: from model_files.load_model.
+        model: from network.files.load_model.
         frames: uint8 RGB (n, 160, 320, 3) to compare on.
         path: of the file to write; its ending says the format.
         quantize: one of QUANTIZATIONS.
@@ -214,8 +214,8 @@ def export(
     """
     import numpy as np
 
-    from exported_model import load_exported
     from model import make_predictor
+    from network.exported import load_exported
 
     if path.exists():
         raise InputError(f"{path} exists already; give another --out")
@@ -328,7 +328,7 @@ def main(argv: list[str] | None = None) -> int:
         if path.exists():
             raise InputError(f"{path} exists already; give another --out")
         frames = read_frames(args.frames, args.limit)
-        from model_files import load_model
+        from network.files import load_model
 
         model = load_model(args.model)
         check = export(model, frames, path, args.quantize, args.most_difference)

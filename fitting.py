@@ -18,7 +18,7 @@ from tqdm import tqdm
 from batches import Batches, TrainingSet, reprojected
 from frame_cache import FrameCache
 from model import network_of
-from model_files import save_weights
+from network.files import save_weights
 from run_folder import (
     NonFiniteLossError,
     Progress,

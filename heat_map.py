@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from saliency import Saliency
+    from network.saliency import Saliency
 
 MOST_PER_S = 10
 # Of the picture below, where the heat map is at its hottest.
@@ -27,7 +27,7 @@ class HeatMap:
     """Makes heat maps of the frames that it is shown, as fast as it can.
 
     Args:
-        look: from saliency.make_saliency.
+        look: from network.saliency.make_saliency.
     """
 
     def __init__(self, look: Saliency) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_files import load_model
+from network.files import load_model
 from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:

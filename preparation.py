@@ -24,7 +24,7 @@ from batches import (
 )
 from frame_cache import FrameCache
 from model import build_model, view_key, view_of
-from model_files import load_model
+from network.files import load_model
 from recordings.recording import CAMERAS, Recording, read_recording, usable_samples
 from recordings.split import part_of, split_by_time
 from selection import DrivingTest

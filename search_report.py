@@ -21,7 +21,7 @@ from batches import TrainingSet, loss_weights_of, make_labels, make_training_set
 from fitting import validation_loss
 from frame_cache import FrameCache
 from model import network_of, view_key, view_of
-from model_files import load_model
+from network.files import load_model
 from recordings.recording import CAMERAS
 from run_folder import write_bytes
 from search_space import Plan

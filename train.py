@@ -134,7 +134,7 @@ def write_report(
     from batches import cache_positions
     from fitting import is_finished, predict
     from model import network_of
-    from model_files import load_model
+    from network.files import load_model
     from run_folder import plot_loss, plot_predictions, score, write_json
 
     network = network_of(load_model(folder / "model.json"))
@@ -184,7 +184,7 @@ def run(
             ends the run.
     """
     from fitting import Interruption, fit
-    from model_files import save_model
+    from network.files import save_model
     from preparation import (
         make_driving_test,
         make_sets,

@@ -220,8 +220,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.watch:
         watch(args.watch, args.pages, args.heat)
     from model import build_model, make_predictor
-    from model_files import load_model
-    from saliency import make_saliency
+    from network.files import load_model
+    from network.saliency import make_saliency
 
     model = load_model(args.model) if args.model else build_model("default")
     compiled, look = make_predictor(model), make_saliency(model)

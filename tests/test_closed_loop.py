@@ -9,7 +9,7 @@ import pytest
 import closed_loop
 from closed_loop import Job, drive, drive_all, through_jpeg
 from model import build_model
-from model_files import save_model
+from network.files import save_model
 from recordings.recording import InputError
 
 

@@ -42,7 +42,7 @@ def program(tmp_path):
     """drive.py itself with a model that was never trained, and its address."""
     pytest.importorskip("keras")
     from model import build_model
-    from model_files import save_model
+    from network.files import save_model
 
     model_path = save_model(build_model("default"), tmp_path / "model")
     with socket.socket() as probe:

@@ -551,7 +551,7 @@ def test_node_client_drives_200_frames(running, jpeg, tmp_path):
 def model_path(tmp_path_factory):
     pytest.importorskip("keras")
     from model import build_model
-    from model_files import save_model
+    from network.files import save_model
 
     return save_model(build_model("default"), tmp_path_factory.mktemp("model"))
 

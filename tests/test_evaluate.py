@@ -9,7 +9,7 @@ from conftest import write_recording
 import evaluate
 from closed_loop import track_names
 from model import build_model
-from model_files import save_model
+from network.files import save_model
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
 ):
     """Training, driving and evaluation see the same: one network, one crop."""
     from model import make_predictor
-    from model_files import load_model
+    from network.files import load_model
     from recordings.recording import read_frame
     from replay import frames_from_disk, model_driver, read_path
 

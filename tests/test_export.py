@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export import SAMPLE, export, exportable, main, parse_args, read_frames
-from exported_model import is_exported, load_exported
+from network.exported import is_exported, load_exported
 from recordings.recording import FRAME_SHAPE, InputError
 
 keras = pytest.importorskip("keras")
@@ -17,7 +17,7 @@ pytest.importorskip("ai_edge_litert", reason="needs requirements-export.txt")
 pytest.importorskip("onnxruntime", reason="needs requirements-export.txt")
 pytest.importorskip("tf2onnx", reason="needs requirements-export.txt")
 from model import build_model, make_predictor  # noqa: E402
-from model_files import save_model  # noqa: E402
+from network.files import save_model  # noqa: E402
 
 # Their own affairs: TensorFlow's converter announces its successor, and tf2onnx asks
 # NumPy for a name of old.
@@ -166,7 +166,7 @@ def test_exported_models_are_loaded_without_tensorflow(model, frames, tmp_path):
     export(model, frames, path)
     code = (
         "import sys; from pathlib import Path;"
-        "from exported_model import load_exported;"
+        "from network.exported import load_exported;"
         f"load_exported(Path({str(path)!r}));"
         "print([n for n in ('tensorflow', 'keras', 'pandas') if n in sys.modules])"
     )

@@ -14,7 +14,7 @@ from closed_loop import Job
 from dagger import best_round, record_round, record_states
 from hard_places import hard_images, is_better
 from model import build_model
-from model_files import save_model
+from network.files import save_model
 from recordings.recording import InputError, read_recording, usable_samples
 from settings import Settings
 from tuning import draw_share, tune

@@ -16,7 +16,7 @@ from model import (  # noqa: E402
     view_key,
     view_of,
 )
-from model_files import save_model  # noqa: E402
+from network.files import save_model  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from recordings.recording import FRAME_SHAPE, InputError
 
 keras = pytest.importorskip("keras")
-import model_files  # noqa: E402
 from model import PRESETS, build_model  # noqa: E402
-from model_files import load_model, save_model  # noqa: E402
+from network import files as model_files  # noqa: E402
+from network.files import load_model, save_model  # noqa: E402
 
 
 @pytest.fixture(scope="module")

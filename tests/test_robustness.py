@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import robustness
 
 from model import build_model
-from model_files import save_model
+from network.files import save_model
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, build_model
+from network.saliency import make_saliency, overlay, visual_back_prop
 from recordings.recording import InputError
-from saliency import make_saliency, overlay, visual_back_prop
 
 
 def edge_model():

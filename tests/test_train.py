@@ -16,7 +16,7 @@ from recordings.recording import InputError
 
 pytest.importorskip("keras")
 from batches import TrainingSet, with_shares
-from model_files import load_model
+from network.files import load_model
 from preparation import read_split
 from run_folder import NonFiniteLossError
 from settings import Settings
@@ -284,7 +284,7 @@ def test_loss_that_is_not_finite_stops_and_names_the_batch(
     model = load_model(unbroken / "model.json")
     layer = model.get_layer("conv1")
     layer.set_weights([np.full_like(w, np.inf) for w in layer.get_weights()])
-    from model_files import save_model
+    from network.files import save_model
 
     path = save_model(model, tmp_path / "infinite")
     train(recording, tmp_path, "nan", "--from", str(path), *SHORT, expect=1)

@@ -20,7 +20,7 @@ from keras import layers
 from batches import Batches
 from fitting import validation_loss, with_habits
 from model import build_model, network_of
-from model_files import save_model
+from network.files import save_model
 from preparation import make_sets, open_cache, read_split
 from recordings.recording import InputError
 from settings import Settings
