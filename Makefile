@@ -39,7 +39,7 @@ lint: setup  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "cockpit/*.js not checked: needs npm"; fi
+	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "driving/cockpit/page/*.js not checked: needs npm"; fi
 
 # Not among them, because they need a model or a recording that is named: driver_line,
 # input_pipeline, robustness, teaching, workers.

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drive_report import INTERVENTION_S
-from pilot import Command, Pilot, SpeedController
+from driving.pilot import Command, Pilot, SpeedController
+from driving.report import INTERVENTION_S
 from recordings.log import InputError
 from rollout import Intervention, Rollout
 

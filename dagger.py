@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from closed_loop import Job, drive_all, make_driver, road_of, track_names
-from drive_report import INTERVENTION_S
+from driving.report import INTERVENTION_S
 from tuning import draw_share, read_document, tune, tuning_settings, write_document
 
 if TYPE_CHECKING:

@@ -27,16 +27,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pilot import Pilot, SpeedController
+from driving.pilot import Pilot, SpeedController
 from recordings.recording import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cockpit import Cockpit
-    from drive_report import DriveReport
-    from heat_map import HeatMap
-    from playback import RecordedFrame
+    from driving.cockpit.app import Cockpit
+    from driving.cockpit.heat_map import HeatMap
+    from driving.cockpit.playback import RecordedFrame
+    from driving.report import DriveReport
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         InputError: the port is taken, or the address is none of this machine.
     """
-    from wire import listen
+    from driving.dialect import listen
 
     if not 0 <= port <= 65535:
         raise InputError(f"--port is {port}, expected 0 to 65535")
@@ -140,11 +140,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
     """Serve a model until Ctrl+C; return how it went, and what to do next."""
-    from cockpit import Cockpit
-    from corrections import Corrections, train_command
-    from drive_recorder import DriveRecorder, check_new
-    from drive_server import DriveServer
-    from playback import read_frames
+    from driving.cockpit.app import Cockpit
+    from driving.cockpit.playback import read_frames
+    from driving.corrections import Corrections, train_command
+    from driving.recorder import DriveRecorder, check_new
+    from driving.server import DriveServer
 
     SpeedController(args.speed)
     if args.record:
@@ -194,7 +194,7 @@ def load_predictor(
     Raises:
         InputError: the model cannot be loaded.
     """
-    from heat_map import HeatMap
+    from driving.cockpit.heat_map import HeatMap
     from network.exported import is_exported, load_exported
 
     if is_exported(path):
@@ -216,8 +216,8 @@ def load_predictor(
 async def _serve_until_signal(
     cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame] | None
 ) -> None:
-    from drive_server import serve
-    from playback import play
+    from driving.cockpit.playback import play
+    from driving.server import serve
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     before = {

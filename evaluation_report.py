@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drive_report import INTERVENTION_S
+from driving.report import INTERVENTION_S
 
 if TYPE_CHECKING:
     import numpy as np

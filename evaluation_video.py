@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pilot import Command
+    from driving.pilot import Command
     from simulator.film import Film
     from simulator.world import Observation, World
 

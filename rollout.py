@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from drive_report import INTERVENTION_S
+from driving.report import INTERVENTION_S
 
 
 @dataclass(frozen=True)

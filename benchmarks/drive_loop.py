@@ -44,11 +44,11 @@ def running(
     predict: Callable, quick_ack: bool = True, look: Callable | None = None
 ) -> Iterator[str]:
     """Serve in a thread; yield host and port."""
-    from cockpit import Cockpit
-    from drive_server import DriveServer, serve
-    from heat_map import HeatMap
-    from pilot import Pilot, SpeedController
-    from wire import listen
+    from driving.cockpit.app import Cockpit
+    from driving.cockpit.heat_map import HeatMap
+    from driving.dialect import listen
+    from driving.pilot import Pilot, SpeedController
+    from driving.server import DriveServer, serve
 
     listener = listen("127.0.0.1", 0, quick_ack)
     server = DriveServer(lambda: Pilot(predict, SpeedController(15.0)))

@@ -201,7 +201,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from drive_report import INTERVENTION_S
+    from driving.report import INTERVENTION_S
     from evaluate import read_recordings
     from replay import LIMITS_M, read_path
 

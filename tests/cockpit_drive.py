@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit import Cockpit
-from drive_server import DriveServer, serve
-from pilot import Pilot, SpeedController
+from driving.cockpit.app import Cockpit
+from driving.dialect import listen
+from driving.pilot import Pilot, SpeedController
+from driving.server import DriveServer, serve
 from simulator.client import Client, DriveServerError, drive
-from wire import listen
 
 NODE = Path(__file__).resolve().parent / "node"
 # What the model of most tests steers; no hand of these tests does.

@@ -18,15 +18,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from cockpit import MOST_MESSAGES_PER_S, MOST_PAGES, Cockpit
-from corrections import Corrections, train_command
-from drive_server import DriveServer, serve
-from heat_map import HeatMap, clear_picture
-from pilot import Pilot, SpeedController
-from playback import play, read_frames
+from driving.cockpit.app import MOST_MESSAGES_PER_S, MOST_PAGES, Cockpit
+from driving.cockpit.heat_map import HeatMap, clear_picture
+from driving.cockpit.playback import play, read_frames
+from driving.corrections import Corrections, train_command
+from driving.dialect import listen
+from driving.pilot import Pilot, SpeedController
+from driving.port import MOST_CONNECTIONS
+from driving.server import DriveServer, serve
 from recordings.recording import InputError, read_recording
-from web_bounds import MOST_CONNECTIONS
-from wire import listen
 
 # Of the model; no hand of these tests steers like it.
 STEERING = 0.25
@@ -414,8 +414,8 @@ def raw_page(running):
 def test_a_page_that_stops_reading_is_dropped_and_memory_stays_flat(
     running, jpegs, monkeypatch
 ):
-    monkeypatch.setattr("cockpit.STALLED_S", 0.3)
-    monkeypatch.setattr("web_bounds.LAST_WORDS_S", 0.1)
+    monkeypatch.setattr("driving.cockpit.app.STALLED_S", 0.3)
+    monkeypatch.setattr("driving.port.LAST_WORDS_S", 0.1)
     process = psutil.Process()
     with running.simulator() as client, running.page() as reader, ExitStack() as stack:
         car = Drive(client, jpegs)
@@ -437,7 +437,7 @@ def test_a_page_that_stops_reading_is_dropped_and_memory_stays_flat(
 
 def test_a_page_that_takes_no_pictures_cannot_steer(running, jpegs, monkeypatch):
     """It says that it steers, as before, and sees nothing of where."""
-    monkeypatch.setattr("cockpit.BLIND_S", 0.1)
+    monkeypatch.setattr("driving.cockpit.app.BLIND_S", 0.1)
     mask = b"\0\0\0\0"
     text = b'{"type":"steer","steering":-0.5}'
     steer = bytes([0x81, 0x80 | len(text)]) + mask + text
@@ -533,7 +533,7 @@ def test_a_thousand_connections_are_refused_and_the_car_drives_on(running, car, 
 
 
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch):
-    monkeypatch.setattr("web_bounds.FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr("driving.port.FIRST_REQUEST_S", 0.2)
     with serving() as running, running.page() as page:
         host, port = running.host.split(":")
         with socket.create_connection((host, int(port)), timeout=10) as raw:

@@ -27,12 +27,12 @@ from websockets.sync.client import connect
 
 import train
 from drive import main, reachable_address
-from drive_recorder import DriveRecorder
-from drive_report import DriveReport
-from drive_server import DriveServer, serve
-from pilot import Command, Pilot, SpeedController
+from driving.dialect import is_local_name, listen
+from driving.pilot import Command, Pilot, SpeedController
+from driving.recorder import DriveRecorder
+from driving.report import DriveReport
+from driving.server import DriveServer, serve
 from recordings.recording import InputError, read_recording
-from wire import is_local_name, listen
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the pilot of these tests answers; no answer to a fault is like it.
@@ -158,7 +158,7 @@ def test_a_second_simulator_stands_until_the_first_leaves(running, jpeg, caplog)
 
 
 def test_a_simulator_that_falls_silent_gives_its_turn_away(running, jpeg, monkeypatch):
-    monkeypatch.setattr("drive_server.SILENT_S", 0.2)
+    monkeypatch.setattr("driving.server.SILENT_S", 0.2)
     with connect(running.url) as silent, connect(running.url) as other:
         silent.send(telemetry(jpeg))
         until_steering(silent, STEERING)
@@ -170,7 +170,7 @@ def test_a_simulator_that_falls_silent_gives_its_turn_away(running, jpeg, monkey
 
 
 def test_more_simulators_than_anybody_drives_are_refused(running, jpeg, monkeypatch):
-    monkeypatch.setattr("drive_server.MOST_SIMULATORS", 1)
+    monkeypatch.setattr("driving.server.MOST_SIMULATORS", 1)
     with connect(running.url) as one, connect(running.url) as many:
         for _ in range(3):
             one.send(telemetry(jpeg))
@@ -237,7 +237,7 @@ def test_cut_jpeg_brakes(running, jpeg):
 
 def test_brake_is_let_go_before_the_car_drives_backwards(running, jpeg, monkeypatch):
     """The brake of a standing car is its reverse gear."""
-    monkeypatch.setattr("drive_server.MOST_BRAKING_S", 0.3)
+    monkeypatch.setattr("driving.server.MOST_BRAKING_S", 0.3)
     bad, throttles = telemetry(jpeg, image="@@@"), []
     with connect(running.url) as client:
         while not throttles or throttles[-1] != 0:
@@ -477,7 +477,7 @@ def test_image_of_50_mb_is_answered_and_the_next_frame_is_driven(running, jpeg):
 
 
 def test_endless_message_costs_its_connection_and_no_other(jpeg, monkeypatch):
-    monkeypatch.setattr("drive_server.MOST_WEBSOCKET_BYTES", 3_000_000)
+    monkeypatch.setattr("driving.server.MOST_WEBSOCKET_BYTES", 3_000_000)
     running = Running()
     try:
         with connect(running.url) as other, connect(running.url) as client:
@@ -685,8 +685,8 @@ def test_drive_goes_on_when_the_disk_fails(tmp_path, jpeg, caplog):
 RECORD_FOR_EVER = """
 import sys
 from pathlib import Path
-from drive_recorder import DriveRecorder
-from pilot import Command
+from driving.recorder import DriveRecorder
+from driving.pilot import Command
 recorder = DriveRecorder(Path(sys.argv[1]))
 jpeg = Path(sys.argv[2]).read_bytes()
 for i in range(1_000_000):

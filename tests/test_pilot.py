@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pilot import Command, Pilot, SpeedController
+from driving.pilot import Command, Pilot, SpeedController
 from recordings.recording import InputError
 
 FRAME = np.zeros((160, 320, 3), np.uint8)

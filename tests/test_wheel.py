@@ -2,8 +2,8 @@
 
 import pytest
 
-from pilot import Command, SpeedController
-from wheel import MODEL, PERSON, SILENCE_S, STOPPED, Wheel, holding_throttle
+from driving.pilot import Command, SpeedController
+from driving.wheel import MODEL, PERSON, SILENCE_S, STOPPED, Wheel, holding_throttle
 
 BY_MODEL = Command(steering=-0.5, throttle=0.3)
 

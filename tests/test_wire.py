@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from telemetry import Telemetry, format_number, parse_number, steer_answer
-from wire import SimulatorDialect, passable
+from driving.dialect import SimulatorDialect, passable
+from driving.telemetry import Telemetry, format_number, parse_number, steer_answer
 
 # Culture: decimal mark, group mark, pattern of a negative number, as .NET has them.
 CULTURES = {

@@ -253,9 +253,9 @@ def test_car_that_leaves_the_road_is_put_back_and_counted(world):
 
 
 def test_drive_py_answers_every_frame_with_the_models_steering(world):
-    import drive_server
-    import wire
-    from pilot import Pilot, SpeedController
+    from driving import dialect as wire
+    from driving import server as drive_server
+    from driving.pilot import Pilot, SpeedController
 
     answered, followed = [], []
 

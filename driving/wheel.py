@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pilot import Command
+from driving.pilot import Command
 
 # A person who has not been heard for this time has let go of the wheel.
 SILENCE_S = 0.15

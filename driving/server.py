@@ -17,18 +17,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drive_report import DriveReport
-from pilot import FULL_BRAKE, STOP, Command, Pilot
-from telemetry import Telemetry, UnusableTelemetry, steer_answer
-from wheel import Choice, Wheel, holding_throttle
-from wire import MOST_WEBSOCKET_BYTES, HostGuard, SimulatorDialect
+from driving.dialect import MOST_WEBSOCKET_BYTES, HostGuard, SimulatorDialect
+from driving.pilot import FULL_BRAKE, STOP, Command, Pilot
+from driving.report import DriveReport
+from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
+from driving.wheel import Choice, Wheel, holding_throttle
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cockpit import Cockpit
-    from corrections import Corrections
-    from drive_recorder import DriveRecorder
+    from driving.cockpit.app import Cockpit
+    from driving.corrections import Corrections
+    from driving.recorder import DriveRecorder
 
 logger = logging.getLogger(__name__)
 
@@ -280,7 +280,7 @@ async def serve(
     """
     import uvicorn
 
-    from web_bounds import BoundedHttp, BoundedWebSocket
+    from driving.port import BoundedHttp, BoundedWebSocket
 
     class WebServer(uvicorn.Server):
         @contextlib.contextmanager

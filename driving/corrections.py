@@ -13,10 +13,10 @@ from collections import deque
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from drive_recorder import DriveRecorder, check_new
-from pilot import Command
+from driving.pilot import Command
+from driving.recorder import DriveRecorder, check_new
+from driving.wheel import MODEL, PERSON, Choice
 from recordings.recording import InputError
-from wheel import MODEL, PERSON, Choice
 
 logger = logging.getLogger(__name__)
 

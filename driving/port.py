@@ -17,7 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.http11 import Request
 
-import cockpit
+from driving.cockpit import app as cockpit
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent

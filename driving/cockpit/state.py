@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drive_server import DriveServer
+    from driving.server import DriveServer
 
 # The figures of all pages are made together, so often, and are of the last answers.
 FIGURES_S = 0.5

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from recordings.recording import InputError
 
 if TYPE_CHECKING:
-    from pilot import Command
+    from driving.pilot import Command
 
 logger = logging.getLogger(__name__)
 

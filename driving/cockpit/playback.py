@@ -13,15 +13,15 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drive_server import Moment
-from pilot import Command
+from driving.pilot import Command
+from driving.server import Moment
+from driving.telemetry import Telemetry, UnusableTelemetry
+from driving.wheel import MODEL, Choice
 from recordings.recording import read_recording, usable_samples
-from telemetry import Telemetry, UnusableTelemetry
-from wheel import MODEL, Choice
 
 if TYPE_CHECKING:
-    from drive_server import DriveServer
-    from pilot import Pilot
+    from driving.pilot import Pilot
+    from driving.server import DriveServer
 
 # Between two sessions of a recording nothing was driven.
 MOST_STEP_S = 0.5

@@ -1,6 +1,6 @@
 """The page that drive.py serves: watch the drive, take the wheel, teach.
 
-The files of folder cockpit/ and a WebSocket for each page, on the simulator's own port;
+The files of folder page/ and a WebSocket for each page, on the simulator's own port;
 docs/protocol.md says what goes over it. A page never slows the car: its one sender
 looks at the newest moment whenever the page has taken the last one.
 """
@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from cockpit_state import CockpitState
-from telemetry import LARGEST_NUMBER
-from wire import Receive, Scope, Send, header_of, refuse
+from driving.cockpit.state import CockpitState
+from driving.dialect import Receive, Scope, Send, header_of, refuse
+from driving.telemetry import LARGEST_NUMBER
 
 if TYPE_CHECKING:
-    from drive_server import DriveServer, Moment
-    from heat_map import HeatMap
+    from driving.cockpit.heat_map import HeatMap
+    from driving.server import DriveServer, Moment
 
 logger = logging.getLogger(__name__)
 
 SOCKET_PATH = "/cockpit"
-FOLDER = Path(__file__).resolve().parent / "cockpit"
+FOLDER = Path(__file__).resolve().parent / "page"
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
