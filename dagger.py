@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from closed_loop import Job, drive_all, make_driver, road_of, track_names
 from driving.report import INTERVENTION_S
+from evaluation.closed_loop import Job, drive_all, make_driver, road_of, track_names
 from tuning import draw_share, read_document, tune, tuning_settings, write_document
 
 if TYPE_CHECKING:

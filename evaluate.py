@@ -20,16 +20,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation_report import table, write_report
+from evaluation.report import table, write_report
 from recordings.log import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from evaluation.replay import Driver
+    from evaluation.rollout import Rollout
     from network.saliency import Saliency
-    from replay import Driver
-    from rollout import Rollout
 
 Predict = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -197,8 +197,8 @@ def load_predictor(driver: str) -> Predict | None:
     """Return a model's batch prediction, None for a baseline."""
     if driver in BASELINES or driver.startswith(f"{ORACLE}:"):
         return None
+    from evaluation.replay import in_batches
     from network.files import load_model
-    from replay import in_batches
 
     return in_batches(load_model(Path(driver)).predict_on_batch)
 
@@ -241,7 +241,7 @@ def judge_recording(
     Returns:
         The measures of rollout.Rollout at each limit, and the RMSE of the steering.
     """
-    from replay import (
+    from evaluation.replay import (
         LIMITS_M,
         frames_from_disk,
         model_driver,
@@ -273,7 +273,7 @@ def baseline(driver: str, path: Any) -> Driver:
     Raises:
         InputError: the seconds of an oracle are no number in (0, 5].
     """
-    from replay import oracle_driver, zero_driver
+    from evaluation.replay import oracle_driver, zero_driver
 
     if driver == "zero":
         return zero_driver
@@ -318,7 +318,7 @@ def judge_tracks(
     args: argparse.Namespace, rollouts: list[Rollout]
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of every driver on every track, each way that is asked for."""
-    from closed_loop import Job, drive_all, track_names
+    from evaluation.closed_loop import Job, drive_all, track_names
 
     directions = (
         ("forward", "reverse") if args.direction == "both" else (args.direction,)
@@ -338,8 +338,8 @@ def judge_tracks(
 
 def film(args: argparse.Namespace) -> None:
     """Film the first driver on the first track, or on the first recording."""
-    from closed_loop import Job, track_names
-    from evaluation_video import film_drive, film_recording
+    from evaluation.closed_loop import Job, track_names
+    from evaluation.video import film_drive, film_recording
 
     driver = args.drivers[0]
     if not args.track:

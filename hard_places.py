@@ -76,7 +76,13 @@ def replay_all(
         a guard, `guard` and `guard_2_m`.
     """
     from evaluate import load_predictor, read_recordings
-    from replay import frames_from_disk, in_batches, model_driver, read_path, replay
+    from evaluation.replay import (
+        frames_from_disk,
+        in_batches,
+        model_driver,
+        read_path,
+        replay,
+    )
 
     found: set[str] = set() if hard is None else hard
     counts = {"hard_places": 0, "elsewhere": 0, "elsewhere_2_m": 0}

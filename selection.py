@@ -17,9 +17,16 @@ import numpy as np
 import pandas as pd
 
 from batches import VIEW_GEOMETRY, cache_positions
+from evaluation.replay import (
+    LIMITS_M,
+    RecordedPath,
+    in_batches,
+    model_driver,
+    read_path,
+    replay,
+)
 from frame_cache import FrameCache
 from recordings.log import InputError
-from replay import LIMITS_M, RecordedPath, in_batches, model_driver, read_path, replay
 
 S_PER_MIN = 60.0
 

@@ -203,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from driving.report import INTERVENTION_S
     from evaluate import read_recordings
-    from replay import LIMITS_M, read_path
+    from evaluation.replay import LIMITS_M, read_path
 
     (samples,) = read_recordings([args.recording], args.part)
     path, place_m = read_path(samples), driver_place_m(samples)

@@ -133,7 +133,13 @@ def measure(
     import numpy as np
 
     from evaluate import load_predictor
-    from replay import frames_from_disk, in_batches, model_driver, read_path, replay
+    from evaluation.replay import (
+        frames_from_disk,
+        in_batches,
+        model_driver,
+        read_path,
+        replay,
+    )
 
     if change == KEYBOARD:
         steering = as_pulses(samples["steering"].to_numpy())

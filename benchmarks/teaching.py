@@ -34,7 +34,7 @@ BEFORE_M, AFTER_M = 45.0, 25.0
 
 def drive_alone(model: Path, args: argparse.Namespace) -> tuple[dict[str, Any], list]:
     """Return figures of some laps, and how far along the road each intervention was."""
-    from closed_loop import Job, drive
+    from evaluation.closed_loop import Job, drive
     from simulator.tracks import make_track
 
     result = drive(Job(str(model), args.track, laps=args.laps, speed_mph=args.speed))

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import closed_loop
-from closed_loop import Job, drive, drive_all, through_jpeg
+from evaluation import closed_loop
+from evaluation.closed_loop import Job, drive, drive_all, through_jpeg
 from model import build_model
 from network.files import save_model
 from recordings.recording import InputError

@@ -7,7 +7,7 @@ import pytest
 from conftest import write_recording
 
 import evaluate
-from closed_loop import track_names
+from evaluation.closed_loop import track_names
 from model import build_model
 from network.files import save_model
 
@@ -58,10 +58,10 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
     tiny_recording, model_path
 ):
     """Training, driving and evaluation see the same: one network, one crop."""
+    from evaluation.replay import frames_from_disk, model_driver, read_path
     from model import make_predictor
     from network.files import load_model
     from recordings.recording import read_frame
-    from replay import frames_from_disk, model_driver, read_path
 
     (samples,) = evaluate.read_recordings([tiny_recording])
     path = read_path(samples)
@@ -125,8 +125,8 @@ def test_the_report_is_one_page_that_needs_nothing_else(
 
 
 def test_pictures_of_a_track_show_what_was_seen_before_interventions(model_path):
-    from closed_loop import Job, drive
-    from evaluation_report import draw_interventions, draw_maps
+    from evaluation.closed_loop import Job, drive
+    from evaluation.report import draw_interventions, draw_maps
 
     result = drive(Job(model_path, "lake", most_s=40))
     assert draw_maps([result.rollout]).axes[0].has_data()

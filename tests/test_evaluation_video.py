@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from conftest import write_recording
 
-from closed_loop import Job, drive
-from evaluation_video import DRIVER, draw_frame, film_drive, film_recording
+from evaluation.closed_loop import Job, drive
+from evaluation.video import DRIVER, draw_frame, film_drive, film_recording
 from recordings.recording import InputError, read_recording, usable_samples
 
 

@@ -10,8 +10,8 @@ from conftest import write_recording
 
 import fitting
 import improve
-from closed_loop import Job
 from dagger import best_round, record_round, record_states
+from evaluation.closed_loop import Job
 from hard_places import hard_images, is_better
 from model import build_model
 from network.files import save_model

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import replay as rp
+from evaluation import replay as rp
 from recordings.recording import InputError, read_recording, usable_samples
 from recordings.reproject import curvature_of
 

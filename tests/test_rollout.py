@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rollout import Intervention, Rollout
+from evaluation.rollout import Intervention, Rollout
 
 
 def make_rollout(steering=None, interventions=(), num_frames=100, **changes):

@@ -25,8 +25,8 @@ import numpy as np
 
 from driving.pilot import Command, Pilot, SpeedController
 from driving.report import INTERVENTION_S
+from evaluation.rollout import Intervention, Rollout
 from recordings.log import InputError
-from rollout import Intervention, Rollout
 
 if TYPE_CHECKING:
     from simulator.track import Track

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from closed_loop import Job, LoopResult, drive, road_of
+from evaluation.closed_loop import Job, LoopResult, drive, road_of
+from evaluation.replay import BATCH_SIZE
 from network.saliency import Saliency, overlay
 from recordings.recording import FRAME_SHAPE, InputError, read_frame
-from replay import BATCH_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from rollout import Rollout
+    from evaluation.rollout import Rollout
 
 STYLE = """
 :root { color-scheme: light dark; }

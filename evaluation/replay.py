@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from evaluation.rollout import Intervention, Rollout
 from recordings.recording import CAMERAS, InputError, read_frame, smooth_steering
 from recordings.reproject import (
     RAW_FRAME,
@@ -32,7 +33,6 @@ from recordings.reproject import (
     recovery_steering,
     reproject,
 )
-from rollout import Intervention, Rollout
 
 # NVIDIA's limit, and the one at which the simulator's car still is between the lines.
 LIMITS_M = (1.0, 2.0)
