@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from recordings.log import InputError
-from run_folder import NonFiniteLossError
+from training.run_folder import NonFiniteLossError
 from tuning import keep
 
 

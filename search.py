@@ -34,7 +34,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from model import quiet_tensorflow
 from recordings.recording import InputError
 from search_space import Plan, flags_of, settings_of
-from settings import SELECTIONS, Settings, given_arguments, make_parser, settings_from
+from training.settings import (
+    SELECTIONS,
+    Settings,
+    given_arguments,
+    make_parser,
+    settings_from,
+)
 
 if TYPE_CHECKING:
     import optuna

@@ -17,16 +17,21 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from batches import TrainingSet, loss_weights_of, make_labels, make_training_set
-from fitting import validation_loss
-from frame_cache import FrameCache
 from model import network_of, view_key, view_of
 from network.files import load_model
 from recordings.recording import CAMERAS
-from run_folder import write_bytes
 from search_space import Plan
 from search_trials import epoch_of, finished_trials, is_default, shown
-from selection import DrivingTest
+from training.batches import (
+    TrainingSet,
+    loss_weights_of,
+    make_labels,
+    make_training_set,
+)
+from training.epochs import validation_loss
+from training.run_folder import write_bytes
+from training.selection import DrivingTest
+from training.view_cache import FrameCache
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from augment import AugmentSettings
 from model import PRESETS
 from recordings.recording import InputError
-from run_list import changes_of
-from settings import Settings
+from training.run_list import changes_of
+from training.settings import Settings
 
 if TYPE_CHECKING:
     import optuna

@@ -26,8 +26,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from recordings.recording import InputError
-from run_folder import NonFiniteLossError, Progress
 from search_space import Plan, default_values, flags_of, settings_of, suggest
+from training.run_folder import NonFiniteLossError, Progress
 
 STUDY_NAME = "search"
 HEARTBEAT_S = 5
@@ -337,8 +337,8 @@ def train_trial(
     """
     import keras
 
-    from fitting import is_finished
     from train import open_run, parse_args, run
+    from training.epochs import is_finished
 
     named = ["--name", f"{trial.number:04d}", "--models-dir", str(folder / "trials")]
     run_dir, settings = open_run(*parse_args([*plan.base.recordings, *flags, *named]))
@@ -374,7 +374,7 @@ def penalty_of(epoch: dict[str, float]) -> float:
     """Return what an epoch of a run's history is judged by."""
     if "rms_m" not in epoch:
         return epoch["val_loss"]
-    from selection import Driving
+    from training.selection import Driving
 
     return Driving(epoch["interventions_per_min"], epoch["rms_m"]).penalty
 

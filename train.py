@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 from model import quiet_tensorflow
 from recordings.recording import InputError
-from run_folder import RAY_NOTES, NonFiniteLossError, follow_with_tensorboard
-from settings import Settings, given_settings, make_parser, settings_from
-from workers import check_workers, train_on_workers
+from training.run_folder import RAY_NOTES, NonFiniteLossError, follow_with_tensorboard
+from training.settings import Settings, given_settings, make_parser, settings_from
+from training.workers import check_workers, train_on_workers
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from frame_cache import FrameCache
-    from preparation import Split
     from recordings.recording import Recording
-    from run_folder import Progress
+    from training.preparation import Split
+    from training.run_folder import Progress
+    from training.view_cache import FrameCache
 
 # --- The run --------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
         InputError: the folder exists already, or there is nothing to resume, or a
             setting given differs from that of the run to resume.
     """
-    from run_folder import read_config
+    from training.run_folder import read_config
 
     folder = args.models_dir / args.name
     if args.resume:
@@ -80,7 +80,7 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
 
 def make_run(folder: Path, settings: Settings) -> None:
     """Make the folder of a new run, with its settings."""
-    from run_folder import versions, write_json
+    from training.run_folder import versions, write_json
 
     # Renamed when it has its settings: a run killed any earlier leaves no such folder.
     new_folder = folder.with_name(f".{folder.name}.partial")
@@ -105,7 +105,7 @@ def check_fingerprints(folder: Path, recordings: list[Recording]) -> None:
     Raises:
         InputError: the data are not those that the run began with.
     """
-    from run_folder import read_config, write_json
+    from training.run_folder import read_config, write_json
 
     config = read_config(folder)
     found = {str(recording.folder): recording.fingerprint for recording in recordings}
@@ -131,11 +131,11 @@ def write_report(
     """
     import numpy as np
 
-    from batches import cache_positions
-    from fitting import is_finished, predict
     from model import network_of
     from network.files import load_model
-    from run_folder import plot_loss, plot_predictions, score, write_json
+    from training.batches import cache_positions
+    from training.epochs import is_finished, predict
+    from training.run_folder import plot_loss, plot_predictions, score, write_json
 
     network = network_of(load_model(folder / "model.json"))
     rows, labels = split.validation, split.labels
@@ -183,9 +183,9 @@ def run(
         after_epoch: told of every whole epoch, in this process only; what it raises
             ends the run.
     """
-    from fitting import Interruption, fit
     from network.files import save_model
-    from preparation import (
+    from training.epochs import Interruption, fit
+    from training.preparation import (
         make_driving_test,
         make_sets,
         open_cache,
@@ -253,7 +253,7 @@ class ListRuns(argparse.Action):
         models_dir: Any,
         _option: str | None = None,
     ) -> None:
-        from run_list import read_runs, table
+        from training.run_list import read_runs, table
 
         try:
             print(table(read_runs(models_dir)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from settings import Settings
+    from training.settings import Settings
 
 
 def tuning_settings(args: argparse.Namespace, model_path: Path) -> Settings:
@@ -29,8 +29,8 @@ def tuning_settings(args: argparse.Namespace, model_path: Path) -> Settings:
     Raises:
         InputError: its recordings are not known, or not there.
     """
-    from run_folder import read_config
-    from settings import Settings
+    from training.run_folder import read_config
+    from training.settings import Settings
 
     base = Settings(())
     if (args.model.parent / "config.json").is_file():
@@ -129,7 +129,7 @@ def read_document(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_document(folder: Path, document: dict[str, Any]) -> None:
-    from run_folder import write_json
+    from training.run_folder import write_json
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "improve.json", document)

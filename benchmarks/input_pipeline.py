@@ -52,11 +52,11 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     import numpy as np
     import psutil
 
-    from batches import Batches
-    from fitting import compile_network, with_habits
     from model import build_model, network_of
-    from preparation import make_sets, open_cache, read_split
-    from settings import Settings
+    from training.batches import Batches
+    from training.epochs import compile_network, with_habits
+    from training.preparation import make_sets, open_cache, read_split
+    from training.settings import Settings
 
     settings = Settings((str(recording),), preset=preset)
     split = read_split(settings)

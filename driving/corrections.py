@@ -108,7 +108,7 @@ def train_command(model: Path, corrections: Corrections) -> str:
         corrections: of the drive.
     """
     from network.exported import is_exported
-    from run_folder import read_config
+    from training.run_folder import read_config
 
     if corrections.is_empty or is_exported(model):
         return ""

@@ -96,7 +96,7 @@ def locate_images(
     for camera in CAMERAS:
         samples[camera] = [_path_of(name, files, folder) for name in samples[camera]]
     if check_images:
-        from frame_cache import image_facts
+        from training.view_cache import image_facts
 
         there = set(files.values())
         facts = image_facts(

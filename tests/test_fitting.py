@@ -7,14 +7,15 @@ import pytest
 from conftest import write_recording
 
 from augment import AugmentSettings
-from frame_cache import FrameCache
 from recordings.recording import InputError, read_recording, usable_samples
-from settings import Settings
+from training.settings import Settings
+from training.view_cache import FrameCache
 
 pytest.importorskip("keras")
 import keras
 
-from batches import (
+from recordings.reproject import recovery_steering
+from training.batches import (
     HABIT_UNIT_M,
     MPS_PER_MPH,
     Batches,
@@ -23,14 +24,13 @@ from batches import (
     make_labels,
     make_training_set,
 )
-from fitting import (
+from training.epochs import (
     Progress,
     compile_network,
     is_finished,
     validation_loss,
     with_habits,
 )
-from recordings.reproject import recovery_steering
 
 NO_AUGMENTATION = AugmentSettings(
     **dict.fromkeys(AugmentSettings.__dataclass_fields__, 0.0)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from conftest import damage_image
 
-import frame_cache
-from frame_cache import FrameCache, image_facts
 from recordings.recording import InputError, read_frame
+from training import view_cache as frame_cache
+from training.view_cache import FrameCache, image_facts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -107,7 +107,7 @@ def test_two_processes_build_the_same_cache_at_once(tiny_recording, tmp_path):
 BUILD_SLOWLY = """
 import sys, time
 from pathlib import Path
-import frame_cache
+from training import view_cache as frame_cache
 frame_cache.SHARD_SIZE = 50
 def view(frames):
     time.sleep(0.3)

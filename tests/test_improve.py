@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from conftest import write_recording
 
-import fitting
 import improve
 from dagger import best_round, record_round, record_states
 from evaluation.closed_loop import Job
@@ -16,7 +15,8 @@ from hard_places import hard_images, is_better
 from model import build_model
 from network.files import save_model
 from recordings.recording import InputError, read_recording, usable_samples
-from settings import Settings
+from training import epochs as fitting
+from training.settings import Settings
 from tuning import draw_share, tune
 
 

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from recordings.recording import InputError
-from run_list import COLUMNS, changes_of, read_run, read_runs, table
-from settings import Settings
 from train import main
+from training.run_list import COLUMNS, changes_of, read_run, read_runs, table
+from training.settings import Settings
 
 HISTORY = "epoch,loss,val_loss\n1,0.5,0.25\n2,0.4,0.125\n3,0.3,0.2\n"
 

@@ -41,9 +41,9 @@ from search_trials import (  # noqa: E402
     open_study,
     put_back,
 )
-from selection import Driving  # noqa: E402
-from settings import Settings, make_parser, settings_from  # noqa: E402
 from train import main as train  # noqa: E402
+from training.selection import Driving  # noqa: E402
+from training.settings import Settings, make_parser, settings_from  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE, PRUNED, WAITING = (

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import write_recording
 
-from frame_cache import FrameCache
 from recordings.recording import InputError, read_recording, usable_samples
-from run_folder import Progress
-from selection import Driving, DrivingTest
+from training.run_folder import Progress
+from training.selection import Driving, DrivingTest
+from training.view_cache import FrameCache
 
 
 def road_view(frames):

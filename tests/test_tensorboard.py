@@ -4,8 +4,8 @@ import pytest
 from conftest import write_recording
 
 pytest.importorskip("tensorboard", reason="needs requirements-tensorboard.txt")
-from run_folder import Progress, follow_with_tensorboard, write_history
 from train import main
+from training.run_folder import Progress, follow_with_tensorboard, write_history
 
 # TensorBoard's and its protocol buffers' own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -15,12 +15,12 @@ from conftest import write_recording
 from recordings.recording import InputError
 
 pytest.importorskip("keras")
-from batches import TrainingSet, with_shares
 from network.files import load_model
-from preparation import read_split
-from run_folder import NonFiniteLossError
-from settings import Settings
 from train import main
+from training.batches import TrainingSet, with_shares
+from training.preparation import read_split
+from training.run_folder import NonFiniteLossError
+from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest run that still has several epochs with several batches each.
@@ -198,8 +198,8 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
         interruption.requested = True
         return 0.0, 1.0
 
-    monkeypatch.setattr("fitting.fit_epoch", cut_short)
-    monkeypatch.setattr("fitting.validation_loss", lambda *_: 0.0)
+    monkeypatch.setattr("training.epochs.fit_epoch", cut_short)
+    monkeypatch.setattr("training.epochs.validation_loss", lambda *_: 0.0)
     assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 0
     assert (folder / "model.weights.h5").read_bytes() == before
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -212,7 +212,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_name_free(
     def stopped(settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("preparation.read_split", stopped)
+    monkeypatch.setattr("training.preparation.read_split", stopped)
     folder = train(recording, tmp_path, "early", *SHORT, expect=1)
     assert capsys.readouterr().err.endswith("stopped\n")
     assert not folder.exists()

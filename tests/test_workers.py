@@ -17,14 +17,14 @@ pytest.importorskip("keras")
 import keras
 from keras import layers
 
-from batches import Batches
-from fitting import validation_loss, with_habits
 from model import build_model, network_of
 from network.files import save_model
-from preparation import make_sets, open_cache, read_split
 from recordings.recording import InputError
-from settings import Settings
 from train import main
+from training.batches import Batches
+from training.epochs import validation_loss, with_habits
+from training.preparation import make_sets, open_cache, read_split
+from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = ["--epochs", "4", "--steps-per-epoch", "4", "--batch-size", "16"]
@@ -98,7 +98,7 @@ def test_parts_of_the_validation_loss_add_up(sets):
 
 
 def test_shares_drop_what_one_process_drops():
-    from distributed import SharedDropout
+    from training.team import SharedDropout
 
     def dropped(layer, inputs):
         return keras.ops.convert_to_numpy(layer(inputs, training=True))
@@ -118,7 +118,7 @@ def test_shares_drop_what_one_process_drops():
 
 def test_shared_network_has_the_same_variables_in_the_same_order():
     """So that a state can be resumed by one process, or by several workers."""
-    from distributed import shared_network
+    from training.team import shared_network
 
     network = trained_network()
     shared = shared_network(network, Place(0, 2))
@@ -126,7 +126,7 @@ def test_shared_network_has_the_same_variables_in_the_same_order():
 
 
 def test_layer_that_draws_for_itself_is_refused():
-    from distributed import shared_network
+    from training.team import shared_network
 
     noisy = keras.Sequential([keras.Input((4,)), layers.GaussianNoise(0.1, name="n")])
     with pytest.raises(InputError, match="layer n draws at random, which several"):

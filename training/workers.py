@@ -28,12 +28,12 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from recordings.recording import InputError
-from run_folder import RAY_NOTES, NonFiniteLossError, Progress
+from training.run_folder import RAY_NOTES, NonFiniteLossError, Progress
 
 if TYPE_CHECKING:
     from ray.util.queue import Queue
 
-    from settings import Settings
+    from training.settings import Settings
 
 # So often are workers replaced before a run is given up: it resumes from there.
 MOST_FAILURES = 5
@@ -134,7 +134,7 @@ def train_on_workers(
         NonFiniteLossError: the loss of a batch is NaN or infinite.
         TrainingFailedError: of Ray, workers have died more than MOST_FAILURES times.
     """
-    from fitting import Interruption
+    from training.epochs import Interruption
 
     size = settings.batch_size
     print(
@@ -252,14 +252,14 @@ def _work(config: dict[str, Any]) -> Progress | NonFiniteLossError:
     import ray.train
     import tensorflow as tf
 
-    from distributed import Team, fit_in_step
-    from preparation import (
+    from training.preparation import (
         make_driving_test,
         make_sets,
         open_cache,
         read_split,
         starting_model,
     )
+    from training.team import Team, fit_in_step
 
     context = ray.train.get_context()
     cores = _num_cores() // context.get_local_world_size()

@@ -18,8 +18,8 @@ from statistics import fmean
 from typing import Any
 
 from recordings.recording import InputError
-from run_folder import read_config
-from settings import Settings
+from training.run_folder import read_config
+from training.settings import Settings
 
 COLUMNS = ("run", "date", "data", "epochs", "val_loss", "RMSE", "autonomy", "settings")
 

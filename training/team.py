@@ -26,8 +26,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from batches import Batches, TrainingSet
-from fitting import (
+from model import network_of
+from network.files import save_weights
+from recordings.recording import InputError
+from training.batches import Batches, TrainingSet
+from training.epochs import (
     batches_per_epoch,
     check_finite,
     compile_network,
@@ -36,15 +39,12 @@ from fitting import (
     validation_loss,
     with_habits,
 )
-from model import network_of
-from network.files import save_weights
-from recordings.recording import InputError
-from run_folder import Progress, load_state, save_state, write_history
-from selection import Driving
+from training.run_folder import Progress, load_state, save_state, write_history
+from training.selection import Driving
 
 if TYPE_CHECKING:
-    from selection import DrivingTest
-    from settings import Settings
+    from training.selection import DrivingTest
+    from training.settings import Settings
 
 
 class Team:

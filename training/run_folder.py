@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from selection import Driving
+    from training.selection import Driving
 
 RAY_NOTES = ".ray"
 # Full lock of the simulator's front wheels.

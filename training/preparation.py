@@ -14,7 +14,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from batches import (
+from model import build_model, view_key, view_of
+from network.files import load_model
+from recordings.recording import CAMERAS, Recording, read_recording, usable_samples
+from recordings.split import part_of, split_by_time
+from training.batches import (
     Labels,
     TrainingSet,
     loss_weights_of,
@@ -22,13 +26,9 @@ from batches import (
     make_training_set,
     with_shares,
 )
-from frame_cache import FrameCache
-from model import build_model, view_key, view_of
-from network.files import load_model
-from recordings.recording import CAMERAS, Recording, read_recording, usable_samples
-from recordings.split import part_of, split_by_time
-from selection import DrivingTest
-from settings import Settings
+from training.selection import DrivingTest
+from training.settings import Settings
+from training.view_cache import FrameCache
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from batches import VIEW_GEOMETRY, cache_positions
 from evaluation.replay import (
     LIMITS_M,
     RecordedPath,
@@ -25,8 +24,9 @@ from evaluation.replay import (
     read_path,
     replay,
 )
-from frame_cache import FrameCache
 from recordings.log import InputError
+from training.batches import VIEW_GEOMETRY, cache_positions
+from training.view_cache import FrameCache
 
 S_PER_MIN = 60.0
 

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from augment import NUM_DRAWS, Augmenter, balance_weights, side_camera_steering
-from frame_cache import FrameCache
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from recordings.recording import CAMERAS, InputError, smooth_steering
 from recordings.reproject import (
@@ -24,9 +23,10 @@ from recordings.reproject import (
     recovery_steering,
     reproject,
 )
+from training.view_cache import FrameCache
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from training.settings import Settings
 
 # NVIDIA's labels are the curvature of the path driven; averaging the recorded steering
 # over a moment is as near as a log without positions comes to it. The same second, a

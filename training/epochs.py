@@ -15,21 +15,21 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from batches import Batches, TrainingSet, reprojected
-from frame_cache import FrameCache
 from model import network_of
 from network.files import save_weights
-from run_folder import (
+from training.batches import Batches, TrainingSet, reprojected
+from training.run_folder import (
     NonFiniteLossError,
     Progress,
     load_state,
     save_state,
     write_history,
 )
+from training.view_cache import FrameCache
 
 if TYPE_CHECKING:
-    from selection import DrivingTest
-    from settings import Settings
+    from training.selection import DrivingTest
+    from training.settings import Settings
 
 
 # What makes the draws of validation other than those of any epoch.
