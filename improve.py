@@ -21,7 +21,7 @@ from typing import Any
 
 from recordings.log import InputError
 from training.run_folder import NonFiniteLossError
-from tuning import keep
+from tuning.fine_tuning import keep
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -139,7 +139,7 @@ def _on_tracks(
     args: argparse.Namespace, folder: Path
 ) -> tuple[dict[str, Any], str, Path | None]:
     """Return the document, what to print, and the better model if there is one."""
-    from dagger import best_round, improve_on_tracks, table
+    from tuning.dagger import best_round, improve_on_tracks, table
 
     rows = improve_on_tracks(args, folder)
     best = best_round(rows)
@@ -150,7 +150,7 @@ def _on_recordings(
     args: argparse.Namespace, folder: Path
 ) -> tuple[dict[str, Any], str, Path | None]:
     """Return the document, what to print, and the better model if there is one."""
-    from hard_places import improve_on_recordings, table
+    from tuning.hard_places import improve_on_recordings, table
 
     document = improve_on_recordings(args, folder)
     better = Path(document["model"]) if document["accepted"] else None

@@ -33,7 +33,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from model import quiet_tensorflow
 from recordings.recording import InputError
-from search_space import Plan, flags_of, settings_of
 from training.settings import (
     SELECTIONS,
     Settings,
@@ -41,12 +40,13 @@ from training.settings import (
     make_parser,
     settings_from,
 )
+from tuning.search_space import Plan, flags_of, settings_of
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from search_trials import Worker
+    from tuning.search_trials import Worker
 
 # Flags of train.py that the search gives itself, and what to do instead.
 NOT_BEHIND = {
@@ -185,8 +185,8 @@ def _work(worker: Worker) -> None:
 
 def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) -> None:
     """Print the table, the best beside the default, and the best one's command."""
-    from search_report import Judge, best_trial, draw_plots, table, verdict
-    from search_trials import finished_trials, study_folder
+    from tuning.search_report import Judge, best_trial, draw_plots, table, verdict
+    from tuning.search_trials import finished_trials, study_folder
 
     folder, plan = study_folder(args.study), search.plan
     best = best_trial(study)
@@ -323,7 +323,7 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError(
                 "optuna is not installed; pip install -r requirements-search.txt"
             )
-        from search_trials import Worker, open_study
+        from tuning.search_trials import Worker, open_study
 
         search = prepare(args)
         study = open_study(args.study, search.plan, search.fingerprints)

@@ -9,15 +9,15 @@ import pytest
 from conftest import write_recording
 
 import improve
-from dagger import best_round, record_round, record_states
 from evaluation.closed_loop import Job
-from hard_places import hard_images, is_better
 from model import build_model
 from network.files import save_model
 from recordings.recording import InputError, read_recording, usable_samples
 from training import epochs as fitting
 from training.settings import Settings
-from tuning import draw_share, tune
+from tuning.dagger import best_round, record_round, record_states
+from tuning.fine_tuning import draw_share, tune
+from tuning.hard_places import hard_images, is_better
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_hard_places_go_on_after_a_kill(tmp_path, model_path, monkeypatch, capsy
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("hard_places.tune", killed)
+        patched.setattr("tuning.hard_places.tune", killed)
         with pytest.raises(KeyboardInterrupt):
             improve.main([str(each) for each in argv])
     (tmp_path / "x" / "tuned").rmdir()

@@ -22,18 +22,21 @@ from conftest import write_recording
 
 pytest.importorskip("keras")
 optuna = pytest.importorskip("optuna", reason="needs requirements-search.txt")
-import search_trials  # noqa: E402
 from recordings.recording import InputError  # noqa: E402
 from search import main  # noqa: E402
-from search_report import best_trial, table  # noqa: E402
-from search_space import (  # noqa: E402
+from train import main as train  # noqa: E402
+from training.selection import Driving  # noqa: E402
+from training.settings import Settings, make_parser, settings_from  # noqa: E402
+from tuning import search_trials  # noqa: E402
+from tuning.search_report import best_trial, table  # noqa: E402
+from tuning.search_space import (  # noqa: E402
     Plan,
     default_values,
     flags_of,
     settings_of,
     suggest,
 )
-from search_trials import (  # noqa: E402
+from tuning.search_trials import (  # noqa: E402
     Worker,
     is_surplus,
     load_study,
@@ -41,9 +44,6 @@ from search_trials import (  # noqa: E402
     open_study,
     put_back,
 )
-from train import main as train  # noqa: E402
-from training.selection import Driving  # noqa: E402
-from training.settings import Settings, make_parser, settings_from  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE, PRUNED, WAITING = (

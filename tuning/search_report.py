@@ -20,8 +20,6 @@ from optuna.trial import FrozenTrial, TrialState
 from model import network_of, view_key, view_of
 from network.files import load_model
 from recordings.recording import CAMERAS
-from search_space import Plan
-from search_trials import epoch_of, finished_trials, is_default, shown
 from training.batches import (
     TrainingSet,
     loss_weights_of,
@@ -32,6 +30,8 @@ from training.epochs import validation_loss
 from training.run_folder import write_bytes
 from training.selection import DrivingTest
 from training.view_cache import FrameCache
+from tuning.search_space import Plan
+from tuning.search_trials import epoch_of, finished_trials, is_default, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -26,8 +26,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from recordings.recording import InputError
-from search_space import Plan, default_values, flags_of, settings_of, suggest
 from training.run_folder import NonFiniteLossError, Progress
+from tuning.search_space import Plan, default_values, flags_of, settings_of, suggest
 
 STUDY_NAME = "search"
 HEARTBEAT_S = 5

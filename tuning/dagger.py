@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from driving.report import INTERVENTION_S
 from evaluation.closed_loop import Job, drive_all, make_driver, road_of, track_names
-from tuning import draw_share, read_document, tune, tuning_settings, write_document
+from tuning.fine_tuning import (
+    draw_share,
+    read_document,
+    tune,
+    tuning_settings,
+    write_document,
+)
 
 if TYPE_CHECKING:
     import numpy as np

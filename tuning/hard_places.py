@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recordings.log import InputError
-from tuning import draw_share, read_document, tune, tuning_settings, write_document
+from tuning.fine_tuning import (
+    draw_share,
+    read_document,
+    tune,
+    tuning_settings,
+    write_document,
+)
 
 if TYPE_CHECKING:
     import numpy as np
