@@ -2,14 +2,11 @@
 
 import os
 import shutil
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-
-# Real recordings and logs lie beside the project, where they are there at all.
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from made_recordings import write_recording
+from real_recordings import SHARED
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,52 +26,6 @@ def shared_dir():
     if not SHARED.is_dir():
         pytest.skip("needs the real recordings in ../shared")
     return SHARED
-
-
-def stamp(seconds):
-    """Return a time of day in the simulator's file names, from 10 o'clock on."""
-    whole, rest = divmod(round(seconds * 1000), 1000)
-    return f"2024_03_01_10_{whole // 60:02d}_{whole % 60:02d}_{rest:03d}"
-
-
-def write_recording(folder, steering, interval_s=0.1, num_cameras=3, speed_mph=20.0):
-    """Write a recording whose steering can be read off the place of a bright bar.
-
-    Args:
-        folder: to make.
-        steering: of each row, [-1, 1].
-        interval_s: time between rows.
-        num_cameras: 1 for the centre alone, or 3.
-        speed_mph: of every row.
-
-    Returns:
-        The folder.
-    """
-    pixels = np.random.default_rng(5)
-    (folder / "IMG").mkdir(parents=True)
-    lines = []
-    for i, value in enumerate(steering):
-        names = ["", "", ""]
-        for k, camera in enumerate(("center", "left", "right")[:num_cameras]):
-            frame = pixels.integers(0, 60, (160, 320, 3), dtype=np.uint8)
-            column = int(160 + 120 * value + (0, 25, -25)[k])
-            cv2.rectangle(frame, (column - 12, 50), (column + 12, 135), (255,) * 3, -1)
-            names[k] = f"IMG/{camera}_{stamp(i * interval_s)}.jpg"
-            cv2.imwrite(str(folder / names[k]), frame)
-        lines.append(",".join([*names, f"{value:.6f}", "0.5", "0", str(speed_mph)]))
-    (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def damage_image(path, how):
-    """Empty an image, or cut it in half.
-
-    Args:
-        path: of the image.
-        how: "empty" or "cut".
-    """
-    content = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}[how])
 
 
 @pytest.fixture

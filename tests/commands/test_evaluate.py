@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 import evaluate
 from evaluation.closed_loop import track_names

@@ -5,7 +5,8 @@ recording is driven again (replay.py) with its frames changed in ways that train
 not know (augment.py changes light, colour, noise and blur evenly), or as a keyboard
 would have recorded it.
 
-    python benchmarks/robustness.py models/a/model.json --recording data/a --part 0.5 1
+    python benchmarks/experiments/robustness.py models/a/model.json \\
+        --recording data/a --part 0.5 1
 
 Prints a table, then one JSON line. --sheet FILE.png shows the changes.
 """
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:

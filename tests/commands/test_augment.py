@@ -7,7 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 import augment
 import frame_operations

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 pytest.importorskip("keras")
 optuna = pytest.importorskip("optuna", reason="needs requirements-search.txt")
@@ -45,7 +45,7 @@ from tuning.search_trials import (  # noqa: E402
     put_back,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMPLETE, PRUNED, WAITING = (
     optuna.trial.TrialState.COMPLETE,
     optuna.trial.TrialState.PRUNED,

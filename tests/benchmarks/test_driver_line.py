@@ -1,14 +1,10 @@
 """Where a recorded driver was on the road, and what keeping a line can score."""
 
 import json
-import sys
-from pathlib import Path
 
+import driver_line
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-import driver_line
 
 from recordings.recording import read_recording, usable_samples
 from simulator.expert import Expert, SteeringNoise

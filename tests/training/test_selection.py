@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 from recordings.recording import InputError, read_recording, usable_samples
 from training.run_folder import Progress

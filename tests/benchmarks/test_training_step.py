@@ -2,12 +2,8 @@
 
 import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import training_step
 
 from model import build_model, network_of

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 from evaluation.closed_loop import Job, drive
 from evaluation.video import DRIVER, draw_frame, film_drive, film_recording

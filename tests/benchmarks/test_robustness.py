@@ -1,15 +1,11 @@
 """How a model drives a recording that looks otherwise: the changes themselves."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_recording
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import robustness
+from made_recordings import write_recording
 
 from model import build_model
 from network.files import save_model

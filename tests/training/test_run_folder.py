@@ -1,7 +1,7 @@
 """What TensorBoard shows of a run, read by TensorBoard's own reader."""
 
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 pytest.importorskip("tensorboard", reason="needs requirements-tensorboard.txt")
 from train import main

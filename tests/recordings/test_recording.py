@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED, damage_image, stamp, write_recording
+from made_recordings import damage_image, stamp, write_recording
+from real_recordings import SHARED
 
 from dataset import describe, main
 from recordings.log import read_log
@@ -22,7 +23,7 @@ from recordings.recording import (
 )
 from recordings.split import part_of, rest_of, split_by_time
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INDEX = SHARED / "wild_logs" / "INDEX.json"
 
 

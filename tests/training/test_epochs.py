@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 from augment import AugmentSettings
 from recordings.recording import InputError, read_recording, usable_samples

@@ -5,7 +5,8 @@ first time, a scripted person, who steers as the expert does, takes the wheel on
 page of drive.py, lap after lap. The very command that the page then shows fine-tunes
 the model on these corrections, and it drives again.
 
-    python benchmarks/teaching.py models/a/model.json --track random:203 --out taught
+    python benchmarks/experiments/teaching.py models/a/model.json \\
+        --track random:203 --out taught
 
 Prints a table, then one JSON line; keeps corrections and model in the folder --out.
 """
@@ -22,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:

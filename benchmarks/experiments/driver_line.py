@@ -5,7 +5,7 @@ wandering. The lake's yellow lines, 7.4 m apart, give the driver's place on the 
 every frame; a car that keeps its place on that road, and knows it exactly, is then
 driven along the recording. No model that keeps a line can be expected to score more.
 
-    python benchmarks/driver_line.py --recording data/lake --part 0.5 1
+    python benchmarks/experiments/driver_line.py --recording data/lake --part 0.5 1
 
 Prints a table, then one JSON line. --plot FILE.png draws the line that was driven.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:

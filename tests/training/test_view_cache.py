@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import damage_image
+from made_recordings import damage_image
 
 from recordings.recording import InputError, read_frame
 from training import view_cache as frame_cache
 from training.view_cache import FrameCache, image_facts
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def top_half(frames):

@@ -170,7 +170,7 @@ def test_exported_models_are_loaded_without_tensorflow(model, frames, tmp_path):
         f"load_exported(Path({str(path)!r}));"
         "print([n for n in ('tensorflow', 'keras', 'pandas') if n in sys.modules])"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=root,

@@ -34,7 +34,7 @@ from driving.report import DriveReport
 from driving.server import DriveServer, serve
 from recordings.recording import InputError, read_recording
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # What the pilot of these tests answers; no answer to a fault is like it.
 STEERING = 0.25
 GERMAN = {"speed": "9,0000", "throttle": "0,1000", "steering_angle": "-1,0000"}

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 import improve
 from evaluation.closed_loop import Job

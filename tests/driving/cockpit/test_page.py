@@ -24,7 +24,7 @@ from recordings.recording import read_recording
 from simulator import tracks
 from simulator.world import World
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

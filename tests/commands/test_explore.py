@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 from explore import find_out, main, row_ranges, what_to_record
 from recordings.pictures import savitzky_golay

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 from recordings.recording import InputError
 
@@ -22,7 +22,7 @@ from training.preparation import read_split
 from training.run_folder import NonFiniteLossError
 from training.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # The smallest run that still has several epochs with several batches each.
 SHORT = ["--epochs", "3", "--steps-per-epoch", "4", "--batch-size", "8"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import write_recording
+from made_recordings import write_recording
 
 pytest.importorskip("keras")
 import keras
@@ -26,7 +26,7 @@ from training.epochs import validation_loss, with_habits
 from training.preparation import make_sets, open_cache, read_split
 from training.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--epochs", "4", "--steps-per-epoch", "4", "--batch-size", "16"]
 # Ray alone takes some 20 s to start and to stop, several times that on busy cores.
 LONGEST_S = 400
