@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from recordings.log import InputError
+from common.errors import InputError
 from recordings.recording import Recording, read_recording
 
 

@@ -27,8 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.errors import InputError
 from driving.pilot import Pilot, SpeedController
-from recordings.recording import InputError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.errors import InputError
 from evaluation.report import table, write_report
-from recordings.log import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,7 +292,7 @@ def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
     """Return how far a driver's steering is from the recorded, on the path itself."""
     import numpy as np
 
-    from recordings.recording import smooth_steering
+    from recordings.steering import smooth_steering
 
     rows, nowhere = np.arange(len(samples)), np.zeros(len(samples))
     size = 256
@@ -368,7 +368,7 @@ def write_saliency(model_path: str, frame_path: Path) -> Path:
 
     from network.files import load_model
     from network.saliency import make_saliency, overlay
-    from recordings.recording import read_frame
+    from recordings.images import read_frame
 
     out = Path(f"{frame_path.stem}_saliency.png")
     if out.exists():

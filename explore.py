@@ -20,14 +20,11 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from recordings.log import InputError
-from recordings.recording import (
-    Recording,
-    read_recording,
-    smooth_steering,
-    usable_rows,
-    usable_samples,
-)
+from common.car import MPS_PER_MPH, curvature_of
+from common.errors import InputError
+from common.page import to_png
+from recordings.recording import Recording, read_recording, usable_rows, usable_samples
+from recordings.steering import smooth_steering
 
 # Steering within this of 0 counts as straight on.
 STRAIGHT = 0.02
@@ -41,9 +38,6 @@ CORRECTION = 0.2
 ENOUGH_MIN = 3.0
 # A step between neighbouring rows that a hand on a mouse or a wheel seldom makes.
 JUMP = 0.25
-MPS_PER_MPH = 0.44704
-WHEELBASE_M = 2.87
-MAX_STEERING_ANGLE_DEG = 25.0
 
 
 # --- Numbers --------------------------------------------------------------------------
@@ -95,8 +89,7 @@ def find_out(recording: Recording) -> Findings:
     speed_mps = samples["speed_mph"].to_numpy() * MPS_PER_MPH
     same = samples["session"].diff().fillna(1).to_numpy() == 0
     dt_s = np.where(same, samples["time_s"].diff().fillna(0), 0).clip(0, 1)
-    curvature = np.tan(np.radians(MAX_STEERING_ANGLE_DEG * steering)) / WHEELBASE_M
-    turned = pd.Series(curvature * speed_mps * dt_s / (2 * np.pi))
+    turned = pd.Series(curvature_of(steering) * speed_mps * dt_s / (2 * np.pi))
     turns = turned.groupby(samples["session"]).sum()
     away = np.abs(steering - smooth_steering(samples, 0.5, 0.5)) > CORRECTION
     begins = away & ~np.concatenate([[False], away[:-1]])
@@ -291,9 +284,7 @@ def _pictures(
         "time": ("Over time", draw.draw_time(recordings, smooth_s)),
         "sessions": ("Sessions and gaps", draw.draw_sessions(recordings)),
     }
-    return {
-        name: (title, draw.to_png(figure)) for name, (title, figure) in figures.items()
-    }
+    return {name: (title, to_png(figure)) for name, (title, figure) in figures.items()}
 
 
 def _advice_html(findings: list[Findings]) -> str:

@@ -21,8 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 from model import quiet_tensorflow
-from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:
     import keras
@@ -171,7 +172,9 @@ def read_frames(recording: Path, most: int) -> np.ndarray:
     """
     import numpy as np
 
-    from recordings.recording import CAMERAS, read_frame, read_recording, usable_samples
+    from common.car import CAMERAS
+    from recordings.images import read_frame
+    from recordings.recording import read_recording, usable_samples
 
     samples = usable_samples([read_recording(recording)])
     paths = [path for camera in CAMERAS for path in samples[camera] if path]

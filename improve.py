@@ -19,8 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from recordings.log import InputError
-from training.run_folder import NonFiniteLossError
+from common.errors import InputError, NonFiniteLossError
 from tuning.fine_tuning import keep
 
 

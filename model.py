@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 from network.files import load_model
-from recordings.recording import FRAME_SHAPE, InputError
 
 if TYPE_CHECKING:
     import keras

@@ -31,8 +31,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from common.errors import InputError
 from model import quiet_tensorflow
-from recordings.recording import InputError
 from training.settings import (
     SELECTIONS,
     Settings,
@@ -107,7 +107,8 @@ def prepare(args: argparse.Namespace) -> Search:
     """
     import numpy as np
 
-    from recordings.recording import CAMERAS, read_recording, usable_samples
+    from common.car import CAMERAS
+    from recordings.recording import read_recording, usable_samples
     from recordings.split import part_of, rest_of, split_by_time
 
     if args.steps is not None and args.steps < 1:

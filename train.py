@@ -21,9 +21,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.errors import InputError, NonFiniteLossError
 from model import quiet_tensorflow
-from recordings.recording import InputError
-from training.run_folder import RAY_NOTES, NonFiniteLossError, follow_with_tensorboard
+from training.run_folder import RAY_NOTES, follow_with_tensorboard
 from training.settings import Settings, given_settings, make_parser, settings_from
 from training.workers import check_workers, train_on_workers
 
@@ -80,7 +80,8 @@ def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]
 
 def make_run(folder: Path, settings: Settings) -> None:
     """Make the folder of a new run, with its settings."""
-    from training.run_folder import versions, write_json
+    from common.files import write_json
+    from training.run_folder import versions
 
     # Renamed when it has its settings: a run killed any earlier leaves no such folder.
     new_folder = folder.with_name(f".{folder.name}.partial")
@@ -105,7 +106,8 @@ def check_fingerprints(folder: Path, recordings: list[Recording]) -> None:
     Raises:
         InputError: the data are not those that the run began with.
     """
-    from training.run_folder import read_config, write_json
+    from common.files import write_json
+    from training.run_folder import read_config
 
     config = read_config(folder)
     found = {str(recording.folder): recording.fingerprint for recording in recordings}
@@ -131,11 +133,12 @@ def write_report(
     """
     import numpy as np
 
+    from common.files import write_json
     from model import network_of
     from network.files import load_model
     from training.batches import cache_positions
     from training.epochs import is_finished, predict
-    from training.run_folder import plot_loss, plot_predictions, score, write_json
+    from training.run_folder import plot_loss, plot_predictions, score
 
     network = network_of(load_model(folder / "model.json"))
     rows, labels = split.validation, split.labels

@@ -154,7 +154,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; return the exit status."""
     args = parse_args(argv)
-    from recordings.recording import InputError
+    from common.errors import InputError
 
     try:
         result = measure(args.preset, args.batch_size)

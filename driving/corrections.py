@@ -13,10 +13,10 @@ from collections import deque
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from common.errors import InputError
 from driving.pilot import Command
 from driving.recorder import DriveRecorder, check_new
 from driving.wheel import MODEL, PERSON, Choice
-from recordings.recording import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recordings.recording import InputError
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np

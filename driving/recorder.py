@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recordings.recording import InputError
+from common.errors import InputError
 
 if TYPE_CHECKING:
     from driving.pilot import Command

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-# Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
-INTERVENTION_S = 6.0
-MPS_PER_MPH = 0.44704
+from common.car import MPS_PER_MPH, autonomy_percent
+
 # Latencies kept for the percentiles, the last five minutes or so: memory stays flat.
 NUM_LATENCIES = 10_000
 
@@ -56,11 +55,8 @@ class DriveReport:
         self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
 
     def autonomy_percent(self) -> float:
-        """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100."""
-        if not self.elapsed_s:
-            return 0.0 if self.interventions else 100.0
-        lost = self.interventions * INTERVENTION_S / self.elapsed_s
-        return max(0.0, (1 - lost) * 100)
+        """Return NVIDIA's autonomy of the drive so far."""
+        return autonomy_percent(self.interventions, self.elapsed_s)
 
     def percentile_ms(self, percent: float, most: int = NUM_LATENCIES) -> float:
         """Return a percentile of the time from a packet to its answer.

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recordings.recording import FRAME_SHAPE
+from common.car import FRAME_SHAPE
 
 if TYPE_CHECKING:
     import numpy as np

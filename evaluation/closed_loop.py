@@ -23,17 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
+from common.errors import InputError
 from driving.pilot import Command, Pilot, SpeedController
-from driving.report import INTERVENTION_S
 from evaluation.rollout import Intervention, Rollout
-from recordings.log import InputError
 
 if TYPE_CHECKING:
     from simulator.track import Track
     from simulator.world import Observation, World
 
 LIMITS_M = (1.0, 2.0)
-MPS_PER_MPH = 0.44704
 # A lap of the longest track takes three minutes at 20 mph.
 MOST_S_PER_LAP = 600.0
 
@@ -91,11 +90,6 @@ class LoopResult:
     def figures(self) -> dict[str, Any]:
         """Return every figure by name."""
         elapsed_s = self.rollout.elapsed_s
-
-        def autonomy(count: int) -> float:
-            lost = count * INTERVENTION_S / elapsed_s if elapsed_s else 0.0
-            return round(max(0.0, (1 - lost) * 100), 2)
-
         return {
             **self.rollout.measures(),
             "laps": self.laps,
@@ -105,7 +99,9 @@ class LoopResult:
             "stuck": self.stuck,
             **{f"excursions_{m:g}_m": count for m, count in self.excursions.items()},
             **{
-                f"autonomy_{m:g}_m_percent": autonomy(count)
+                f"autonomy_{m:g}_m_percent": round(
+                    autonomy_percent(count, elapsed_s), 2
+                )
                 for m, count in self.excursions.items()
             },
         }

@@ -23,20 +23,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from common.car import CAMERAS, MPS_PER_MPH, curvature_of
+from common.errors import InputError
 from evaluation.rollout import Intervention, Rollout
-from recordings.recording import CAMERAS, InputError, read_frame, smooth_steering
+from recordings.images import read_frame
 from recordings.reproject import (
     RAW_FRAME,
     ViewGeometry,
-    curvature_of,
     nearest_camera,
     recovery_steering,
     reproject,
 )
+from recordings.steering import smooth_steering
 
 # NVIDIA's limit, and the one at which the simulator's car still is between the lines.
 LIMITS_M = (1.0, 2.0)
-MPS_PER_MPH = 0.44704
 MOST_GAP_S = 0.5
 LEAST_SPEED_MPS = 1.0
 # Many cars drive at once, each its stretch of the recording, so that pictures go

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving.report import INTERVENTION_S
+from common.car import INTERVENTION_S, MPS_PER_MPH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -305,7 +305,7 @@ def table(document: dict[str, Any]) -> str:
                 f"{said['autonomy_2_m_percent']:>6.1f}%"
                 f"{said['mean_abs_cross_track_error_m']:>8.2f}"
                 f"{said['rms_cross_track_error_m']:>7.2f}"
-                f"{said['mean_speed_mps'] / 0.44704:>6.1f}"
+                f"{said['mean_speed_mps'] / MPS_PER_MPH:>6.1f}"
             )
     return "\n".join(lines)
 

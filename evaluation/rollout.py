@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from driving.report import INTERVENTION_S
+from common.car import autonomy_percent
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,8 @@ class Rollout:
         return float(self.dt_s.sum())
 
     def autonomy_percent(self) -> float:
-        """Return NVIDIA's (1 - interventions x 6 s / elapsed) x 100, at least 0."""
-        if not self.elapsed_s:
-            return 0.0 if self.interventions else 100.0
-        lost = len(self.interventions) * INTERVENTION_S / self.elapsed_s
-        return max(0.0, (1 - lost) * 100)
+        """Return NVIDIA's autonomy."""
+        return autonomy_percent(len(self.interventions), self.elapsed_s)
 
     def smoothness_per_s(self) -> float:
         """Return the mean |change of steering| per second; less is smoother."""

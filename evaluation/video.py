@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from common.car import FRAME_SHAPE, MPS_PER_MPH
+from common.errors import InputError
 from evaluation.closed_loop import Job, LoopResult, drive, road_of
 from evaluation.replay import BATCH_SIZE
 from network.saliency import Saliency, overlay
-from recordings.recording import FRAME_SHAPE, InputError, read_frame
+from recordings.images import read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from simulator.film import Film
     from simulator.world import Observation, World
 
-MPH_PER_MPS = 1 / 0.44704
 FRAMES_PER_S = 15.0
 SCALE = 2
 # Below the frame: two bars of steering and a line of text.
@@ -62,7 +63,7 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
                 frame = overlay(frame, saliency(frame))
             reference, _throttle = expert(seen)
             text = (
-                f"{seen.speed_mps * MPH_PER_MPS:4.1f} mph   "
+                f"{seen.speed_mps / MPS_PER_MPH:4.1f} mph   "
                 f"{seen.cross_track_error_m - lane_m:+.2f} m   lap {seen.lap + 1}   "
                 f"{seen.time_s:5.1f} s"
             )

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recordings.recording import FRAME_SHAPE, InputError
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np

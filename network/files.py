@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recordings.recording import FRAME_SHAPE, InputError
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import keras

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from recordings.recording import FRAME_SHAPE, InputError
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import keras

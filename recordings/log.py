@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CAMERAS = ("center", "left", "right")
+from common.car import CAMERAS
+from common.errors import InputError
+
 NUMBERS = ("steering", "throttle", "brake", "speed")
 
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
@@ -34,10 +36,6 @@ COLUMN_WORDS = {
     "right": ("right",),
     "center": ("center", "centre", "image", "img", "file", "path"),
 }
-
-
-class InputError(ValueError):
-    """A mistake in what the user gave; the message is one line for the user."""
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,25 @@ Each function takes the recordings and returns one figure, with a line of axes f
 
 from __future__ import annotations
 
-import io
 import textwrap
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from recordings.recording import Recording, read_frame, usable_rows
+from recordings.images import read_frame
+from recordings.recording import Recording, usable_rows
+from recordings.steering import (
+    BALANCE_BINS,
+    balance_weights,
+    savitzky_golay,
+    side_camera_steering,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CONTACT_SHEET_FRAMES = 7
 # What the pictures of time show closer.
 CLOSER_S = 60.0
-DOTS_PER_INCH = 110
 
 
 def draw_contact_sheet(recordings: list[Recording]) -> Figure:
@@ -47,8 +49,6 @@ def draw_balancing(recordings: list[Recording]) -> Figure:
     import numpy as np
     import seaborn
 
-    from augment import BALANCE_BINS, balance_weights
-
     figure, grid = _figure(len(recordings), 3, (13, 2.7))
     edges = np.linspace(-1, 1, BALANCE_BINS + 1)
     for recording, line in zip(recordings, grid, strict=True):
@@ -71,8 +71,6 @@ def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure
     """Steering that the three cameras would be taught with a fixed correction."""
     import numpy as np
     import seaborn
-
-    from augment import BALANCE_BINS, side_camera_steering
 
     figure, grid = _figure(len(recordings), 1, (13, 2.4))
     edges = list(np.linspace(-1, 1, 2 * BALANCE_BINS))
@@ -127,22 +125,6 @@ def draw_time(recordings: list[Recording], smooth_s: float) -> Figure:
     return figure
 
 
-def savitzky_golay(samples: pd.DataFrame, window_s: float) -> np.ndarray:
-    """Smooth the steering of a session by cubics over a window of time.
-
-    Returns:
-        float (n,); as recorded where the session is shorter than the window.
-    """
-    from scipy.signal import savgol_filter
-
-    steering = samples["steering"].to_numpy()
-    dt_s = samples["time_s"].diff().median()
-    if not dt_s > 0:
-        return steering
-    length = max(5, 2 * round(window_s / dt_s / 2) + 1)
-    return steering if length > len(steering) else savgol_filter(steering, length, 3)
-
-
 def draw_sessions(recordings: list[Recording]) -> Figure:
     """When the rows were recorded, and which of them are left out."""
     figure, grid = _figure(len(recordings), 1, (13, 1.3))
@@ -166,16 +148,6 @@ def draw_sessions(recordings: list[Recording]) -> Figure:
         )
         axes.set(xlabel="time [min]", yticks=[])
     return figure
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file."""
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        # A letter that the font lacks becomes a box; the report's text has the name.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
-    return content.getvalue()
 
 
 def _title(axes: Axes, recording: Recording, text: str, width: int = 30) -> None:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from recordings.log import CAMERAS, InputError, read_log
+from common.car import CAMERAS
+from common.errors import InputError
+from recordings.images import locate_images
+from recordings.log import read_log
 from recordings.rows import (
-    locate_images,
     reasons_of,
     sessions_of,
     times_of,
@@ -25,10 +27,7 @@ from recordings.rows import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-FRAME_SHAPE = (160, 320, 3)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -151,31 +150,6 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     )
 
 
-def read_frame(path: str | Path) -> np.ndarray:
-    """Return a frame as uint8 RGB (160, 320, 3).
-
-    Raises:
-        InputError: the file is missing, is no picture, or has another size.
-    """
-    import cv2
-    import numpy as np
-
-    # Not cv2.imread, which cannot open every name that the system allows.
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if frame is None:
-        raise InputError(f"{path}: not a picture that can be read")
-    if frame.shape != FRAME_SHAPE:
-        raise InputError(
-            f"{path}: {frame.shape[1]}x{frame.shape[0]} pixels, expected "
-            f"{FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
-        )
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
 # --- Samples of several recordings ----------------------------------------------------
 
 
@@ -225,30 +199,3 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
         sessions = int(session.max()) + 1
         parts.append(part.assign(recording=name, session=session))
     return pd.concat(parts, ignore_index=True)
-
-
-def smooth_steering(
-    samples: pd.DataFrame, before_s: float, after_s: float
-) -> np.ndarray:
-    """Average the steering over a window of time around each row, within its session.
-
-    Args:
-        samples: what usable_samples returns.
-        before_s: start of the window, in seconds before the row, 0 or more.
-        after_s: end of the window, in seconds after the row, 0 or more.
-
-    Returns:
-        float32 (n,) in [-1, 1].
-    """
-    import numpy as np
-
-    smooth = np.empty(len(samples), np.float32)
-    # Half a millisecond of slack: the time stamps are whole milliseconds.
-    before_s, after_s = before_s + 5e-4, after_s + 5e-4
-    for _, session in samples.groupby("session"):
-        times = session["time_s"].to_numpy()
-        total = np.concatenate([[0.0], np.cumsum(session["steering"].to_numpy())])
-        first = np.searchsorted(times, times - before_s)
-        last = np.searchsorted(times, times + after_s, side="right")
-        smooth[session.index] = (total[last] - total[first]) / (last - first)
-    return smooth

@@ -19,7 +19,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from recordings.recording import CAMERAS, FRAME_SHAPE
+from common.car import CAMERAS, FRAME_SHAPE, curvature_of, steering_of
 
 # The simulator's camera, least squares over real frames of three cameras: 60 degrees
 # high, pitched down, this far over the road; the side cameras look straight ahead too.
@@ -28,9 +28,6 @@ CENTRE_PX = (160.0, 80.0)
 PITCH_RAD = math.radians(7.75)
 CAMERA_HEIGHT_M = 1.25
 SIDE_CAMERA_M = 0.8
-# The simulator's car.
-WHEELBASE_M = 2.87
-MAX_STEERING_ANGLE_RAD = math.radians(25)
 # Pure pursuit looks this far ahead: a time, but on slow stretches at least a distance.
 LOOK_AHEAD_S = 0.9
 LOOK_AHEAD_MIN_M = 6.0
@@ -191,21 +188,6 @@ def _pixels(geometry: ViewGeometry) -> np.ndarray:
     """Return column, row and 1 of every pixel, row by row: float32 (3, h * w)."""
     rows, columns = np.mgrid[: geometry.height, : geometry.width].reshape(2, -1)
     return np.stack([columns, rows, np.ones_like(rows)]).astype(np.float32)
-
-
-def curvature_of(steering: np.ndarray | float) -> np.ndarray:
-    """Return the curvature in 1/m, + is right, of the path that a steering gives.
-
-    Source: a bicycle that does not slip.
-    """
-    angle_rad = np.asarray(steering, float) * MAX_STEERING_ANGLE_RAD
-    return np.tan(angle_rad) / WHEELBASE_M
-
-
-def steering_of(curvature_per_m: np.ndarray | float) -> np.ndarray:
-    """Return the steering for a curvature in 1/m, clipped to [-1, 1]."""
-    angle_rad = np.arctan(WHEELBASE_M * np.asarray(curvature_per_m, float))
-    return np.clip(angle_rad / MAX_STEERING_ANGLE_RAD, -1, 1)
 
 
 def recovery_steering(

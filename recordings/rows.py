@@ -5,14 +5,13 @@ dataset.py asks for these one after another. Rows are judged; files are only rea
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from recordings.log import CAMERAS, DrivingLog
+from common.car import CAMERAS
+from recordings.log import DrivingLog
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,70 +72,6 @@ def sessions_of(times: pd.Series) -> np.ndarray:
 
     steps = np.diff(times, prepend=times.iloc[:1])
     return np.cumsum((steps < 0) | (steps > SESSION_GAP_S))
-
-
-# --- Images ---------------------------------------------------------------------------
-
-
-def locate_images(
-    samples: pd.DataFrame, folder: Path, check_images: bool
-) -> dict[str, list[str]]:
-    """Put absolute paths into the camera columns, and faults into columns beside them.
-
-    Args:
-        samples: with file names in the camera columns; changed in place.
-        folder: of the recording.
-        check_images: look into every image; False only looks whether it is there.
-
-    Returns:
-        For each camera the digest of each row's image, "" where it is not known.
-    """
-    files = _image_files(folder)
-    facts: dict[str, Any] = {}
-    for camera in CAMERAS:
-        samples[camera] = [_path_of(name, files, folder) for name in samples[camera]]
-    if check_images:
-        from training.view_cache import image_facts
-
-        there = set(files.values())
-        facts = image_facts(
-            [p for camera in CAMERAS for p in samples[camera] if p in there]
-        )
-    digests = {}
-    for camera in CAMERAS:
-        known = [facts.get(path) for path in samples[camera]]
-        samples[f"{camera}_fault"] = [
-            _fault(path, fact, check_images)
-            for path, fact in zip(samples[camera], known, strict=True)
-        ]
-        digests[camera] = [fact.digest if fact else "" for fact in known]
-    return digests
-
-
-def _fault(path: str, fact: Any, check_images: bool) -> str:
-    if not path:
-        return ""
-    if fact:
-        return str(fact.fault)
-    return "missing-image" if check_images or not Path(path).exists() else ""
-
-
-def _image_files(folder: Path) -> dict[str, str]:
-    """Return the images of a recording by lower-case file name; IMG/ comes first."""
-    inside = [p for p in sorted(folder.iterdir()) if p.is_dir()]
-    inside.sort(key=lambda p: p.name.upper() != "IMG")
-    files: dict[str, str] = {}
-    for place in [*inside, folder]:
-        # A folder beside the log that may not be read holds none of its images.
-        with suppress(PermissionError), os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_file() and not entry.name.startswith("._"):
-                    files.setdefault(entry.name.lower(), entry.path)
-    return files
-
-
-def _path_of(name: str, files: dict[str, str], folder: Path) -> str:
-    return files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
 
 
 # --- Faults ---------------------------------------------------------------------------

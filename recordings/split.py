@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from recordings.log import InputError
+from common.errors import InputError
 from recordings.rows import NOMINAL_RATE_HZ
 
 if TYPE_CHECKING:

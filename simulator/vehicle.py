@@ -11,8 +11,9 @@ import math
 
 GRAVITY_MPS2 = 9.81
 MPS_PER_MPH = 0.44704
-FRONT_AXLE_M, REAR_AXLE_M = 1.27, 1.60  # before and behind the car's origin
-WHEELBASE_M = FRONT_AXLE_M + REAR_AXLE_M
+WHEELBASE_M = 2.87
+FRONT_AXLE_M = 1.27  # before the car's origin
+REAR_AXLE_M = WHEELBASE_M - FRONT_AXLE_M
 BODY_LENGTH_M, BODY_WIDTH_M = 4.47, 2.43
 MAX_STEERING_RAD = math.radians(25.0)
 MASS_KG = 1000.0

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import pandas as pd
 
-from augment import NUM_DRAWS, Augmenter, balance_weights, side_camera_steering
+from augment import NUM_DRAWS, Augmenter
+from common.car import CAMERAS, MPS_PER_MPH
+from common.errors import InputError
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
-from recordings.recording import CAMERAS, InputError, smooth_steering
 from recordings.reproject import (
     SIDE_CAMERA_M,
     ViewGeometry,
@@ -23,6 +24,7 @@ from recordings.reproject import (
     recovery_steering,
     reproject,
 )
+from recordings.steering import balance_weights, side_camera_steering, smooth_steering
 from training.view_cache import FrameCache
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 REFERENCE_BEFORE_S = 0.3
 REFERENCE_AFTER_S = 0.7
 
-MPS_PER_MPH = 0.44704
 # A person keeps to one side of the road. In a mirrored frame the car stands as far on
 # the other side of the middle, and that person would steer back by twice as much: a
 # number for each recording, learnt beside the network (fitting.with_habits). Adam moves

@@ -15,16 +15,11 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from common.errors import NonFiniteLossError
 from model import network_of
 from network.files import save_weights
 from training.batches import Batches, TrainingSet, reprojected
-from training.run_folder import (
-    NonFiniteLossError,
-    Progress,
-    load_state,
-    save_state,
-    write_history,
-)
+from training.run_folder import Progress, load_state, save_state, write_history
 from training.view_cache import FrameCache
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import pandas as pd
 
+from common.car import CAMERAS
 from model import build_model, view_key, view_of
 from network.files import load_model
-from recordings.recording import CAMERAS, Recording, read_recording, usable_samples
+from recordings.recording import Recording, read_recording, usable_samples
 from recordings.split import part_of, split_by_time
 from training.batches import (
     Labels,

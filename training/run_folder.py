@@ -29,7 +29,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recordings.recording import InputError
+from common.car import MAX_STEERING_ANGLE_DEG
+from common.errors import InputError
+from common.files import write_bytes
+from common.page import to_png
 
 if TYPE_CHECKING:
     import keras
@@ -38,28 +41,6 @@ if TYPE_CHECKING:
     from training.selection import Driving
 
 RAY_NOTES = ".ray"
-# Full lock of the simulator's front wheels.
-MAX_STEERING_ANGLE_DEG = 25.0
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the message names epoch, batch and samples."""
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial_path = path.with_name(path.name + ".partial")
-    with partial_path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        # Without this, a power cut after the rename can leave an empty file.
-        os.fsync(file.fileno())
-    partial_path.replace(path)
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a JSON document whole or not at all."""
-    write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -308,7 +289,7 @@ def plot_loss(folder: Path, progress: Progress) -> None:
     )
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    _save_figure(figure, folder / "loss.png")
+    write_bytes(folder / "loss.png", to_png(figure))
 
 
 def plot_predictions(
@@ -345,10 +326,4 @@ def plot_predictions(
         series.legend(loc="upper right")
         for axes in (scatter, series):
             axes.grid(alpha=0.3)
-    _save_figure(figure, folder / "predictions.png")
-
-
-def _save_figure(figure: Any, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(folder / "predictions.png", to_png(figure))

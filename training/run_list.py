@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from recordings.recording import InputError
+from common.errors import InputError
 from training.run_folder import read_config
 from training.settings import Settings
 

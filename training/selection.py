@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from common.errors import InputError
 from evaluation.replay import (
     LIMITS_M,
     RecordedPath,
@@ -24,7 +25,6 @@ from evaluation.replay import (
     read_path,
     replay,
 )
-from recordings.log import InputError
 from training.batches import VIEW_GEOMETRY, cache_positions
 from training.view_cache import FrameCache
 

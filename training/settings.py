@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from augment import BALANCE_MODES, AugmentSettings
+from augment import AugmentSettings
+from common.errors import InputError
 from model import PRESETS
-from recordings.recording import InputError
+from recordings.steering import BALANCE_MODES
 
 SCHEDULES = ("cosine", "constant")
 WEIGHTS = ("equal", "spread")

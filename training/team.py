@@ -26,9 +26,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from common.errors import InputError
 from model import network_of
 from network.files import save_weights
-from recordings.recording import InputError
 from training.batches import Batches, TrainingSet
 from training.epochs import (
     batches_per_epoch,

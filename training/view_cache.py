@@ -11,21 +11,24 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from recordings.log import InputError
-from recordings.recording import FRAME_SHAPE, read_frame
+from common.car import FRAME_SHAPE
+from recordings.images import (
+    DECODING_THREADS,
+    cache_folder,
+    image_facts,
+    make_cache_folder,
+    read_frame,
+)
 
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
 SHARD_SIZE = 2048
@@ -33,147 +36,9 @@ SHARD_SIZE = 2048
 MOST_RESIDENT_BYTES = 4 * 2**20
 # Frames decoded and viewed at a time while a shard is built.
 CHUNK_SIZE = 64
-DECODING_THREADS = 4
 # A file still without its name after so long belongs to a build that was killed: a
 # shard takes seconds.
 LEFTOVER_AGE_S = 3600.0
-
-
-def cache_folder() -> Path:
-    """Return the folder of the caches: BC_CACHE_DIR, else the user's cache folder."""
-    named = os.environ.get("BC_CACHE_DIR")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "behavioural-cloning"
-
-
-# --- What is known of the files -------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ImageFact:
-    """What one look at an image file found."""
-
-    digest: str
-    """Of the content, hexadecimal."""
-    fault: str
-    """"" for a good frame, else why it cannot be used."""
-
-
-def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
-    """Look at every image once; remember it for as long as the file stays the same.
-
-    Args:
-        paths: of existing files.
-
-    Returns:
-        The fact of each path.
-    """
-    stats = {path: Path(path).stat() for path in dict.fromkeys(paths)}
-    index_path = _make_folder(cache_folder()) / "images.sqlite"
-    try:
-        return _facts_of(stats, index_path)
-    except sqlite3.OperationalError as error:
-        raise InputError(
-            f"{index_path}: {error}; let BC_CACHE_DIR name a folder to write to"
-        ) from error
-    except sqlite3.DatabaseError:
-        # It is only a memory: a damaged one is forgotten.
-        index_path.unlink(missing_ok=True)
-        return _facts_of(stats, index_path)
-
-
-def _make_folder(folder: Path) -> Path:
-    """Make a folder of the cache.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made: {error.strerror}; let BC_CACHE_DIR name a "
-            "folder to write to"
-        ) from error
-    return folder
-
-
-def _facts_of(
-    stats: dict[str, os.stat_result], index_path: Path
-) -> dict[str, ImageFact]:
-    with closing(sqlite3.connect(index_path, timeout=60)) as index:
-        # Paths are bytes: on Linux they need not be text.
-        index.execute(
-            "CREATE TABLE IF NOT EXISTS image_file (path BLOB PRIMARY KEY,"
-            " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT)"
-        )
-        known = _known_facts(index, stats)
-        missing = [path for path in stats if path not in known]
-        with ThreadPoolExecutor(DECODING_THREADS) as pool:
-            found = dict(zip(missing, pool.map(_look, missing), strict=True))
-        index.executemany(
-            "INSERT OR REPLACE INTO image_file VALUES (?, ?, ?, ?, ?)",
-            [
-                (
-                    os.fsencode(path),
-                    stats[path].st_size,
-                    stats[path].st_mtime_ns,
-                    fact.digest,
-                    fact.fault,
-                )
-                for path, fact in found.items()
-            ],
-        )
-        index.commit()
-    return known | found
-
-
-def _known_facts(
-    index: sqlite3.Connection, stats: dict[str, os.stat_result]
-) -> dict[str, ImageFact]:
-    known = {}
-    for path, stat in stats.items():
-        row = index.execute(
-            "SELECT size, mtime_ns, digest, fault FROM image_file WHERE path = ?",
-            (os.fsencode(path),),
-        ).fetchone()
-        if row and row[:2] == (stat.st_size, stat.st_mtime_ns):
-            known[path] = ImageFact(*row[2:])
-    return known
-
-
-def _look(path: str) -> ImageFact:
-    try:
-        content = Path(path).read_bytes()
-    except OSError:
-        return ImageFact("", "unreadable-image")
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return ImageFact(digest, _fault_of(content))
-
-
-def _fault_of(content: bytes) -> str:
-    if not content:
-        return "empty-image"
-    if content.startswith(b"version https://git-lfs"):
-        return "lfs-pointer-image"
-    # OpenCV reads a JPEG that is cut in half without a word: look for its end marker,
-    # which padding may follow.
-    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-64:]:
-        return "truncated-image"
-    # Decoding at an eighth of the size finds what is broken, at a fraction of the cost.
-    small = cv2.imdecode(
-        np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8
-    )
-    if small is None:
-        return "unreadable-image"
-    if small.shape != (FRAME_SHAPE[0] // 8, FRAME_SHAPE[1] // 8):
-        return "wrong-size-image"
-    return ""
-
-
-# --- Views ----------------------------------------------------------------------------
 
 
 class FrameCache:
@@ -198,7 +63,7 @@ class FrameCache:
     ) -> None:
         paths = list(dict.fromkeys(image_paths))
         self.position = {path: i for i, path in enumerate(paths)}
-        self._folder = _make_folder((cache_dir or cache_folder()) / "views")
+        self._folder = make_cache_folder((cache_dir or cache_folder()) / "views")
         _remove_leftovers(self._folder)
         facts = image_facts(paths)
         shards = [paths[i : i + SHARD_SIZE] for i in range(0, len(paths), SHARD_SIZE)]

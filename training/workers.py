@@ -27,8 +27,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from recordings.recording import InputError
-from training.run_folder import RAY_NOTES, NonFiniteLossError, Progress
+from common.errors import InputError, NonFiniteLossError
+from training.run_folder import RAY_NOTES, Progress
 
 if TYPE_CHECKING:
     from ray.util.queue import Queue

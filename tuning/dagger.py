@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driving.report import INTERVENTION_S
+from common.car import autonomy_percent
 from evaluation.closed_loop import Job, drive_all, make_driver, road_of, track_names
 from tuning.fine_tuning import (
     draw_share,
@@ -113,7 +113,7 @@ def judge(
     error_m = np.concatenate([each.rollout.cross_track_error_m for each in results])
 
     def autonomy(count: int) -> float:
-        return round(max(0.0, 100 * (1 - count * INTERVENTION_S / elapsed_s)), 2)
+        return round(autonomy_percent(count, elapsed_s), 2)
 
     return {
         "round": number,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recordings.log import InputError
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +129,7 @@ def read_document(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_document(folder: Path, document: dict[str, Any]) -> None:
-    from training.run_folder import write_json
+    from common.files import write_json
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "improve.json", document)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recordings.log import InputError
+from common.errors import InputError
 from tuning.fine_tuning import (
     draw_share,
     read_document,

@@ -17,9 +17,10 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from common.car import CAMERAS
+from common.files import write_bytes
 from model import network_of, view_key, view_of
 from network.files import load_model
-from recordings.recording import CAMERAS
 from training.batches import (
     TrainingSet,
     loss_weights_of,
@@ -27,7 +28,6 @@ from training.batches import (
     make_training_set,
 )
 from training.epochs import validation_loss
-from training.run_folder import write_bytes
 from training.selection import DrivingTest
 from training.view_cache import FrameCache
 from tuning.search_space import Plan

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from augment import AugmentSettings
+from common.errors import InputError
 from model import PRESETS
-from recordings.recording import InputError
 from training.run_list import changes_of
 from training.settings import Settings
 

@@ -25,8 +25,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from recordings.recording import InputError
-from training.run_folder import NonFiniteLossError, Progress
+from common.errors import InputError, NonFiniteLossError
+from training.run_folder import Progress
 from tuning.search_space import Plan, default_values, flags_of, settings_of, suggest
 
 STUDY_NAME = "search"

@@ -75,8 +75,9 @@ def line_scores(samples: pd.DataFrame) -> np.ndarray:
     """
     import cv2
 
-    from recordings.recording import read_frame, smooth_steering
-    from recordings.reproject import curvature_of
+    from common.car import curvature_of
+    from recordings.images import read_frame
+    from recordings.steering import smooth_steering
 
     # The road bends as the path does, on average.
     bends_per_m = curvature_of(smooth_steering(samples, 0.5, 1.0))
@@ -201,7 +202,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from driving.report import INTERVENTION_S
+    from common.car import INTERVENTION_S
     from evaluate import read_recordings
     from evaluation.replay import LIMITS_M, read_path
 

@@ -163,7 +163,7 @@ def write_sheet(samples: pd.DataFrame, path: Path) -> None:
     import cv2
     import numpy as np
 
-    from recordings.recording import read_frame
+    from recordings.images import read_frame
 
     lines = []
     for name, change in CHANGES.items():

@@ -10,17 +10,14 @@ import pytest
 from made_recordings import write_recording
 
 import augment
-import frame_operations
 from augment import (
     Augmenter,
     AugmentSettings,
     Parameters,
     apply,
-    balance_weights,
     draw_steering,
     main,
     sample_parameters,
-    side_camera_steering,
 )
 
 SIZES = ((160, 320, 3), (66, 200, 3))
@@ -78,14 +75,14 @@ def test_an_involution_done_twice_gives_the_frame_back(frame, name):
 
 
 def test_flip_mirrors_and_negates_steering(frame):
-    flipped, steering = frame_operations.flip(frame, 0.3)
+    flipped, steering = augment.flip(frame, 0.3)
     np.testing.assert_array_equal(flipped, frame[:, ::-1])
     assert steering == -0.3
 
 
 def test_shift_right_moves_the_picture_and_adds_steering(frame):
     width = frame.shape[1]
-    moved, steering = frame_operations.shift(frame, 0.1, 10 / width, 0.0, 0.64)
+    moved, steering = augment.shift(frame, 0.1, 10 / width, 0.0, 0.64)
     np.testing.assert_array_equal(moved[:, 10:], frame[:, :-10])
     np.testing.assert_array_equal(moved[:, :10], frame[:, :1].repeat(10, axis=1))
     # The usual 0.002 for a pixel of a frame 320 wide.
@@ -93,29 +90,25 @@ def test_shift_right_moves_the_picture_and_adds_steering(frame):
 
 
 def test_shift_down_moves_the_picture_and_keeps_the_steering(frame):
-    moved, steering = frame_operations.shift(frame, 0.1, 0.0, 6 / frame.shape[0], 0.64)
+    moved, steering = augment.shift(frame, 0.1, 0.0, 6 / frame.shape[0], 0.64)
     np.testing.assert_array_equal(moved[6:], frame[:-6])
     assert steering == 0.1
 
 
 def test_shift_clips_the_steering(frame):
-    assert frame_operations.shift(frame, 0.9, 0.5, 0.0, 0.64)[1] == 1.0
-    assert frame_operations.shift(frame, -0.9, -0.5, 0.0, 0.64)[1] == -1.0
+    assert augment.shift(frame, 0.9, 0.5, 0.0, 0.64)[1] == 1.0
+    assert augment.shift(frame, -0.9, -0.5, 0.0, 0.64)[1] == -1.0
 
 
 def test_a_shift_by_the_whole_frame_leaves_its_border(frame):
-    moved, _ = frame_operations.shift(frame, 0.0, 1.0, -1.0, 0.64)
+    moved, _ = augment.shift(frame, 0.0, 1.0, -1.0, 0.64)
     assert (moved == frame[-1, 0]).all()
 
 
 def test_shift_and_flip_agree_in_either_order(frame):
     ten = 10 / frame.shape[1]
-    a, a_steering = frame_operations.flip(
-        *frame_operations.shift(frame, 0.1, ten, 0.0, 0.64)
-    )
-    b, b_steering = frame_operations.shift(
-        *frame_operations.flip(frame, 0.1), -ten, 0.0, 0.64
-    )
+    a, a_steering = augment.flip(*augment.shift(frame, 0.1, ten, 0.0, 0.64))
+    b, b_steering = augment.shift(*augment.flip(frame, 0.1), -ten, 0.0, 0.64)
     np.testing.assert_array_equal(a, b)
     assert a_steering == pytest.approx(b_steering)
 
@@ -123,33 +116,33 @@ def test_shift_and_flip_agree_in_either_order(frame):
 @pytest.mark.parametrize("gain", [0.0, 0.5, 1.7])
 def test_brightness_multiplies_and_saturates(frame, gain):
     expected = np.minimum(np.rint(frame * gain), 255)
-    changed = frame_operations.brightness(frame, gain)
+    changed = augment.brightness(frame, gain)
     # Halves may be rounded either way.
     np.testing.assert_allclose(changed, expected, atol=0.5 if gain == 0.5 else 0)
 
 
 def test_colour_without_saturation_is_grey_of_the_same_luminance(frame):
-    grey = frame_operations.colour(frame, 0.0, 1.0, 1.0)
-    luminance = frame @ np.array(frame_operations.LUMINANCE)
+    grey = augment.colour(frame, 0.0, 1.0, 1.0)
+    luminance = frame @ np.array(augment.LUMINANCE)
     # One level, as OpenCV rounds in single precision.
     np.testing.assert_allclose(grey, luminance[:, :, None].repeat(3, 2), atol=1)
 
 
 def test_colour_gains_reach_only_their_channel(frame):
-    changed = frame_operations.colour(frame, 1.0, 0.5, 1.0)
+    changed = augment.colour(frame, 1.0, 0.5, 1.0)
     np.testing.assert_array_equal(changed[:, :, 1:], frame[:, :, 1:])
     np.testing.assert_allclose(changed[:, :, 0], frame[:, :, 0] / 2, atol=0.5)
 
 
 def test_gamma_keeps_black_and_white_and_lightens_between():
     frame = np.array([[[0, 64, 255]]], np.uint8)
-    changed = frame_operations.gamma(frame, 0.5)
+    changed = augment.gamma(frame, 0.5)
     assert changed.tolist() == [[[0, round(255 * (64 / 255) ** 0.5), 255]]]
 
 
 def test_shadow_darkens_its_polygon_and_nothing_else(frame):
     frame = np.full_like(frame, 200)
-    shaded = frame_operations.shadow(frame, (0.25, 0.75, 0.25, 0.75), 0.5)
+    shaded = augment.shadow(frame, (0.25, 0.75, 0.25, 0.75), 0.5)
     width = frame.shape[1]
     assert (shaded[:, width // 4 + 1 : 3 * width // 4 - 1] == 100).all()
     assert (shaded[:, : width // 4 - 1] == 200).all()
@@ -160,7 +153,7 @@ def test_noise_has_the_mean_and_deviation_asked_for(rng):
     frame = np.full((66, 200, 3), 128, np.uint8)
     offsets = rng.integers(0, 2**40, 8)
     noise = np.array(
-        [frame_operations.gaussian_noise(frame, 6.0, int(k)) for k in offsets], float
+        [augment.gaussian_noise(frame, 6.0, int(k)) for k in offsets], float
     )
     noise -= 128
     # 316,800 values: a standard error of 0.011 for the mean, 0.008 for the deviation;
@@ -173,10 +166,7 @@ def test_noise_has_the_mean_and_deviation_asked_for(rng):
 def test_noise_is_independent_between_frames_channels_and_neighbours(rng):
     frame = np.full((66, 200, 3), 128, np.uint8)
     offsets = rng.integers(0, 2**40, 6)
-    noise = [
-        frame_operations.gaussian_noise(frame, 20.0, int(k)).astype(float)
-        for k in offsets
-    ]
+    noise = [augment.gaussian_noise(frame, 20.0, int(k)).astype(float) for k in offsets]
     between_frames = np.corrcoef([n.ravel() for n in noise])
     within = np.corrcoef(noise[0].reshape(-1, 3).T)
     neighbours = np.corrcoef(noise[0][:, :-1].ravel(), noise[0][:, 1:].ravel())
@@ -191,7 +181,7 @@ def test_blur_reaches_as_far_on_a_frame_of_any_size():
     for height, width in ((80, 160), (160, 320)):
         edge = np.zeros((height, width, 3), np.uint8)
         edge[:, width // 2 :] = 255
-        row = frame_operations.blur(edge, 0.05)[height // 2, :, 0]
+        row = augment.blur(edge, 0.05)[height // 2, :, 0]
         widths.append(((row > 40) & (row < 215)).sum() / width)
     # The soft edge is some ten pixels wide, so one more or less is a tenth of it.
     assert widths[0] == pytest.approx(widths[1], rel=0.15)
@@ -205,23 +195,14 @@ def test_equalizing_spreads_the_luminance_and_clahe_less_so(frame):
 
     # A flat histogram over 0 to 255 has a deviation of 73.9, less what the colours that
     # would leave the range lose.
-    assert spread(frame_operations.equalize(dull)) > 65
-    assert 1.3 * spread(dull) < spread(frame_operations.clahe(dull)) < 65
+    assert spread(augment.equalize(dull)) > 65
+    assert 1.3 * spread(dull) < spread(augment.clahe(dull)) < 65
 
 
 def test_equalize_keeps_grey_grey(rng):
     grey = rng.integers(80, 120, (66, 200, 1), dtype=np.uint8).repeat(3, axis=2)
-    changed = frame_operations.equalize(grey).astype(int)
+    changed = augment.equalize(grey).astype(int)
     assert np.ptp(changed, axis=2).max() == 0
-
-
-@pytest.mark.parametrize(
-    ("camera", "expected"),
-    [("left", [0.2, 1.0]), ("center", [0.0, 0.95]), ("right", [-0.2, 0.75])],
-)
-def test_side_cameras_steer_back_to_the_middle(camera, expected):
-    taught = side_camera_steering(np.array([0.0, 0.95]), camera, 0.2)
-    np.testing.assert_allclose(taught, expected)
 
 
 def test_settings_are_checked():
@@ -287,35 +268,6 @@ def test_a_batch_is_its_frames_one_by_one(rng):
     assert taught is steering
     np.testing.assert_array_equal(changed, [frame for frame, _ in one_by_one])
     np.testing.assert_array_equal(taught, np.float32([s for _, s in one_by_one]))
-
-
-def test_inverse_weights_give_every_bin_that_is_used_the_same(rng):
-    steering = np.concatenate([np.zeros(900), np.full(90, 0.5), np.full(10, -1.0)])
-    weights = balance_weights(steering, "inverse")
-    for value in (0.0, 0.5, -1.0):
-        assert weights[steering == value].sum() == pytest.approx(1 / 3)
-
-
-def test_capped_weights_only_thin_out_full_bins():
-    steering = np.concatenate([np.zeros(900), np.full(90, 0.5), np.full(10, 1.0)])
-    weights = balance_weights(steering, "cap")
-    # The average bin holds 1000 / 3 samples, and the fullest then weighs as much.
-    total = 1000 / 3 + 90 + 10
-    assert weights[steering == 0].sum() == pytest.approx(1000 / 3 / total)
-    assert weights[steering == 0.5].sum() == pytest.approx(90 / total)
-
-
-def test_balancing_off_draws_all_alike_and_weights_sum_to_one(rng):
-    steering = rng.normal(0, 0.2, 500).clip(-1, 1)
-    np.testing.assert_allclose(balance_weights(steering, "off"), 1 / 500)
-    for mode in augment.BALANCE_MODES:
-        assert balance_weights(steering, mode).sum() == pytest.approx(1.0)
-        assert balance_weights(np.empty(0), mode).shape == (0,)
-
-
-def test_an_unknown_balance_is_refused():
-    with pytest.raises(ValueError, match="'some', expected one of"):
-        balance_weights(np.zeros(3), "some")
 
 
 def test_the_arrow_leans_to_the_side_of_the_steering():

@@ -26,13 +26,14 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 import train
+from common.errors import InputError
 from drive import main, reachable_address
 from driving.dialect import is_local_name, listen
 from driving.pilot import Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import DriveReport
 from driving.server import DriveServer, serve
-from recordings.recording import InputError, read_recording
+from recordings.recording import read_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the pilot of these tests answers; no answer to a fault is like it.

@@ -61,7 +61,7 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
     from evaluation.replay import frames_from_disk, model_driver, read_path
     from model import make_predictor
     from network.files import load_model
-    from recordings.recording import read_frame
+    from recordings.images import read_frame
 
     (samples,) = evaluate.read_recordings([tiny_recording])
     path = read_path(samples)

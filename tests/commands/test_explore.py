@@ -9,8 +9,8 @@ import pytest
 from made_recordings import write_recording
 
 from explore import find_out, main, row_ranges, what_to_record
-from recordings.pictures import savitzky_golay
 from recordings.recording import read_recording, usable_rows
+from recordings.steering import savitzky_golay
 
 
 def findings_of(folder):

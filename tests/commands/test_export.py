@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 from export import SAMPLE, export, exportable, main, parse_args, read_frames
 from network.exported import is_exported, load_exported
-from recordings.recording import FRAME_SHAPE, InputError
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("ai_edge_litert", reason="needs requirements-export.txt")

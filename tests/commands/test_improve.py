@@ -9,10 +9,11 @@ import pytest
 from made_recordings import write_recording
 
 import improve
+from common.errors import InputError
 from evaluation.closed_loop import Job
 from model import build_model
 from network.files import save_model
-from recordings.recording import InputError, read_recording, usable_samples
+from recordings.recording import read_recording, usable_samples
 from training import epochs as fitting
 from training.settings import Settings
 from tuning.dagger import best_round, record_round, record_states

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from recordings.recording import FRAME_SHAPE, InputError
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 
 keras = pytest.importorskip("keras")
 import model as bc_model  # noqa: E402

@@ -22,7 +22,7 @@ from made_recordings import write_recording
 
 pytest.importorskip("keras")
 optuna = pytest.importorskip("optuna", reason="needs requirements-search.txt")
-from recordings.recording import InputError  # noqa: E402
+from common.errors import InputError  # noqa: E402
 from search import main  # noqa: E402
 from train import main as train  # noqa: E402
 from training.selection import Driving  # noqa: E402

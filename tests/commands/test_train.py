@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from made_recordings import write_recording
 
-from recordings.recording import InputError
+from common.errors import InputError
 
 pytest.importorskip("keras")
+from common.errors import NonFiniteLossError
 from network.files import load_model
 from train import main
 from training.batches import TrainingSet, with_shares
 from training.preparation import read_split
-from training.run_folder import NonFiniteLossError
 from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

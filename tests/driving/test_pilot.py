@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from driving.pilot import Command, Pilot, SpeedController
-from recordings.recording import InputError
 
 FRAME = np.zeros((160, 320, 3), np.uint8)
 

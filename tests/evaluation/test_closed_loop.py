@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from evaluation import closed_loop
 from evaluation.closed_loop import Job, drive, drive_all, through_jpeg
 from model import build_model
 from network.files import save_model
-from recordings.recording import InputError
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.car import curvature_of
+from common.errors import InputError
 from evaluation import replay as rp
-from recordings.recording import InputError, read_recording, usable_samples
-from recordings.reproject import curvature_of
+from recordings.recording import read_recording, usable_samples
 
 SPEED_MPS = 10.0
 

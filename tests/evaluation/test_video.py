@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from made_recordings import write_recording
 
+from common.errors import InputError
 from evaluation.closed_loop import Job, drive
 from evaluation.video import DRIVER, draw_frame, film_drive, film_recording
-from recordings.recording import InputError, read_recording, usable_samples
+from recordings.recording import read_recording, usable_samples
 
 
 def test_a_drive_is_filmed_frame_by_frame_and_is_the_same_drive(tmp_path):

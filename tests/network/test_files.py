@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from recordings.recording import FRAME_SHAPE, InputError
+from common.car import FRAME_SHAPE
+from common.errors import InputError
 
 keras = pytest.importorskip("keras")
 from model import PRESETS, build_model  # noqa: E402

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, build_model
 from network.saliency import make_saliency, overlay, visual_back_prop
-from recordings.recording import InputError
 
 
 def edge_model():

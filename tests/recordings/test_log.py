@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from recordings.log import CAMERAS, InputError, read_log
+from common.car import CAMERAS
+from common.errors import InputError
+from recordings.log import read_log
 
 NUMBERS = [(0.25, 1.0, 0.0, 9.5), (-0.5, 0.0, 0.125, 30.19), (0.0, 0.0, 0.0, 7.8e-05)]
 

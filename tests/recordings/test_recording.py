@@ -12,16 +12,13 @@ import pytest
 from made_recordings import damage_image, stamp, write_recording
 from real_recordings import SHARED
 
+from common.errors import InputError
 from dataset import describe, main
+from recordings.images import read_frame
 from recordings.log import read_log
-from recordings.recording import (
-    InputError,
-    read_frame,
-    read_recording,
-    smooth_steering,
-    usable_samples,
-)
+from recordings.recording import read_recording, usable_samples
 from recordings.split import part_of, rest_of, split_by_time
+from recordings.steering import smooth_steering
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = SHARED / "wild_logs" / "INDEX.json"
@@ -236,7 +233,7 @@ def test_folder_beside_the_log_that_may_not_be_read_is_passed_over(
         return scandir(path)
 
     # The mode bits of a folder do not bind root, who may run the tests.
-    monkeypatch.setattr("recordings.rows.os.scandir", refuse)
+    monkeypatch.setattr("recordings.images.os.scandir", refuse)
     assert not read_recording(tiny_recording).excluded
 
 

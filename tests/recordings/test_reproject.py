@@ -6,7 +6,8 @@ import pytest
 
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from recordings import reproject as rp
-from recordings.recording import read_frame, read_recording, usable_samples
+from recordings.images import read_frame
+from recordings.recording import read_recording, usable_samples
 
 VIEW = rp.ViewGeometry(*VIEW_SHAPE[:2], CROP_TOP_ROWS, CROP_BOTTOM_ROWS)
 E_M = np.array([0.0, 0.3, -0.5, 0.8, 1.2])

@@ -7,17 +7,18 @@ import pytest
 from made_recordings import write_recording
 
 from augment import AugmentSettings
-from recordings.recording import InputError, read_recording, usable_samples
+from common.errors import InputError
+from recordings.recording import read_recording, usable_samples
 from training.settings import Settings
 from training.view_cache import FrameCache
 
 pytest.importorskip("keras")
 import keras
 
+from common.car import MPS_PER_MPH
 from recordings.reproject import recovery_steering
 from training.batches import (
     HABIT_UNIT_M,
-    MPS_PER_MPH,
     Batches,
     cache_positions,
     loss_weights_of,

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from recordings.recording import InputError
+from common.errors import InputError
 from train import main
 from training.run_list import COLUMNS, changes_of, read_run, read_runs, table
 from training.settings import Settings

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from made_recordings import write_recording
 
-from recordings.recording import InputError, read_recording, usable_samples
+from common.errors import InputError
+from recordings.recording import read_recording, usable_samples
 from training.run_folder import Progress
 from training.selection import Driving, DrivingTest
 from training.view_cache import FrameCache

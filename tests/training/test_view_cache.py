@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from made_recordings import damage_image
 
-from recordings.recording import InputError, read_frame
+from common.errors import InputError
+from recordings.images import image_facts, read_frame
 from training import view_cache as frame_cache
-from training.view_cache import FrameCache, image_facts
+from training.view_cache import FrameCache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -148,7 +149,7 @@ def test_image_that_cannot_be_decoded_names_its_file(tiny_recording, tmp_path):
 def test_facts_are_remembered_until_the_file_changes(tiny_recording, monkeypatch):
     paths = paths_of(tiny_recording)[:10]
     facts = image_facts(paths)
-    monkeypatch.setattr(frame_cache, "_look", None)
+    monkeypatch.setattr("recordings.images._look", None)
     assert image_facts(paths) == facts
     monkeypatch.undo()
     damage_image(Path(paths[0]), "cut")

@@ -17,9 +17,9 @@ pytest.importorskip("keras")
 import keras
 from keras import layers
 
+from common.errors import InputError
 from model import build_model, network_of
 from network.files import save_model
-from recordings.recording import InputError
 from train import main
 from training.batches import Batches
 from training.epochs import validation_loss, with_habits

@@ -18,6 +18,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from common.errors import InputError
 from driving.cockpit.app import MOST_MESSAGES_PER_S, MOST_PAGES, Cockpit
 from driving.cockpit.heat_map import HeatMap, clear_picture
 from driving.cockpit.playback import play, read_frames
@@ -26,7 +27,7 @@ from driving.dialect import listen
 from driving.pilot import Pilot, SpeedController
 from driving.port import MOST_CONNECTIONS
 from driving.server import DriveServer, serve
-from recordings.recording import InputError, read_recording
+from recordings.recording import read_recording
 
 # Of the model; no hand of these tests steers like it.
 STEERING = 0.25

@@ -1,0 +1,1 @@
+"""What every other package may use: errors, the car, whole files, pages, tables."""

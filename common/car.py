@@ -1,0 +1,55 @@
+"""The simulator's car: its cameras, units, geometry, and how its driving is judged."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.vehicle import MAX_STEERING_RAD, MPS_PER_MPH, WHEELBASE_M
+
+__all__ = ["MAX_STEERING_RAD", "MPS_PER_MPH", "WHEELBASE_M"]
+
+CAMERAS = ("center", "left", "right")
+# Height, width and RGB of every camera's frame.
+FRAME_SHAPE = (160, 320, 3)
+# The simulator's telemetry gives the angle of the front wheels in degrees.
+MAX_STEERING_ANGLE_DEG = math.degrees(MAX_STEERING_RAD)
+# Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
+INTERVENTION_S = 6.0
+
+
+def curvature_of(steering: np.ndarray | float) -> np.ndarray:
+    """Return the curvature of the path that a steering gives.
+
+    Args:
+        steering: in [-1, 1], any shape.
+
+    Returns:
+        float64 of that shape, in 1/m; + is right.
+
+    Source: the kinematic bicycle, whose tyres do not slip.
+    """
+    angle_rad = np.asarray(steering, float) * MAX_STEERING_RAD
+    return np.tan(angle_rad) / WHEELBASE_M
+
+
+def steering_of(curvature_per_m: np.ndarray | float) -> np.ndarray:
+    """Return the steering for a curvature in 1/m, clipped to [-1, 1]."""
+    angle_rad = np.arctan(WHEELBASE_M * np.asarray(curvature_per_m, float))
+    return np.clip(angle_rad / MAX_STEERING_RAD, -1, 1)
+
+
+def autonomy_percent(num_interventions: int, elapsed_s: float) -> float:
+    """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100, at least 0.
+
+    Args:
+        num_interventions: how often a person took, or would have taken, the wheel.
+        elapsed_s: time driven.
+
+    Source: Bojarski et al. 2016, arXiv 1604.07316, section 7.1.
+    """
+    if not elapsed_s:
+        return 0.0 if num_interventions else 100.0
+    lost = num_interventions * INTERVENTION_S / elapsed_s
+    return max(0.0, (1 - lost) * 100)

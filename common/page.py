@@ -1,0 +1,69 @@
+"""HTML reports: one file each, pictures and all, that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto;
+       padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8885; }
+td:first-child, th:first-child { text-align: left; }
+img { width: 100%; background: white; border-radius: .4rem; margin: .4rem 0 1rem; }
+"""
+DOTS_PER_INCH = 110
+
+
+def html_page(title: str, body: str) -> str:
+    """Return a whole page.
+
+    Args:
+        title: Plain text, of the window and of the first heading.
+        body: HTML that follows it.
+    """
+    title = html.escape(title)
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{STYLE}</style>"
+        f"<h1>{title}</h1>{body}</html>\n"
+    )
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table; heads stand over all columns but the first. All is plain text."""
+    head = "".join(f"<th>{html.escape(cell)}" for cell in heads)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(cell))}" for cell in row)
+        for row in rows
+    )
+    return f"<table><tr><th>{head}{lines}</table>"
+
+
+def html_picture(title: str, png: bytes, level: int = 2) -> str:
+    """Return a picture within the page, under a heading of a level."""
+    picture, title = base64.b64encode(png).decode(), html.escape(title)
+    return (
+        f"<h{level}>{title}</h{level}>"
+        f'<img alt="{title}" src="data:image/png;base64,{picture}">'
+    )
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        # A letter that the font lacks becomes a box; the page's text has the name.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
+    return content.getvalue()

@@ -1,0 +1,24 @@
+"""A table of text, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def text_table(rows: Sequence[Sequence[str]], align: str = "") -> str:
+    """Return rows of cells as lines of text, the columns two spaces apart.
+
+    Args:
+        rows: the headings first; all of one length.
+        align: "<" (left) or ">" (right) for each column; a last one stands for all
+            that follow it. Left if not given.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = (align or "<").ljust(len(widths), (align or "<")[-1])
+    return "\n".join(
+        "  ".join(
+            f"{cell:{side}{width}}"
+            for cell, side, width in zip(row, sides, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )
