@@ -199,7 +199,8 @@ def load_predictor(
 
     if is_exported(path):
         return load_exported(path), None
-    from model import make_predictor, quiet_tensorflow
+    from common.start_up import quiet_tensorflow
+    from model import make_predictor
     from network.files import load_model
     from network.saliency import make_saliency
 

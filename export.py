@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-from model import quiet_tensorflow
+from common.start_up import quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras

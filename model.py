@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
+from common.start_up import quiet_tensorflow
 from network.files import load_model
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ PRESETS = {
 
 
 # --- Building -------------------------------------------------------------------------
-
-
-def quiet_tensorflow() -> None:
-    """Keep TensorFlow's start-up notices, on missing GPUs and such, off the screen."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def build_model(preset: str = "default", dropout: float | None = None) -> keras.Model:

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.errors import InputError
-from model import quiet_tensorflow
+from common.start_up import quiet_tensorflow
 from training.settings import (
     SELECTIONS,
     Settings,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NonFiniteLossError
-from model import quiet_tensorflow
+from common.start_up import quiet_tensorflow
 from training.run_folder import RAY_NOTES, follow_with_tensorboard
 from training.settings import Settings, given_settings, make_parser, settings_from
 from training.workers import check_workers, train_on_workers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from simulator.vehicle import MAX_STEERING_RAD, MPS_PER_MPH, WHEELBASE_M
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["MAX_STEERING_RAD", "MPS_PER_MPH", "WHEELBASE_M"]
 
@@ -30,12 +32,16 @@ def curvature_of(steering: np.ndarray | float) -> np.ndarray:
 
     Source: the kinematic bicycle, whose tyres do not slip.
     """
+    import numpy as np  # Not above: a command that refuses its input need not wait.
+
     angle_rad = np.asarray(steering, float) * MAX_STEERING_RAD
     return np.tan(angle_rad) / WHEELBASE_M
 
 
 def steering_of(curvature_per_m: np.ndarray | float) -> np.ndarray:
     """Return the steering for a curvature in 1/m, clipped to [-1, 1]."""
+    import numpy as np
+
     angle_rad = np.arctan(WHEELBASE_M * np.asarray(curvature_per_m, float))
     return np.clip(angle_rad / MAX_STEERING_RAD, -1, 1)
 

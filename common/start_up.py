@@ -1,0 +1,67 @@
+"""Load TensorFlow without its start-up notices on the screen."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+# Of severities I and W, with process and place in TensorFlow's source; and what stands
+# above the first of them.
+NOTICE = re.compile(
+    rb"[IW]\d{4} [\d:.]+ +\d+ \S+\] |"
+    rb"\d{4}-\d\d-\d\d [\d:.]+ [IW] \S+\] |"
+    rb"WARNING: All log messages before absl::InitializeLog|"
+    rb"To enable the following instructions:"
+)
+
+
+def quiet_tensorflow() -> None:
+    """Import Keras, and TensorFlow with it, and show of what they say errors only.
+
+    TensorFlow writes its notices, on missing GPUs and such, to the file descriptor of
+    stderr before its logging starts, where no environment variable silences them. So
+    the descriptor leads to a file during the import; what is no notice is shown then.
+    A command calls this once it knows that its input is good, and before it imports a
+    package that needs Keras.
+    """
+    # For what comes after the import.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" in sys.modules:
+        return
+    with _without_notices():
+        import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep what is written to stderr in the block; show at its end what is no notice.
+
+    A process whose stderr is closed, as that of a program without a console, runs the
+    block as it is.
+    """
+    try:
+        stderr_fd = os.dup(2)
+    except OSError:
+        yield
+        return
+    with tempfile.TemporaryFile() as written, os.fdopen(stderr_fd, "wb", 0) as stderr:
+        sys.stderr.flush()
+        was_enabled = faulthandler.is_enabled()
+        if not was_enabled:
+            # A crash within the library ends the process before anything can be shown.
+            faulthandler.enable(stderr)
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr_fd, 2)
+            if not was_enabled:
+                faulthandler.disable()
+            written.seek(0)
+            stderr.writelines(line for line in written if not NOTICE.match(line))
