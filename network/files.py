@@ -70,25 +70,46 @@ def save_weights(model: keras.Model, folder: Path) -> Path:
     return weights_path
 
 
-def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras.Model:
-    """Build the model of a json file and load its weights, without running any code.
+def check_model(
+    json_path: Path | str, weights_path: Path | None = None
+) -> tuple[dict[str, Any], Path]:
+    """See that a model's two files are there and hold layers and numbers only.
+
+    Keras is not needed for it, so a command can refuse a file before that is loaded.
 
     Args:
-        json_path: what save_model wrote, or another Keras 3 model of known layers.
-        weights_path: a `.weights.h5` file, or a `.h5` file of a whole saved model.
-            None takes the one that lies beside the json file under the same name.
+        json_path: As for load_model.
+        weights_path: As for load_model.
+
+    Returns:
+        The content of the json file, and the path of the weights.
 
     Raises:
-        InputError: a file is missing, cut off, not what its name says, holds more
-            than known layers and numbers, or the two do not belong together.
+        InputError: A file is missing, cut off, not what its name says, or holds more
+            than known layers and numbers.
     """
-    import keras
-
     json_path = Path(json_path)
     config = _read_json(json_path)
     _check_safe(config, json_path)
     weights_path = weights_path or _weights_beside(json_path)
     _check_weights_file(weights_path)
+    return config, weights_path
+
+
+def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras.Model:
+    """Build the model of a json file and load its weights, without running any code.
+
+    Args:
+        json_path: What save_model wrote, or another Keras 3 model of known layers.
+        weights_path: A `.weights.h5` file, or a `.h5` file of a whole saved model.
+            None takes the one that lies beside the json file under the same name.
+
+    Raises:
+        InputError: check_model refuses a file, or the two do not belong together.
+    """
+    config, weights_path = check_model(json_path, weights_path)
+    import keras
+
     try:
         model = keras.models.model_from_json(json.dumps(config))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:

@@ -73,6 +73,36 @@ class DrivingLog:
         )
 
 
+def find_log(path: Path) -> Path:
+    """Return the log that a folder or a file stands for.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder, expected a recording")
+    log_path = path / "driving_log.csv"
+    if log_path.is_file():
+        return log_path
+    found = [
+        entry
+        for entry in sorted(path.iterdir())
+        if entry.suffix.lower() == ".csv" and not entry.name.startswith("._")
+    ]
+    if len(found) == 1:
+        return found[0]
+    inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
+    if inside:
+        hint = f"it holds the recordings {', '.join(inside)}: give those"
+    elif found:
+        hint = f"it holds {', '.join(p.name for p in found)}: give one of them"
+    else:
+        hint = "record into it with the simulator's R key, or simulate.py record"
+    raise InputError(f"{path}: no driving_log.csv in this folder; {hint}")
+
+
 def read_log(path: Path) -> DrivingLog:
     """Read every row of a log that can be read safely.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from common.car import CAMERAS
 from common.errors import InputError
 from recordings.images import locate_images
-from recordings.log import read_log
+from recordings.log import find_log, read_log
 from recordings.rows import (
     reasons_of,
     sessions_of,
@@ -56,36 +56,6 @@ class Recording:
 
 
 # --- Reading --------------------------------------------------------------------------
-
-
-def find_log(path: Path) -> Path:
-    """Return the log that a folder or a file stands for.
-
-    Raises:
-        InputError: there is none, or more than one.
-    """
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder, expected a recording")
-    log_path = path / "driving_log.csv"
-    if log_path.is_file():
-        return log_path
-    found = [
-        entry
-        for entry in sorted(path.iterdir())
-        if entry.suffix.lower() == ".csv" and not entry.name.startswith("._")
-    ]
-    if len(found) == 1:
-        return found[0]
-    inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
-    if inside:
-        hint = f"it holds the recordings {', '.join(inside)}: give those"
-    elif found:
-        hint = f"it holds {', '.join(p.name for p in found)}: give one of them"
-    else:
-        hint = "record into it with the simulator's R key, or simulate.py record"
-    raise InputError(f"{path}: no driving_log.csv in this folder; {hint}")
 
 
 def _any_names(function: Callable[P, T]) -> Callable[P, T]:
