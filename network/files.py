@@ -107,8 +107,9 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
     Raises:
         InputError: check_model refuses a file, or the two do not belong together.
     """
+    json_path = Path(json_path)
     config, weights_path = check_model(json_path, weights_path)
-    import keras
+    import keras  # Not above: see check_model.
 
     try:
         model = keras.models.model_from_json(json.dumps(config))
