@@ -143,7 +143,7 @@ def to_onnx(model: keras.Model, quantize: str) -> bytes:
         from onnxruntime.quantization import quantize_dynamic
     except ImportError as error:
         raise InputError(
-            f"{error.name} is not installed; pip install -r requirements-export.txt"
+            f"{error.name} is not installed; pip install --group export"
         ) from error
 
     function, signature = _inference_of(model)

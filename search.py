@@ -322,7 +322,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if importlib.util.find_spec("optuna") is None:
             raise InputError(
-                "optuna is not installed; pip install -r requirements-search.txt"
+                "optuna is not installed; pip install --group search"
             )
         from tuning.search_trials import Worker, open_study
 

@@ -55,7 +55,7 @@ def load_exported(path: Path) -> Callable[[np.ndarray], float]:
     except ImportError as error:
         raise InputError(
             f"{path}: {error.name} is not installed; "
-            "pip install -r requirements-drive.txt"
+            "pip install --group drive"
         ) from error
     except (ValueError, RuntimeError) as error:
         raise InputError(

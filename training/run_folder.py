@@ -190,7 +190,7 @@ def follow_with_tensorboard(folder: Path) -> None:
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError(
             "--tensorboard: tensorboard is not installed; "
-            "pip install -r requirements-tensorboard.txt"
+            "pip install --group tensorboard"
         )
     (folder / "tensorboard").mkdir(exist_ok=True)
 

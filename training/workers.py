@@ -54,7 +54,7 @@ def check_workers(num_workers: int, batch_size: int) -> None:
         )
     if importlib.util.find_spec("ray") is None:
         raise InputError(
-            "--workers: ray is not installed; pip install -r requirements-ray.txt"
+            "--workers: ray is not installed; pip install --group ray"
         )
 
 

@@ -14,9 +14,9 @@ from export import SAMPLE, export, exportable, main, parse_args, read_frames
 from network.exported import is_exported, load_exported
 
 keras = pytest.importorskip("keras")
-pytest.importorskip("ai_edge_litert", reason="needs requirements-export.txt")
-pytest.importorskip("onnxruntime", reason="needs requirements-export.txt")
-pytest.importorskip("tf2onnx", reason="needs requirements-export.txt")
+pytest.importorskip("ai_edge_litert", reason="needs pip install --group export")
+pytest.importorskip("onnxruntime", reason="needs pip install --group export")
+pytest.importorskip("tf2onnx", reason="needs pip install --group export")
 from model import build_model, make_predictor  # noqa: E402
 from network.files import save_model  # noqa: E402
 

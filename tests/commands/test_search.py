@@ -21,7 +21,7 @@ import pytest
 from made_recordings import write_recording
 
 pytest.importorskip("keras")
-optuna = pytest.importorskip("optuna", reason="needs requirements-search.txt")
+optuna = pytest.importorskip("optuna", reason="needs pip install --group search")
 from common.errors import InputError  # noqa: E402
 from search import main  # noqa: E402
 from train import main as train  # noqa: E402

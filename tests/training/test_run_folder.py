@@ -3,7 +3,7 @@
 import pytest
 from made_recordings import write_recording
 
-pytest.importorskip("tensorboard", reason="needs requirements-tensorboard.txt")
+pytest.importorskip("tensorboard", reason="needs pip install --group tensorboard")
 from train import main
 from training.run_folder import Progress, follow_with_tensorboard, write_history
 
@@ -51,7 +51,7 @@ def test_without_the_package_the_run_is_refused_and_its_name_is_free(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     argv = ["data/sample", "--name", "x", "--models-dir", str(tmp_path)]
     assert main([*argv, "--tensorboard"]) == 1
-    assert "requirements-tensorboard.txt" in capsys.readouterr().err
+    assert "pip install --group tensorboard" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -153,7 +153,7 @@ def test_without_ray_the_run_is_refused_with_what_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     argv = [str(recording), "--name", "x", "--models-dir", str(tmp_path)]
     assert main([*argv, "--workers", "2"]) == 1
-    assert "pip install -r requirements-ray.txt" in capsys.readouterr().err
+    assert "pip install --group ray" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -212,7 +212,7 @@ def alone(recording, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def together(recording, tmp_path_factory):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     models_dir = tmp_path_factory.mktemp("models")
     out, _ = finish(start(recording, models_dir, "two", "--workers", "2"))
     assert "2 workers, each with 8 of the 16 samples of a batch" in out
@@ -231,7 +231,7 @@ def test_two_workers_have_the_losses_of_one_process(alone, together):
 
 @pytest.mark.slow
 def test_after_one_step_batch_norm_has_seen_the_whole_batch(recording, tmp_path):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     one_step = ["--epochs", "1", "--steps-per-epoch", "1"]
     finish(start(recording, tmp_path, "alone", *one_step))
     finish(start(recording, tmp_path, "two", *one_step, "--workers", "2"))
@@ -269,7 +269,7 @@ def test_killed_worker_is_replaced_and_the_run_ends_the_same(
 
 @pytest.mark.slow
 def test_one_process_resumes_what_killed_workers_began(recording, alone, tmp_path):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     process = start(recording, tmp_path, "x", "--workers", "2")
     read_until(process, "epoch 02")
     children = psutil.Process(process.pid).children(recursive=True)
@@ -286,7 +286,7 @@ def test_one_process_resumes_what_killed_workers_began(recording, alone, tmp_pat
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_and_leaves_no_process(recording, tmp_path):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     more = ["--workers", "2", "--epochs", "1000"]
     process = start(recording, tmp_path, "stopped", *more)
     read_until(process, "epoch 02")
@@ -302,7 +302,7 @@ def test_ctrl_c_keeps_the_best_and_leaves_no_process(recording, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads whose ports they are")
 def test_ray_of_its_own_listens_on_this_machine_only(recording, tmp_path):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     process = start(recording, tmp_path, "x", "--workers", "2", "--epochs", "1000")
     read_until(process, "epoch 01")
     family = [psutil.Process(process.pid)]
@@ -324,7 +324,7 @@ def test_ray_of_its_own_listens_on_this_machine_only(recording, tmp_path):
 
 @pytest.mark.slow
 def test_loss_that_is_not_finite_ends_the_run_at_once(recording, tmp_path):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     more = ["--workers", "2", "--learning-rate", "1e38", "--schedule", "constant"]
     _, err = finish(start(recording, tmp_path, "x", *more), expect=1)
     assert re.search(r"epoch 0\d/04, batch \d: the loss is (nan|inf)", err)
@@ -333,7 +333,7 @@ def test_loss_that_is_not_finite_ends_the_run_at_once(recording, tmp_path):
 
 @pytest.mark.slow
 def test_model_that_workers_cannot_train_is_refused_once(recording, tmp_path):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     frame = keras.Input((160, 320, 3), dtype="uint8", name="frame")
     x = layers.Resizing(66, 200, dtype="uint8", name="view")(frame)
     x = layers.GaussianNoise(0.1, name="noise")(layers.Rescaling(1 / 255)(x))
@@ -355,7 +355,7 @@ def test_model_that_workers_cannot_train_is_refused_once(recording, tmp_path):
     ],
 )
 def test_address_where_no_ray_is_is_refused(recording, tmp_path, capsys, address, text):
-    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    pytest.importorskip("ray", reason="needs pip install --group ray")
     arguments = [str(recording), "--name", "x", "--models-dir", str(tmp_path)]
     arguments += ["--workers", "2", "--address", address]
     assert main(arguments) == 1
