@@ -245,7 +245,7 @@ class AugmentSettings:
     """How strongly and how often frames are changed; 0 turns an operation off.
 
     Raises:
-        ValueError: a value is below 0 or above the most that makes sense.
+        InputError: A value is below 0 or above the most that makes sense.
     """
 
     flip: float = _setting(0.5, 1, "probability of a horizontal flip")
@@ -274,7 +274,7 @@ class AugmentSettings:
             value, most = getattr(self, name), setting.metadata["most"]
             if not 0 <= value <= most:
                 flag = "--" + name.replace("_", "-")
-                raise ValueError(f"{flag} is {value}, expected 0 to {most}")
+                raise InputError(f"{flag} is {value}, expected 0 to {most}")
 
 
 @dataclass(frozen=True)
