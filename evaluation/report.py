@@ -53,7 +53,7 @@ def write_report(
 
     Args:
         path: of the .html to write.
-        document: what evaluate.evaluate returns.
+        document: figures by "recordings" and "tracks", road, driver and name.
         rollouts: every drive; those of one road and driver belong together.
         saliency: by driver, what makes heat maps of its model.
 
@@ -271,7 +271,7 @@ def _to_png(figure: Figure) -> bytes:
 # --- The same as text ----------------------------------------------------------------
 
 
-def table(document: dict[str, Any]) -> str:
+def figures_table(document: dict[str, Any]) -> str:
     """Return the figures as lines for a person."""
     lines = []
     for name, drivers in document["recordings"].items():

@@ -81,7 +81,7 @@ def replay_all(
         Those, and interventions: `hard_places`, `elsewhere`, `elsewhere_2_m` and, with
         a guard, `guard` and `guard_2_m`.
     """
-    from evaluate import load_predictor, read_recordings
+    from evaluation.judging import load_batch_predictor, read_recordings
     from evaluation.replay import (
         frames_from_disk,
         in_batches,
@@ -93,8 +93,7 @@ def replay_all(
     found: set[str] = set() if hard is None else hard
     counts = {"hard_places": 0, "elsewhere": 0, "elsewhere_2_m": 0}
     counts |= {"guard": 0, "guard_2_m": 0} if args.guard else {}
-    predict = load_predictor(str(model))
-    assert predict is not None  # A path is no baseline's name.
+    predict = load_batch_predictor(model)
     parts = read_recordings([*args.recording, *args.guard])
     for i, samples in enumerate(parts):
         path = read_path(samples)

@@ -203,7 +203,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from common.car import INTERVENTION_S
-    from evaluate import read_recordings
+    from evaluation.judging import read_recordings
     from evaluation.replay import LIMITS_M, read_path
 
     (samples,) = read_recordings([args.recording], args.part)

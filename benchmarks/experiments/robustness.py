@@ -133,14 +133,8 @@ def measure(
     """Return how a model drives a recording that was changed, by limit in metres."""
     import numpy as np
 
-    from evaluate import load_predictor
-    from evaluation.replay import (
-        frames_from_disk,
-        in_batches,
-        model_driver,
-        read_path,
-        replay,
-    )
+    from evaluation.judging import load_batch_predictor
+    from evaluation.replay import frames_from_disk, model_driver, read_path, replay
 
     if change == KEYBOARD:
         steering = as_pulses(samples["steering"].to_numpy())
@@ -152,9 +146,7 @@ def measure(
         pairs = zip(read(rows, camera), rows.tolist(), strict=True)
         return np.stack([change_frame(frame, row) for frame, row in pairs])
 
-    predict = load_predictor(model)
-    assert predict is not None, "a path is no baseline's name"
-    rollouts = replay(model_driver(path, in_batches(predict), frames), path)
+    rollouts = replay(model_driver(path, load_batch_predictor(model), frames), path)
     return {f"{limit_m:g}": rollout.measures() for limit_m, rollout in rollouts.items()}
 
 
@@ -191,7 +183,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from evaluate import read_recordings
+    from evaluation.judging import read_recordings
 
     (samples,) = read_recordings([args.recording], args.part)
     if args.sheet:

@@ -9,7 +9,7 @@ from made_recordings import write_recording
 import evaluate
 from evaluation.closed_loop import track_names
 from model import build_model
-from network.files import save_model
+from network.files import load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +58,14 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
     tiny_recording, model_path
 ):
     """Training, driving and evaluation see the same: one network, one crop."""
+    from evaluation.judging import load_batch_predictor, read_recordings
     from evaluation.replay import frames_from_disk, model_driver, read_path
     from model import make_predictor
-    from network.files import load_model
     from recordings.images import read_frame
 
-    (samples,) = evaluate.read_recordings([tiny_recording])
+    (samples,) = read_recordings([tiny_recording])
     path = read_path(samples)
-    drive = model_driver(
-        path, evaluate.load_predictor(model_path), frames_from_disk(path)
-    )
+    drive = model_driver(path, load_batch_predictor(model_path), frames_from_disk(path))
     predict = make_predictor(load_model(model_path))
     for row in (0, 20, 59):
         expected = predict(read_frame(samples["center"][row]))
@@ -127,10 +125,13 @@ def test_the_report_is_one_page_that_needs_nothing_else(
 def test_pictures_of_a_track_show_what_was_seen_before_interventions(model_path):
     from evaluation.closed_loop import Job, drive
     from evaluation.report import draw_interventions, draw_maps
+    from network.saliency import make_saliency
 
     result = drive(Job(model_path, "lake", most_s=40))
     assert draw_maps([result.rollout]).axes[0].has_data()
-    figure = draw_interventions([result.rollout], evaluate.load_saliency([model_path]))
+    figure = draw_interventions(
+        [result.rollout], {model_path: make_saliency(load_model(model_path))}
+    )
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == min(8, len(result.rollout.interventions)) > 0
 

@@ -1,0 +1,58 @@
+"""Who can drive, by the names that evaluate.py knows them by; needs no NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import InputError
+from network.files import check_model
+
+ZERO, ORACLE, EXPERT = "zero", "oracle", "expert"
+BASELINES = (ZERO, ORACLE, EXPERT)
+MOST_ORACLE_S = 5.0
+
+
+def is_model(driver: str) -> bool:
+    """Return whether a name is the path of a model, and not a baseline's."""
+    return driver not in BASELINES and not driver.startswith(f"{ORACLE}:")
+
+
+def oracle_seconds(driver: str) -> float:
+    """Return the time in s over which an oracle averages the recorded steering.
+
+    Raises:
+        InputError: It is not a number above 0, up to MOST_ORACLE_S.
+    """
+    _, colon, text = driver.partition(":")
+    try:
+        seconds = float(text) if colon else 1.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= MOST_ORACLE_S:
+        raise InputError(
+            f"{driver}: expected {ORACLE}:SECONDS, above 0 and up to {MOST_ORACLE_S:g}"
+        )
+    return seconds
+
+
+def check_drivers(drivers: Sequence[str], on_recordings: bool, on_tracks: bool) -> None:
+    """See that every driver can drive what is asked for, before anything is loaded.
+
+    Raises:
+        InputError: A driver has no place there, or a model's files cannot be used.
+    """
+    for driver in drivers:
+        if driver == EXPERT and on_recordings:
+            raise InputError("expert drives tracks only; on recordings give oracle")
+        if driver.startswith(ORACLE) and on_tracks:
+            raise InputError("oracle drives recordings only; on tracks give expert")
+        if driver.startswith(f"{ORACLE}:"):
+            oracle_seconds(driver)
+        elif is_model(driver):
+            if not Path(driver).is_file():
+                raise InputError(
+                    f"{driver}: no such file; expected a model.json, or one of: "
+                    f"{', '.join(BASELINES)}, {ORACLE}:SECONDS"
+                )
+            check_model(Path(driver))

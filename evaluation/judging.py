@@ -1,0 +1,200 @@
+"""Let drivers drive recordings and tracks, and put their figures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.closed_loop import Job, drive_all
+from evaluation.drivers import ZERO, is_model, oracle_seconds
+from evaluation.replay import (
+    Driver,
+    RecordedPath,
+    frames_from_disk,
+    in_batches,
+    model_driver,
+    oracle_driver,
+    read_path,
+    replay,
+    with_pictures,
+    zero_driver,
+)
+from evaluation.rollout import Rollout
+from network.files import load_model
+from recordings.recording import read_recording, usable_samples
+from recordings.split import part_of
+from recordings.steering import smooth_steering
+
+if TYPE_CHECKING:
+    import keras  # For its types only: baselines are judged without Keras.
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Frames, uint8 (n, 160, 320, 3), to steering in float (n,)."""
+Figures = dict[str, dict[str, dict[str, Any]]]
+"""By the name of a recording or track, by driver, by name."""
+
+# This share of the time that an oracle averages over lies before the row.
+ORACLE_BEFORE = 0.3
+
+
+def load_models(drivers: Iterable[str]) -> dict[str, keras.Model]:
+    """Return the models among the drivers by their paths."""
+    return {driver: load_model(driver) for driver in drivers if is_model(driver)}
+
+
+def batch_predictor(model: keras.Model) -> Predict:
+    """Return a model's prediction for any number of frames, made in even batches."""
+    return in_batches(model.predict_on_batch)
+
+
+def load_batch_predictor(model_path: Path | str) -> Predict:
+    """Return the batch_predictor of a model's file.
+
+    Raises:
+        InputError: The model cannot be loaded.
+    """
+    return batch_predictor(load_model(model_path))
+
+
+def read_recordings(
+    folders: Sequence[Path], part: tuple[float, float] = (0.0, 1.0)
+) -> list[pd.DataFrame]:
+    """Return the usable samples of each recording.
+
+    Args:
+        folders: The recordings' folders or logs.
+        part: From and to, as fractions of each recording's rows.
+
+    Raises:
+        InputError: A recording cannot be read, or has no row that can be used.
+    """
+    samples = usable_samples([read_recording(folder) for folder in folders])
+    return [
+        recording.reset_index(drop=True)
+        for _, recording in part_of(samples, part).groupby("recording", sort=False)
+    ]
+
+
+# --- Recordings -----------------------------------------------------------------------
+
+
+def judge_recordings(
+    drivers: Sequence[str],
+    models: Mapping[str, keras.Model],
+    recordings: Sequence[pd.DataFrame],
+) -> tuple[Figures, list[Rollout]]:
+    """Let every driver drive every recording.
+
+    Args:
+        drivers: Paths of models, and names of baselines.
+        models: The models by their paths.
+        recordings: What read_recordings returns.
+
+    Returns:
+        The figures, and every drive.
+
+    Raises:
+        InputError: A recording has no times, or the car stands all along.
+    """
+    predictors = {path: batch_predictor(model) for path, model in models.items()}
+    figures: Figures = {}
+    rollouts = []
+    for samples in recordings:
+        by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
+        for driver in drivers:
+            by_driver[driver], drives = judge_recording(
+                driver, predictors.get(driver), samples
+            )
+            rollouts += drives
+    return figures, rollouts
+
+
+def judge_recording(
+    driver: str, predict: Predict | None, samples: pd.DataFrame
+) -> tuple[dict[str, Any], list[Rollout]]:
+    """Let one driver drive one recording.
+
+    Args:
+        driver: The path of a model, or the name of a baseline.
+        predict: The model's batch_predictor; None for a baseline.
+        samples: The recording, as read_recordings returns it.
+
+    Returns:
+        The measures of the rollout at each limit and the RMSE of the steering; and the
+        rollouts.
+
+    Raises:
+        InputError: The recording has no times, or the car stands all along.
+    """
+    path = read_path(samples)
+    path.check_driven()
+    frames = frames_from_disk(path)
+    drive = (
+        baseline_driver(driver, path)
+        if predict is None
+        else model_driver(path, predict, frames)
+    )
+    by_limit = replay(drive, path, driver=driver)
+    figures: dict[str, Any] = {
+        f"at_{limit_m:g}_m": rollout.measures() for limit_m, rollout in by_limit.items()
+    }
+    figures["steering_rmse"] = steering_rmse(drive, samples)
+    return figures, [with_pictures(each, path, frames) for each in by_limit.values()]
+
+
+def baseline_driver(driver: str, path: RecordedPath) -> Driver:
+    """Return the baseline of a name, for a path.
+
+    Raises:
+        InputError: The seconds of an oracle are out of their range.
+    """
+    if driver == ZERO:
+        return zero_driver
+    seconds = oracle_seconds(driver)
+    before_s = ORACLE_BEFORE * seconds
+    return oracle_driver(path, before_s, seconds - before_s)
+
+
+def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
+    """Return how far a driver's steering is from the recorded, on the path itself."""
+    rows, nowhere = np.arange(len(samples)), np.zeros(len(samples))
+    size = 256
+    steering = np.concatenate(
+        [
+            drive(rows[i : i + size], nowhere[i : i + size], nowhere[i : i + size])
+            for i in range(0, len(rows), size)
+        ]
+    )
+    raw = samples["steering"].to_numpy(float)
+    averaged = smooth_steering(samples, ORACLE_BEFORE, 1 - ORACLE_BEFORE)
+
+    def rmse(labels: np.ndarray) -> float:
+        return round(float(np.sqrt(np.mean((steering - labels) ** 2))), 4)
+
+    return {"raw": rmse(raw), "averaged_1_s": rmse(averaged)}
+
+
+# --- Tracks ---------------------------------------------------------------------------
+
+
+def judge_tracks(
+    jobs: Sequence[Job], num_workers: int
+) -> tuple[Figures, list[Rollout]]:
+    """Do every drive in the simulator, num_workers at once.
+
+    Returns:
+        The figures, and every drive.
+
+    Raises:
+        InputError: A model cannot be loaded, or a track is unknown.
+    """
+    figures: Figures = {}
+    rollouts = []
+    for job, result in zip(jobs, drive_all(jobs, num_workers), strict=True):
+        rollouts.append(result.rollout)
+        figures.setdefault(result.rollout.road, {})[job.driver] = result.figures()
+    return figures, rollouts
