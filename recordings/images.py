@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +30,7 @@ def read_frame(path: str | Path) -> np.ndarray:
     """Return a frame as uint8 RGB (160, 320, 3).
 
     Raises:
-        InputError: the file is missing, is no picture, or has another size.
+        InputError: The file is missing, is no picture, or has another size.
     """
     # Not cv2.imread, which cannot open every name that the system allows.
     try:
@@ -58,15 +57,15 @@ def locate_images(
     """Put absolute paths into the camera columns, and faults into columns beside them.
 
     Args:
-        samples: with file names in the camera columns; changed in place.
-        folder: of the recording.
-        check_images: look into every image; False only looks whether it is there.
+        samples: Rows of a log, with file names in the camera columns; changed in place.
+        folder: The recording's folder.
+        check_images: Whether to look into every image, or only whether it is there.
 
     Returns:
-        For each camera the digest of each row's image, "" where it is not known.
+        For each camera, the digest of each row's image, "" where it is not known.
     """
     files = _image_files(folder)
-    facts: dict[str, Any] = {}
+    facts: dict[str, ImageFact] = {}
     for camera in CAMERAS:
         samples[camera] = [_path_of(name, files, folder) for name in samples[camera]]
     if check_images:
@@ -85,11 +84,11 @@ def locate_images(
     return digests
 
 
-def _fault(path: str, fact: Any, check_images: bool) -> str:
+def _fault(path: str, fact: ImageFact | None, check_images: bool) -> str:
     if not path:
         return ""
     if fact:
-        return str(fact.fault)
+        return fact.fault
     return "missing-image" if check_images or not Path(path).exists() else ""
 
 
@@ -128,16 +127,16 @@ class ImageFact:
     """What one look at an image file found."""
 
     digest: str
-    """Of the content, hexadecimal."""
+    """Hexadecimal, of the file's content."""
     fault: str
-    """"" for a good frame, else why it cannot be used."""
+    """Why the image cannot be used; "" for a good frame."""
 
 
 def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
     """Look at every image once; remember it for as long as the file stays the same.
 
     Args:
-        paths: of existing files.
+        paths: Of files that exist.
 
     Returns:
         The fact of each path.
@@ -160,7 +159,7 @@ def make_cache_folder(folder: Path) -> Path:
     """Make a folder of the cache.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: It cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

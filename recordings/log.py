@@ -3,7 +3,8 @@
 The simulator writes seven columns without a header; people add headers and index
 columns, glue logs together, open them in a spreadsheet, move them between systems. What
 can be read safely is read; what cannot is refused with the row and the way to mend it.
-No image is looked at here: dataset.py does that.
+No image is looked at here, and nothing slow is imported: a command can find a log, and
+refuse a folder without one, before anything else.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class LogRow:
     """One row that could be read."""
 
     line: int
-    """Of the file, counted from 1."""
+    """The line of the file, counted from 1."""
     images: tuple[str, str, str]
-    """File names of center, left and right image; "" where the log names none."""
+    """The file names of center, left and right image; "" where the log names none."""
     steering: float
     throttle: float
     brake: float
@@ -60,8 +61,9 @@ class DrivingLog:
     rows: list[LogRow] = field(default_factory=list)
     has_header: bool = False
     excluded: Counter[str] = field(default_factory=Counter)
-    """Rows that were left out, by reason."""
+    """The number of rows that were left out, by reason."""
     warnings: list[str] = field(default_factory=list)
+    """What the user should know, in words."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def find_log(path: Path) -> Path:
     """Return the log that a folder or a file stands for.
 
     Raises:
-        InputError: there is none, or more than one.
+        InputError: There is none, or more than one.
     """
     if path.is_file():
         return path
@@ -107,14 +109,14 @@ def read_log(path: Path) -> DrivingLog:
     """Read every row of a log that can be read safely.
 
     Args:
-        path: of the csv file.
+        path: The csv file.
 
     Returns:
         The rows in the order of the file, and what was left out.
 
     Raises:
-        InputError: the file is no log, or its numbers are ambiguous, or no row of it
-            can be read.
+        InputError: The file is no log, its numbers are ambiguous, or no row of it can
+            be read.
     """
     text = _decode(path)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -195,7 +197,7 @@ def _decode(path: Path) -> str:
 
 
 def _delimiter(numbered: list[tuple[int, str]]) -> str:
-    """Return what separates the columns: what occurs in most lines often enough."""
+    """Return what separates the columns: what most lines hold often enough."""
     for delimiter in ("\t", ";"):
         enough = sum(line.count(delimiter) >= 4 for _, line in numbered)
         if enough * 2 > len(numbered):
@@ -314,8 +316,8 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
     """Turn the cells of a row into numbers and file names.
 
     Raises:
-        _BadNumberError: a number is missing or not finite.
-        ValueError: the row has not the columns it should have.
+        _BadNumberError: A number is missing or not finite.
+        ValueError: The row has not the columns it should have.
     """
     if any("\x00" in cell for cell in cells):
         raise ValueError("found zero bytes, as after a crash")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recordings.images import read_frame
 from recordings.recording import Recording, usable_rows
 from recordings.steering import (
@@ -22,14 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONTACT_SHEET_FRAMES = 7
-# What the pictures of time show closer.
+# Length of the stretch that the pictures of time show closer.
 CLOSER_S = 60.0
 
 
 def draw_contact_sheet(recordings: list[Recording]) -> Figure:
-    """Frames of each recording from the sharpest left to the sharpest right."""
-    import numpy as np
-
+    """Show frames of each recording from the sharpest left to the sharpest right."""
     figure, grid = _figure(len(recordings), CONTACT_SHEET_FRAMES, (15, 1.5))
     for recording, line in zip(recordings, grid, strict=True):
         samples = usable_rows(recording).sort_values("steering")
@@ -45,8 +45,7 @@ def draw_contact_sheet(recordings: list[Recording]) -> Figure:
 
 
 def draw_balancing(recordings: list[Recording]) -> Figure:
-    """Steering of each recording, as recorded and as balancing would draw it."""
-    import numpy as np
+    """Count the steering of each recording as recorded, and as balancing draws it."""
     import seaborn
 
     figure, grid = _figure(len(recordings), 3, (13, 2.7))
@@ -68,8 +67,7 @@ def draw_balancing(recordings: list[Recording]) -> Figure:
 
 
 def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure:
-    """Steering that the three cameras would be taught with a fixed correction."""
-    import numpy as np
+    """Count the steering that each camera would be taught with a fixed correction."""
     import seaborn
 
     figure, grid = _figure(len(recordings), 1, (13, 2.4))
@@ -94,11 +92,11 @@ def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure
 
 
 def draw_time(recordings: list[Recording], smooth_s: float) -> Figure:
-    """Steering and speed over the time driven, and a minute of steering closer.
+    """Draw steering and speed over the time driven, and a minute of steering closer.
 
     Args:
-        recordings: to draw; each session has a colour of its own.
-        smooth_s: window of the Savitzky-Golay overlay; 0 for none.
+        recordings: What to draw; each session has a colour of its own.
+        smooth_s: Window of the Savitzky-Golay overlay, in seconds; 0 for none.
     """
     figure, grid = _figure(len(recordings), 3, (15, 2.8))
     for recording, line in zip(recordings, grid, strict=True):
@@ -126,7 +124,7 @@ def draw_time(recordings: list[Recording], smooth_s: float) -> Figure:
 
 
 def draw_sessions(recordings: list[Recording]) -> Figure:
-    """When the rows were recorded, and which of them are left out."""
+    """Show when the rows were recorded, and which of them are left out."""
     figure, grid = _figure(len(recordings), 1, (13, 1.3))
     for recording, (axes,) in zip(recordings, grid, strict=True):
         samples = recording.samples
@@ -163,9 +161,9 @@ def _figure(rows: int, columns: int, size: tuple[float, float]) -> Any:
     """Return a figure whose height grows with its rows, and its grid of axes.
 
     Args:
-        rows: of axes.
-        columns: of axes.
-        size: width of the figure and height of a row, in inches.
+        rows: How many rows of axes there are.
+        columns: How many columns of axes there are.
+        size: Width of the figure and height of a row, in inches.
     """
     import seaborn
     from matplotlib.figure import Figure

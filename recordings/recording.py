@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+import pandas as pd
 
 from common.car import CAMERAS
 from common.errors import InputError
@@ -26,9 +28,6 @@ from recordings.rows import (
     without_duplicates,
 )
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -38,19 +37,21 @@ class Recording:
     """One log and what is known of its rows."""
 
     name: str
+    """The folder's name."""
     folder: Path
     log_path: Path
     has_header: bool
     cameras: tuple[str, ...]
-    """Of CAMERAS, those that the log names images for."""
+    """The cameras, of CAMERAS, that the log names images for."""
     samples: pd.DataFrame
     """All rows that could be read, in the order of the log, with the columns
     line (of the file, from 1), center, left, right (absolute path, "" where there is no
     such image), steering [-1, 1], throttle, brake, speed_mph, time_s (since 1970),
     session (from 0) and excluded ("" for a row to use, else the reason)."""
     excluded: dict[str, int]
-    """Number of rows left out, by reason; also those that are not in samples."""
+    """The number of rows left out for each reason; some are not in samples either."""
     warnings: tuple[str, ...]
+    """What the user should know, in words."""
     fingerprint: str
     """Differs whenever the log or, if they were checked, an image differs."""
 
@@ -66,8 +67,6 @@ def _any_names(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **more: P.kwargs) -> T:
-        import pandas as pd
-
         with pd.option_context("mode.string_storage", "python"):
             return function(*args, **more)
 
@@ -79,14 +78,12 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     """Read a recording and decide which of its rows can be used.
 
     Args:
-        path: a folder, or a log.
-        check_images: look into every image once; False only looks whether it is there.
+        path: A recording's folder, or a log.
+        check_images: Whether to look into every image, or only whether it is there.
 
     Raises:
-        InputError: there is no log, or it cannot be read safely.
+        InputError: There is no log, or it cannot be read safely.
     """
-    import pandas as pd
-
     path = Path(path)
     log_path = find_log(path).resolve()
     log = read_log(log_path)
@@ -127,7 +124,7 @@ def usable_rows(recording: Recording) -> pd.DataFrame:
     """Return the rows of a recording that are not excluded, with a fresh index.
 
     Raises:
-        InputError: there is none.
+        InputError: There is none.
     """
     samples = recording.samples[recording.samples["excluded"] == ""]
     if samples.empty:
@@ -140,17 +137,15 @@ def usable_rows(recording: Recording) -> pd.DataFrame:
 
 @_any_names
 def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
-    """Return the rows to use of all recordings.
+    """Return the usable rows of several recordings as one table.
 
     Returns:
-        Their samples one after another with a fresh index, `session` unique over all,
-        and a column `recording` with its name, made unique.
+        The rows of one recording after another with a fresh index; `session` is unique
+        over all, and a column `recording` holds the recording's name, made unique.
 
     Raises:
-        InputError: nothing is usable, or a recording is given twice.
+        InputError: A recording has no usable row, or is given twice.
     """
-    import pandas as pd
-
     parts, names, sessions = [], set[str](), 0
     for i, recording in enumerate(recordings):
         for other in recordings[:i]:

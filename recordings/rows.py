@@ -1,6 +1,6 @@
-"""What is known of the rows of a log: their times, sessions and images, their faults.
+"""What is known of the rows of a log: their times and sessions, and their faults.
 
-dataset.py asks for these one after another. Rows are judged; files are only read.
+`recordings.recording` asks for these one after another.
 """
 
 from __future__ import annotations
@@ -8,19 +8,17 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from common.car import CAMERAS
 from recordings.log import DrivingLog
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
 # A gap longer than this starts a new session. The simulator writes 10 to 15 rows a
 # second; a slow disk makes it pause for some tenths of a second.
 SESSION_GAP_S = 1.0
-# Rate of rows whose file names carry no time: the slowest that was seen.
+# The rate taken for rows whose file names carry no time: the slowest that was seen.
 NOMINAL_RATE_HZ = 10.0
 # Below this the car stands: its steering says nothing about the road.
 STANDING_MPH = 1.0
@@ -37,7 +35,7 @@ TIME_STAMP = re.compile(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})")
 
 
 def without_duplicates(samples: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Drop rows that say for the second time what an earlier one said."""
+    """Drop rows that repeat an earlier one; return the rest, and how many went."""
     columns = [column for column in samples if column != "line"]
     repeated = samples.duplicated(subset=columns)
     return samples[~repeated].reset_index(drop=True), int(repeated.sum())
@@ -45,8 +43,6 @@ def without_duplicates(samples: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 def times_of(names: pd.Series) -> tuple[np.ndarray, bool]:
     """Return the time of each row in seconds, and whether every name carries one."""
-    import numpy as np
-
     times = np.array([_time_of(name) for name in names])
     missing = np.isnan(times)
     for i in np.flatnonzero(missing):
@@ -67,9 +63,7 @@ def _time_of(name: str) -> float:
 
 
 def sessions_of(times: pd.Series) -> np.ndarray:
-    """Number the stretches between gaps and steps back in time."""
-    import numpy as np
-
+    """Number the stretches between gaps and steps back in time, from 0."""
     steps = np.diff(times, prepend=times.iloc[:1])
     return np.cumsum((steps < 0) | (steps > SESSION_GAP_S))
 
@@ -81,9 +75,11 @@ def reasons_of(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str
     """Return for each row why it is not used, "" if it is; the first reason counts.
 
     A side camera's faulty image costs that image, not the row.
-    """
-    import numpy as np
 
+    Args:
+        samples: Rows with the columns that locate_images adds, which are taken out.
+        digests: What locate_images returns.
+    """
     for camera in CAMERAS[1:]:
         faulty = samples.pop(f"{camera}_fault") != ""
         samples.loc[faulty, camera] = ""
@@ -107,8 +103,6 @@ def _is_reversing(samples: pd.DataFrame) -> np.ndarray:
 
     In the simulator the brake pedal of a standing car is its reverse gear.
     """
-    import numpy as np
-
     speed, brake = samples["speed_mph"].to_numpy(), samples["brake"].to_numpy()
     growing = np.diff(speed, prepend=speed[:1]) > 0
     backing = (brake > 0) & growing & (speed < 10)
@@ -121,8 +115,6 @@ def _is_reversing(samples: pd.DataFrame) -> np.ndarray:
 
 def _is_stale(digests: list[str]) -> np.ndarray:
     """Find rows whose picture is, to the bit, that of the row before."""
-    import numpy as np
-
     digest = np.array(digests, object)
     same = np.zeros(len(digest), bool)
     same[1:] = (digest[1:] == digest[:-1]) & (digest[1:] != "")
@@ -132,7 +124,14 @@ def _is_stale(digests: list[str]) -> np.ndarray:
 def warnings_of(
     samples: pd.DataFrame, log: DrivingLog, timed: bool, num_duplicates: int
 ) -> list[str]:
-    """Return in words what the user should know, with examples."""
+    """Return in words what the user should know, with examples.
+
+    Args:
+        samples: All rows of the recording.
+        log: Where they were read from.
+        timed: Whether every row's time is known.
+        num_duplicates: How many rows were dropped as repeated.
+    """
     warnings = []
     if num_duplicates:
         warnings.append(f"{num_duplicates} rows stand in the log twice; used once")

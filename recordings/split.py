@@ -1,16 +1,14 @@
-"""Parts of recordings: a fraction of each, and validation apart by blocks of time."""
+"""Parts of recordings: a fraction of each, or blocks of time to validate on."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from common.errors import InputError
 from recordings.rows import NOMINAL_RATE_HZ
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 # A session is cut into no fewer blocks, so that about a fifth can be held out.
 MIN_BLOCKS = 5
@@ -20,8 +18,8 @@ def part_of(samples: pd.DataFrame, part: tuple[float, float]) -> pd.DataFrame:
     """Return a part of each recording, to train on one half and judge on the other.
 
     Args:
-        samples: what usable_samples returns.
-        part: from and to, as fractions of each recording's rows.
+        samples: What usable_samples returns.
+        part: Begin and end, as fractions of each recording's rows.
 
     Returns:
         The rows, with a fresh index.
@@ -35,9 +33,9 @@ def rest_of(
     """Return what part_of leaves, to judge on what nothing was chosen by.
 
     Args:
-        samples: what usable_samples returns.
-        part: from and to, as fractions of each recording's rows.
-        margin_s: least time between a row of the rest and one of the part.
+        samples: What usable_samples returns.
+        part: Begin and end, as fractions of each recording's rows.
+        margin_s: Least time between a row of the rest and one of the part, in seconds.
 
     Returns:
         The rows, with a fresh index.
@@ -73,22 +71,21 @@ def split_by_time(
     than two blocks, each of those is a block.
 
     Args:
-        samples: what usable_samples returns.
-        validation_fraction: part of the blocks of each session, [0, 1). 0 sets none
-            aside: what little there is all trains, and validates nothing new.
-        rng: draws the blocks.
-        block_s: length of a block; shorter where a session has fewer than five.
-        margin_s: least time between a training and a validation frame of a recording.
-        whole: names of recordings to train on only.
+        samples: What usable_samples returns.
+        validation_fraction: Share of the blocks of each session to hold out, [0, 1).
+            0 holds out none: all rows train, and the same rows validate.
+        rng: Draws the blocks.
+        block_s: Length of a block in seconds; shorter where a session has fewer than
+            five of them.
+        margin_s: Least time between a training and a validation frame, in seconds.
+        whole: Names of recordings to train on only.
 
     Returns:
         Rows to train on and rows to validate on, each int (n,), ascending.
 
     Raises:
-        InputError: too little is left to train on.
+        InputError: Too little is left to train on.
     """
-    import numpy as np
-
     if validation_fraction == 0:
         validates = ~samples["recording"].isin(whole).to_numpy()
         if not validates.any():
@@ -124,13 +121,11 @@ def split_by_time(
 def _long_and_short(
     recording: pd.DataFrame, least_s: float
 ) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
-    """Part the sessions of a recording into those to cut and those to keep whole.
+    """Tell the sessions of a recording to cut into blocks from the clips to keep whole.
 
     Recoveries are recorded as many clips of a few seconds. Cut into blocks with margins
     between them, nothing of them would be left to train on.
     """
-    import numpy as np
-
     sessions = [session for _, session in recording.groupby("session")]
     is_short = [np.ptp(session["time_s"]) < least_s for session in sessions]
     if sum(is_short) < MIN_BLOCKS:
@@ -142,8 +137,6 @@ def _long_and_short(
 
 def _blocks_of_time(times: np.ndarray, block_s: float) -> np.ndarray:
     """Return the number of the block that each row of a session lies in, int (n,)."""
-    import numpy as np
-
     duration = float(np.ptp(times)) + 1e-6
     num_blocks = max(MIN_BLOCKS, round(duration / block_s))
     return ((times - times.min()) / duration * num_blocks).astype(int)
@@ -153,8 +146,7 @@ def _held_out(
     blocks: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Return bool (n,): which rows lie in the blocks drawn for validation."""
-    import numpy as np
-    from sklearn.model_selection import GroupShuffleSplit
+    from sklearn.model_selection import GroupShuffleSplit  # Not above: slow to load.
 
     held_out = np.zeros(len(blocks), bool)
     num_blocks = len(np.unique(blocks))
@@ -169,8 +161,6 @@ def _held_out(
 
 def _distance(times: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the time from each of `times` to the nearest of sorted `others`."""
-    import numpy as np
-
     if not len(others):
         return np.full(len(times), np.inf)
     after = np.searchsorted(others, times)

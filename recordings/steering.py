@@ -17,9 +17,9 @@ def smooth_steering(
     """Average the steering over a window of time around each row, within its session.
 
     Args:
-        samples: what usable_samples returns.
-        before_s: start of the window, in seconds before the row, 0 or more.
-        after_s: end of the window, in seconds after the row, 0 or more.
+        samples: What usable_samples returns.
+        before_s: Start of the window, in seconds before the row, 0 or more.
+        after_s: End of the window, in seconds after the row, 0 or more.
 
     Returns:
         float32 (n,) in [-1, 1].
@@ -42,6 +42,7 @@ def savitzky_golay(samples: pd.DataFrame, window_s: float) -> np.ndarray:
     Returns:
         float (n,); as recorded where the session is shorter than the window.
     """
+    # Not above: slow to load, and only explore.py asks for it.
     from scipy.signal import savgol_filter
 
     steering = samples["steering"].to_numpy()
@@ -58,9 +59,9 @@ def side_camera_steering(
     """Return the steering to teach for a frame of the left or right camera.
 
     Args:
-        steering: of the centre camera, [-1, 1].
+        steering: What was recorded, for the centre camera, [-1, 1].
         camera: "left", "center" or "right".
-        correction: steering that brings the car back from where a side camera stands.
+        correction: Steering that brings the car back from where a side camera stands.
 
     Returns:
         Clipped to [-1, 1]; the left camera must steer further right.
@@ -73,7 +74,7 @@ def balance_weights(steering: np.ndarray, mode: str = "off") -> np.ndarray:
     """Return how often each sample should be drawn, so that bends are not rare.
 
     Args:
-        steering: float (n,) in [-1, 1].
+        steering: Float (n,) in [-1, 1].
         mode: "off" draws all alike; "cap" draws samples of a bin that holds more than
             the average bin less often, so that it weighs like an average one; "inverse"
             gives every bin that is not empty the same weight.
@@ -82,7 +83,7 @@ def balance_weights(steering: np.ndarray, mode: str = "off") -> np.ndarray:
         float64 (n,), summing to 1.
 
     Raises:
-        ValueError: the mode is unknown.
+        ValueError: The mode is unknown.
     """
     if mode not in BALANCE_MODES:
         raise ValueError(f"balance is {mode!r}, expected one of {BALANCE_MODES}")
