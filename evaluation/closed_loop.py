@@ -7,8 +7,8 @@ The frame goes through the JPEG of the wire, and time is the simulator's, so tha
 same job gives the same drive on an idle machine and on a busy one. An intervention is
 what it is to the simulator's client: the car has left the road, has run into something
 or is stuck, and is put back into its lane. How often it was more than 1 m or 2 m off
-the lane's middle is counted besides, as NVIDIA counted: once until it is back within
-half of that.
+the lane's middle is counted as well, as NVIDIA counted: once until it is back within
+half of that distance.
 """
 
 from __future__ import annotations
@@ -18,19 +18,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
+from tqdm import tqdm
 
 from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
+from common.start_up import quiet_tensorflow
 from driving.pilot import Command, Pilot, SpeedController
+from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import Intervention, Rollout
-
-if TYPE_CHECKING:
-    from simulator.track import Track
-    from simulator.world import Observation, World
+from model import make_predictor
+from network.files import load_model
+from simulator.expert import Expert
+from simulator.recorder import encode_jpeg
+from simulator.track import Track
+from simulator.tracks import check_track, make_track
+from simulator.world import FRAME_DT_S, Observation, World
 
 LIMITS_M = (1.0, 2.0)
 # A lap of the longest track takes three minutes at 20 mph.
@@ -39,22 +45,25 @@ MOST_S_PER_LAP = 600.0
 
 @dataclass(frozen=True)
 class Job:
-    """One drive.
+    """A drive in the simulator.
 
     Raises:
-        ValueError: a value is out of its range.
+        InputError: There is no such track.
+        ValueError: Another value is out of its range.
     """
 
     driver: str
-    """Path of a model.json; or zero, or expert."""
+    """The path of a model.json; or zero, or expert."""
     track: str
-    """As simulate.py names it."""
+    """The track's name, as simulate.py knows it."""
     direction: str = "forward"
-    """Or reverse."""
+    """Which way round: forward or reverse."""
     laps: int = 1
+    """How many laps to drive."""
     speed_mph: float = 25.0
+    """The speed to keep to, 3 to 30."""
     seed: int = 0
-    """Of the scenery."""
+    """The seed of the scenery."""
     most_s: float | None = None
     """Simulated time after which it is given up; None: ten minutes a lap."""
 
@@ -67,6 +76,10 @@ class Job:
             raise ValueError(f"laps is {self.laps}, expected 1 or more")
         if not 3 <= self.speed_mph <= 30:
             raise ValueError(f"speed_mph is {self.speed_mph}, expected 3 to 30 mph")
+        try:
+            check_track(self.track)
+        except ValueError as error:
+            raise InputError(f"--track {self.track}: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +87,20 @@ class LoopResult:
     """How a drive went."""
 
     rollout: Rollout
-    """Errors are from the middle of the usual lane."""
+    """The drive; its errors are counted from the middle of the usual lane."""
     laps: int
+    """How many laps were completed."""
     lap_times_s: tuple[float, ...]
+    """The simulated time that each of them took."""
     off_road: int
     """Interventions because the car left the road."""
     collisions: int
+    """Interventions because it ran into something."""
     stuck: int
+    """Interventions because it stood still."""
     excursions: dict[float, int]
-    """By limit in metres: how often a person would have brought the car back from so
-    far off its lane's middle. Nobody does, so each 6 s that it stays out, the time
+    """How often a person would have brought the car back, by its distance in metres
+    from the middle of its lane. Nobody does, so each 6 s that it stays out, the time
     that NVIDIA gives a person, count once more: a lap in the wrong lane is no success.
     """
 
@@ -107,41 +124,30 @@ class LoopResult:
         }
 
 
-Steer = Callable[["Observation"], Command]
+Steer = Callable[[Observation], Command]
+"""What a driver does when it sees this."""
+OnFrame = Callable[[World, Observation, Command], None]
+"""Is called with each observation and what the driver makes of it."""
 
 
 def road_of(job: Job) -> Track:
-    """Return the track of a job, as it is driven.
-
-    Raises:
-        InputError: there is no such track.
-    """
-    from simulator.tracks import make_track
-
-    try:
-        road = make_track(job.track)
-    except ValueError as error:
-        raise InputError(f"--track {job.track}: {error}") from None
+    """Return the track of a job, in the direction in which it is driven."""
+    road = make_track(job.track)
     return road.reversed() if job.direction == "reverse" else road
 
 
-def drive(
-    job: Job, on_frame: Callable[[World, Observation, Command], None] | None = None
-) -> LoopResult:
+def drive(job: Job, on_frame: OnFrame | None = None) -> LoopResult:
     """Drive until all laps are done, or the time is over.
 
     Args:
-        job: what to drive, and who.
-        on_frame: called with each observation and what the driver makes of it.
+        job: The drive to do.
+        on_frame: Is called with each observation and what the driver makes of it.
 
     Raises:
-        InputError: the model cannot be loaded, or the track is unknown.
+        InputError: The model cannot be loaded.
     """
-    from simulator.world import World
-
-    road = road_of(job)
-    cameras = () if job.driver in ("zero", "expert") and not on_frame else ("center",)
-    world = World(road, seed=job.seed, cameras=cameras)
+    cameras = ("center",) if is_model(job.driver) or on_frame else ()
+    world = World(road_of(job), seed=job.seed, cameras=cameras)
     try:
         return _drive(job, world, make_driver(job, world), on_frame)
     finally:
@@ -149,14 +155,8 @@ def drive(
 
 
 def _drive(
-    job: Job,
-    world: World,
-    steer: Steer,
-    on_frame: Callable[[World, Observation, Command], None] | None,
+    job: Job, world: World, steer: Steer, on_frame: OnFrame | None
 ) -> LoopResult:
-    from simulator.expert import Expert
-    from simulator.world import FRAME_DT_S
-
     road, log = world.track, _Log(world.track.lane_offsets_m[0])
     expert = Expert(road, speed_mph=job.speed_mph)
     most_s = job.most_s or job.laps * MOST_S_PER_LAP
@@ -176,21 +176,15 @@ def _drive(
 
 def make_driver(job: Job, world: World) -> Steer:
     """Return what turns an observation into a command."""
-    from simulator.expert import Expert
-    from simulator.world import FRAME_DT_S
-
     speed_controller = SpeedController(job.speed_mph)
-    if job.driver == "expert":
+    if job.driver == EXPERT:
         expert = Expert(world.track, speed_mph=job.speed_mph)
         return lambda seen: Command(*(float(np.clip(v, -1, 1)) for v in expert(seen)))
-    if job.driver == "zero":
+    if job.driver == ZERO:
         return lambda seen: Command(
             0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
         )
-    from model import make_predictor
-    from network.files import load_model
-
-    pilot = Pilot(make_predictor(load_model(Path(job.driver))), speed_controller)
+    pilot = Pilot(make_predictor(load_model(job.driver)), speed_controller)
     return lambda seen: pilot(
         through_jpeg(seen.frames["center"]), seen.speed_mps / MPS_PER_MPH, FRAME_DT_S
     )
@@ -198,10 +192,6 @@ def make_driver(job: Job, world: World) -> Steer:
 
 def through_jpeg(frame: np.ndarray) -> np.ndarray:
     """Return a frame as it arrives at the drive server, uint8 RGB of the same shape."""
-    import cv2
-
-    from simulator.recorder import encode_jpeg
-
     jpeg = np.frombuffer(encode_jpeg(frame), np.uint8)
     decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     assert decoded is not None, "our own JPEG can be decoded"
@@ -209,7 +199,7 @@ def through_jpeg(frame: np.ndarray) -> np.ndarray:
 
 
 class _Log:
-    """Writes down a drive."""
+    """Writes a drive down, frame by frame."""
 
     def __init__(self, lane_m: float) -> None:
         self._lane_m = lane_m
@@ -264,6 +254,7 @@ class _Log:
         self._interventions.append(Intervention(index, reason, picture))
 
     def result(self, job: Job, road: str, dt_s: float) -> LoopResult:
+        """Return the drive so far; each frame stands for dt_s."""
         columns = np.array(self._rows, float).reshape(-1, 9).T
         names = (
             "time_s distance_m x_m y_m cross_track_error_m heading_error_rad steering "
@@ -308,17 +299,15 @@ def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
     """Drive many jobs in a pool of processes; a progress bar shows on a terminal.
 
     Args:
-        jobs: to drive.
-        workers: processes; 1 drives in this one.
+        jobs: The drives to do.
+        workers: How many processes drive at once; 1 drives in this one.
 
     Yields:
         A result for each job, in their order.
 
     Raises:
-        InputError: as `drive`.
+        InputError: A model cannot be loaded.
     """
-    from tqdm import tqdm
-
     with tqdm(total=len(jobs), unit=" drives", disable=None) as bar:
         if workers == 1 or len(jobs) == 1:
             for job in jobs:
@@ -327,19 +316,19 @@ def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
             return
         # A forked TensorFlow hangs; each process begins afresh.
         context = multiprocessing.get_context("spawn")
+        needs_keras = any(is_model(job.driver) for job in jobs)
         with ProcessPoolExecutor(
-            min(workers, len(jobs)), context, initializer=_use_one_core
+            min(workers, len(jobs)), context, _prepare_worker, (needs_keras,)
         ) as pool:
             for result in pool.map(drive, jobs):
                 yield result
                 bar.update()
 
 
-def _use_one_core() -> None:
-    """Keep TensorFlow and OpenCV of a worker to one core: the others have theirs."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+def _prepare_worker(needs_keras: bool) -> None:
+    """Keep a worker's TensorFlow quiet, and it and OpenCV to one core of the many."""
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
-    import cv2
-
     cv2.setNumThreads(1)
+    if needs_keras:
+        quiet_tensorflow()

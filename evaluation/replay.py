@@ -1,8 +1,9 @@
 """Drive a recording again: what the car would have seen and done with another driver.
 
-NVIDIA judged its network so before it drove on the road: the picture is re-projected to
-where the simulated car stands, the network's steering moves the car, and a car that
-strays too far from the recorded path is put back and counts as an intervention.
+This is how NVIDIA judged its network before it drove on the road: the picture is
+re-projected to where the simulated car stands, the network's steering moves the car,
+and a car that strays too far from the recorded path is put back, which counts as an
+intervention.
 
     path = read_path(samples)
     rollouts = replay(model_driver(path, predict, frames), path, limits_m=(1.0, 2.0))
@@ -50,9 +51,13 @@ LEAD_S = 8.0
 BATCH_SIZE = 32
 
 Driver = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Rows of the path, metres right of it, radians turned right: (n,) each -> steering."""
+"""Turns rows of the path, cross_track_error_m and heading_error_rad into steering.
+
+All are (n,). The car stands so many metres to the right of the path (negative: left),
+and points so many radians to the right of it.
+"""
 Frames = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Rows of the path, index of each one's camera in CAMERAS: (n,) each -> frames."""
+"""Turns rows of the path and each one's index in CAMERAS, (n,) each, into frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +65,19 @@ class RecordedPath:
     """The path that a recording was driven along; one entry per row.
 
     Raises:
-        ValueError: the lengths differ.
+        ValueError: The lengths differ.
     """
 
     samples: pd.DataFrame
-    """Of one recording, as usable_samples returns them."""
+    """The rows of one recording, as usable_samples returns them."""
     run: np.ndarray
-    """int64 (n,), which stretch without a gap the row belongs to; -1: not driven."""
+    """Which stretch without a gap the row belongs to, int64 (n,); -1: not driven."""
     dt_s: np.ndarray
-    """float64 (n,), until the next row of the run; 0 for its last."""
+    """Time until the next row of the run, float64 (n,); 0 for its last row."""
     speed_mps: np.ndarray
-    """float64 (n,)."""
+    """The recorded speed, float64 (n,)."""
     steering: np.ndarray
-    """float64 (n,) in [-1, 1], as recorded."""
+    """The recorded steering in [-1, 1], float64 (n,)."""
 
     def __post_init__(self) -> None:
         arrays = (self.run, self.dt_s, self.speed_mps, self.steering)
@@ -84,7 +89,7 @@ class RecordedPath:
         """See that there is something to drive: who does nothing makes no mistake.
 
         Raises:
-            InputError: the car stands in every row, or the log has no speed.
+            InputError: The car stands in every row, or the log has no speed.
         """
         if not self.dt_s.any():
             name = ", ".join(self.samples["recording"].unique())
@@ -106,10 +111,10 @@ def read_path(samples: pd.DataFrame) -> RecordedPath:
     1 m/s, where a car is not steered.
 
     Args:
-        samples: of one recording, as usable_samples returns them.
+        samples: The rows of one recording, as usable_samples returns them.
 
     Raises:
-        InputError: the rows have no time stamps.
+        InputError: The rows have no time stamps.
     """
     time_s = samples["time_s"].to_numpy(float)
     if len(time_s) and np.isnan(time_s).any():
@@ -140,7 +145,7 @@ def read_path(samples: pd.DataFrame) -> RecordedPath:
 
 
 def zero_driver(rows: np.ndarray, *_: np.ndarray) -> np.ndarray:
-    """Never steer: the lower bound."""
+    """Steer straight ahead always: the lower bound."""
     return np.zeros(len(rows))
 
 
@@ -148,15 +153,19 @@ def oracle_driver(path: RecordedPath, before_s: float, after_s: float) -> Driver
     """Return a driver who knows where the car stands: the upper bound.
 
     Args:
-        path: to be driven.
-        before_s: start of the average of the recorded steering, before the row.
-        after_s: its end, after the row; a second in all on a wide road, half of it
-            where bends have a radius of 10 m.
+        path: The path to be driven.
+        before_s: How long before a row the average of the recorded steering begins.
+        after_s: How long after the row it ends; a second in all on a wide road, half of
+            it where bends have a radius of 10 m.
     """
     known = smooth_steering(path.samples, before_s, after_s)
 
-    def drive(rows: np.ndarray, e_m: np.ndarray, psi_rad: np.ndarray) -> np.ndarray:
-        return recovery_steering(known[rows], e_m, psi_rad, path.speed_mps[rows])
+    def drive(
+        rows: np.ndarray, cross_track_error_m: np.ndarray, heading_error_rad: np.ndarray
+    ) -> np.ndarray:
+        return recovery_steering(
+            known[rows], cross_track_error_m, heading_error_rad, path.speed_mps[rows]
+        )
 
     return drive
 
@@ -170,25 +179,40 @@ def model_driver(
     """Return a driver who sees what a camera would see from where the car stands.
 
     Args:
-        path: to be driven.
-        predict: uint8 (n, h, w, 3) to steering (n,) or (n, 1).
-        frames: gives the recorded frames.
-        geometry: of those frames.
+        path: The path to be driven.
+        predict: Turns frames, uint8 (n, h, w, 3), into steering, (n,) or (n, 1).
+        frames: Gives the recorded frames.
+        geometry: How those frames were cut out of the camera's.
     """
-    has_sides = path.has_sides
 
-    def drive(rows: np.ndarray, e_m: np.ndarray, psi_rad: np.ndarray) -> np.ndarray:
-        camera, rest_m = nearest_camera(e_m)
-        if not has_sides:
-            camera, rest_m = np.zeros(len(rows), int), e_m
-        seen = reproject(frames(rows, camera), rest_m, psi_rad, geometry)
+    def drive(
+        rows: np.ndarray, cross_track_error_m: np.ndarray, heading_error_rad: np.ndarray
+    ) -> np.ndarray:
+        errors = (cross_track_error_m, heading_error_rad)
+        seen = _frames_seen(path, frames, rows, *errors, geometry)
         return np.clip(np.reshape(predict(seen), len(rows)), -1, 1)
 
     return drive
 
 
+def _frames_seen(
+    path: RecordedPath,
+    frames: Frames,
+    rows: np.ndarray,
+    cross_track_error_m: np.ndarray,
+    heading_error_rad: np.ndarray,
+    geometry: ViewGeometry = RAW_FRAME,
+) -> np.ndarray:
+    """Return the nearest cameras' frames, re-projected to where the car stands."""
+    if path.has_sides:
+        camera, rest_m = nearest_camera(cross_track_error_m)
+    else:
+        camera, rest_m = np.zeros(len(rows), int), cross_track_error_m
+    return reproject(frames(rows, camera), rest_m, heading_error_rad, geometry)
+
+
 def frames_from_disk(path: RecordedPath) -> Frames:
-    """Return what reads raw frames, uint8 RGB (n, 160, 320, 3)."""
+    """Return a function that reads frames as recorded, uint8 RGB (n, 160, 320, 3)."""
     columns = [path.samples[camera].tolist() for camera in CAMERAS]
 
     def read(rows: np.ndarray, camera: np.ndarray) -> np.ndarray:
@@ -233,15 +257,15 @@ class Stretch:
     """A part of a run that one car drives.
 
     Raises:
-        ValueError: the rows are not in order.
+        ValueError: The rows are not in order.
     """
 
     first: int
-    """Row at which the car sets off, on the path."""
+    """The row at which the car sets off, on the path."""
     scored: int
-    """Row from which on its drive counts."""
+    """The row from which on its drive counts."""
     end: int
-    """Row after its last."""
+    """The row after its last one."""
 
     def __post_init__(self) -> None:
         if not self.first <= self.scored < self.end:
@@ -252,8 +276,8 @@ def cut(path: RecordedPath, stretch_s: float = STRETCH_S) -> list[Stretch]:
     """Cut a path into stretches; together they count every driven row once.
 
     Args:
-        path: to cut.
-        stretch_s: how long each counts, at least; infinite leaves the runs whole.
+        path: The path to cut.
+        stretch_s: How long each counts, at least; infinite leaves the runs whole.
     """
     stretches = []
     for run in np.unique(path.run[path.run >= 0]):
@@ -282,49 +306,49 @@ def replay(
     """Let a driver drive a recorded path.
 
     Args:
-        drive: the driver.
-        path: from read_path.
-        limits_m: how far from the path a car is put back, one drive for each.
-        driver: name for the rollouts.
-        stretch_s: how long each of the cars drives; infinite is one car a run.
+        drive: Steers the cars.
+        path: What read_path returns.
+        limits_m: How far from the path a car is put back; each limit is a drive.
+        driver: The driver's name, for the rollouts.
+        stretch_s: How long each of the cars drives; infinite is one car a run.
 
     Returns:
-        By limit, the rollout over all driven rows in their order.
+        The rollout over all driven rows, in their order, by its limit.
     """
     stretches = cut(path, stretch_s)
     num_rows = len(path.samples)
     curvature = curvature_of(path.steering)
     shape = (len(limits_m), num_rows)
-    e_log, psi_log, steering_log = (np.full(shape, np.nan) for _ in range(3))
+    error_log, heading_log, steering_log = (np.full(shape, np.nan) for _ in range(3))
     is_off = np.zeros(shape, bool)
-    cars = [(i, each) for i in range(len(limits_m)) for each in stretches]
-    if cars:
-        limit_index = np.array([i for i, _ in cars])
-        row = np.array([each.first for _, each in cars])
-        scored = np.array([each.scored for _, each in cars])
-        end = np.array([each.end for _, each in cars])
-    e_m, psi_rad = np.zeros(len(cars)), np.zeros(len(cars))
+    cars = [
+        (i, each.first, each.scored, each.end)
+        for i in range(len(limits_m))
+        for each in stretches
+    ]
+    limit_index, row, scored, end = np.array(cars, int).reshape(-1, 4).T.copy()
+    error_m, heading_rad = np.zeros(len(cars)), np.zeros(len(cars))
     limit_m = np.asarray(limits_m, float)
-    while cars and (row < end).any():
+    while (row < end).any():
         on = np.flatnonzero(row < end)
         at, which = row[on], limit_index[on]
-        steering = np.asarray(drive(at, e_m[on], psi_rad[on]), float)
+        steering = np.asarray(drive(at, error_m[on], heading_rad[on]), float)
         counts = at >= scored[on]
         place = (which[counts], at[counts])
-        e_log[place], psi_log[place] = e_m[on][counts], psi_rad[on][counts]
+        error_log[place] = error_m[on][counts]
+        heading_log[place] = heading_rad[on][counts]
         steering_log[place] = steering[counts]
         step_m = path.speed_mps[at] * path.dt_s[at]
-        e_m[on] += step_m * np.sin(psi_rad[on])
-        psi_rad[on] += step_m * (curvature_of(steering) - curvature[at])
-        off = np.abs(e_m[on]) > limit_m[which]
+        error_m[on] += step_m * np.sin(heading_rad[on])
+        heading_rad[on] += step_m * (curvature_of(steering) - curvature[at])
+        off = np.abs(error_m[on]) > limit_m[which]
         is_off[place] = off[counts]
-        e_m[on[off]] = psi_rad[on[off]] = 0.0
+        error_m[on[off]] = heading_rad[on[off]] = 0.0
         row[on] += 1
+    logs = zip(error_log, heading_log, steering_log, is_off, strict=True)
     return {
-        limit: _rollout(
-            path, driver, limit, e_log[i], psi_log[i], steering_log[i], is_off[i]
-        )
-        for i, limit in enumerate(limits_m)
+        limit: _rollout(path, driver, limit, *log)
+        for limit, log in zip(limits_m, logs, strict=True)
     }
 
 
@@ -334,23 +358,17 @@ def with_pictures(
     """Add what the network last saw to the first interventions of a replay.
 
     Args:
-        rollout: of this path.
-        path: that was driven.
-        frames: gives its raw frames.
-        most: interventions that get a picture.
+        rollout: A drive of this path.
+        path: The path that was driven.
+        frames: Gives the path's frames as recorded.
+        most: How many interventions get a picture.
     """
     rows = np.flatnonzero(path.dt_s)
     shown = []
     for each in rollout.interventions[:most]:
         place = slice(each.index, each.index + 1)
-        e_m, psi_rad = (
-            rollout.cross_track_error_m[place],
-            rollout.heading_error_rad[place],
-        )
-        camera, rest_m = nearest_camera(e_m)
-        if not path.has_sides:
-            camera, rest_m = np.zeros(1, int), e_m
-        seen = reproject(frames(rows[place], camera), rest_m, psi_rad)[0]
+        errors = (rollout.cross_track_error_m[place], rollout.heading_error_rad[place])
+        (seen,) = _frames_seen(path, frames, rows[place], *errors)
         shown.append(replace(each, picture=seen))
     interventions = (*shown, *rollout.interventions[most:])
     return replace(rollout, interventions=interventions)
@@ -360,8 +378,8 @@ def _rollout(
     path: RecordedPath,
     driver: str,
     limit_m: float,
-    e_m: np.ndarray,
-    psi_rad: np.ndarray,
+    cross_track_error_m: np.ndarray,
+    heading_error_rad: np.ndarray,
     steering: np.ndarray,
     is_off: np.ndarray,
 ) -> Rollout:
@@ -374,17 +392,17 @@ def _rollout(
     heading_rad = np.pi / 2 - np.append(0.0, turned_rad[:-1])[: len(rows)]
     x_m = np.append(0.0, np.cumsum(step_m * np.cos(heading_rad)))[: len(rows)]
     y_m = np.append(0.0, np.cumsum(step_m * np.sin(heading_rad)))[: len(rows)]
-    e_m = e_m[rows]
+    error_m = cross_track_error_m[rows]
     name = path.samples["recording"].iloc[0] if len(path.samples) else ""
     return Rollout(
         driver=driver,
         road=str(name),
         time_s=np.append(0.0, np.cumsum(dt_s))[: len(rows)],
         distance_m=np.append(0.0, np.cumsum(step_m))[: len(rows)],
-        x_m=x_m + e_m * np.sin(heading_rad),
-        y_m=y_m - e_m * np.cos(heading_rad),
-        cross_track_error_m=e_m,
-        heading_error_rad=psi_rad[rows],
+        x_m=x_m + error_m * np.sin(heading_rad),
+        y_m=y_m - error_m * np.cos(heading_rad),
+        cross_track_error_m=error_m,
+        heading_error_rad=heading_error_rad[rows],
         steering=steering[rows],
         reference_steering=path.steering[rows],
         speed_mps=speed_mps,

@@ -7,81 +7,62 @@ the network saw just before each intervention, with what it looked at.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from common.car import INTERVENTION_S, MPS_PER_MPH
+from common.files import write_bytes
+from common.page import html_page, html_picture, html_table, to_png
+from common.table import text_table
+from evaluation.rollout import Rollout
+from network.saliency import Saliency, overlay
 
 if TYPE_CHECKING:
-    import numpy as np
+    # matplotlib takes a second to import, and no table needs it.
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from evaluation.rollout import Rollout
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto;
-       padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
-td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8885; }
-td:first-child, th:first-child { text-align: left; }
-img { width: 100%; background: white; border-radius: .4rem; margin: .4rem 0 1rem; }
-"""
-DOTS_PER_INCH = 110
 # Beyond this the colour of the map does not change.
 WORST_ERROR_M = 2.0
 MOST_PICTURES = 8
-# Names of figures that are no numbers to put into a table.
+# Figures that are no numbers to put into a table.
 NOT_SHOWN = ("interventions_at", "lap_times_s")
-
-Saliency = Callable[["np.ndarray"], "np.ndarray"]
 
 
 def write_report(
     path: Path,
     document: dict[str, Any],
     rollouts: Sequence[Rollout],
-    saliency: dict[str, Saliency],
+    saliency: Mapping[str, Saliency],
 ) -> None:
     """Write the page, whole or not at all.
 
     Args:
-        path: of the .html to write.
-        document: figures by "recordings" and "tracks", road, driver and name.
-        rollouts: every drive; those of one road and driver belong together.
-        saliency: by driver, what makes heat maps of its model.
+        path: The .html file to write.
+        document: The figures by "recordings" or "tracks", road, driver and name.
+        rollouts: Every drive; those of one road and driver belong together.
+        saliency: What makes heat maps of a driver that is a model, by driver.
 
     Raises:
-        FileExistsError: the file exists.
+        FileExistsError: The file exists.
     """
     if path.exists():
         raise FileExistsError(f"{path} exists; remove it or give another --report")
-    parts = []
+    parts = [
+        f"<p>Autonomy is NVIDIA's: each intervention costs {INTERVENTION_S:g} s, "
+        f"(1 - interventions &times; {INTERVENTION_S:g} s / elapsed) &times; 100.</p>"
+    ]
     for kind in ("recordings", "tracks"):
         for road, drivers in document[kind].items():
             here = [each for each in rollouts if each.road == road]
             parts.append(_road_html(road, kind, drivers, here, saliency))
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>How models drive</title><style>{STYLE}</style>"
-        f"<h1>How models drive</h1><p>Autonomy is NVIDIA's: each intervention costs "
-        f"{INTERVENTION_S:g} s, (1 - interventions &times; {INTERVENTION_S:g} s / "
-        f"elapsed) &times; 100.</p>{''.join(parts)}</html>\n"
-    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, html_page("How models drive", "".join(parts)).encode())
 
 
 def _road_html(
@@ -89,10 +70,10 @@ def _road_html(
     kind: str,
     drivers: dict[str, Any],
     rollouts: list[Rollout],
-    saliency: dict[str, Saliency],
+    saliency: Mapping[str, Saliency],
 ) -> str:
     how = "replayed" if kind == "recordings" else "driven in the simulator"
-    parts = [f"<h2>{html.escape(road)}: {how}</h2>", _table_html(drivers)]
+    parts = [f"<h2>{html.escape(road)}: {how}</h2>", _figures_html(drivers)]
     figures = {
         "Map: how far from the path": draw_maps(rollouts),
         "Cross-track error along the way": draw_errors(rollouts),
@@ -103,26 +84,23 @@ def _road_html(
     }
     for title, figure in figures.items():
         if figure is not None:
-            png = base64.b64encode(_to_png(figure)).decode()
-            parts.append(
-                f'<h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{png}">'
-            )
+            parts.append(html_picture(title, to_png(figure), level=3))
     return "".join(parts)
 
 
-def _table_html(drivers: dict[str, Any]) -> str:
+def _figures_html(drivers: dict[str, Any]) -> str:
     """Return the figures with a row for each of them and a column for each driver."""
     columns = {driver: _flat(figures) for driver, figures in drivers.items()}
-    names = list(dict.fromkeys(name for each in columns.values() for name in each))
-    head = "".join(f"<th>{html.escape(Path(d).parent.name or d)}" for d in columns)
-    rows = []
-    for name in names:
-        cells = "".join(f"<td>{each.get(name, '')}" for each in columns.values())
-        rows.append(f"<tr><td>{html.escape(name)}{cells}")
-    return f"<table><tr><th>{head}{''.join(rows)}</table>"
+    names = dict.fromkeys(name for each in columns.values() for name in each)
+    heads = [Path(driver).parent.name or driver for driver in columns]
+    return html_table(
+        heads,
+        [[name, *(each.get(name, "") for each in columns.values())] for name in names],
+    )
 
 
 def _flat(figures: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested figures as one level, their names in words."""
     flat: dict[str, Any] = {}
     for name, value in figures.items():
         title = f"{before}{name.replace('_', ' ')}"
@@ -156,7 +134,6 @@ def draw_maps(rollouts: Sequence[Rollout]) -> Figure:
 
 
 def _draw_map(axes: Axes, rollout: Rollout) -> Any:
-    import numpy as np
     from matplotlib.collections import LineCollection
 
     points = np.column_stack([rollout.x_m, rollout.y_m])
@@ -178,7 +155,7 @@ def _draw_map(axes: Axes, rollout: Rollout) -> Any:
 
 
 def draw_errors(rollouts: Sequence[Rollout]) -> Figure:
-    """Draw the error over the distance, a line of axes for each drive."""
+    """Draw the error over the distance, with axes for each drive."""
     figure, grid = _lines_of_axes(rollouts)
     for axes, rollout in zip(grid, rollouts, strict=False):
         axes.plot(rollout.distance_m, rollout.cross_track_error_m, linewidth=0.8)
@@ -220,12 +197,10 @@ def _lines_of_axes(rollouts: Sequence[Rollout]) -> tuple[Figure, Any]:
 
 
 def draw_interventions(
-    rollouts: Sequence[Rollout], saliency: dict[str, Saliency]
+    rollouts: Sequence[Rollout], saliency: Mapping[str, Saliency]
 ) -> Figure | None:
     """Draw the last frame before interventions; None if no drive kept one."""
     from matplotlib.figure import Figure
-
-    from network.saliency import overlay
 
     seen = [
         (rollout, each)
@@ -262,53 +237,59 @@ def _name(rollout: Rollout) -> str:
     return f"{driver}: {len(rollout.interventions)} interventions{limit}"
 
 
-def _to_png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
-    return content.getvalue()
-
-
 # --- The same as text ----------------------------------------------------------------
 
 
 def figures_table(document: dict[str, Any]) -> str:
-    """Return the figures as lines for a person."""
+    """Return the figures as lines for a person.
+
+    Args:
+        document: As for write_report.
+    """
     lines = []
     for name, drivers in document["recordings"].items():
-        lines.append(f"{name}: replayed (autonomy at 1 m, and at 2 m)")
-        lines.append(
-            f"  {'driver':<32}{'1 m':>7}{'2 m':>7}{'interventions':>15}{'RMS m':>8}"
-            f"{'95 % m':>8}{'RMSE raw':>10}{'1 s':>7}{'|d steer|/s':>13}"
-        )
+        heads = "driver,1 m,2 m,interventions,RMS m,95 % m,RMSE raw,1 s,|d steer|/s"
+        rows = [heads.split(",")]
         for driver, said in drivers.items():
             near, far, rmse = said["at_1_m"], said["at_2_m"], said["steering_rmse"]
-            counts = f"{near['interventions']} / {far['interventions']}"
-            lines.append(
-                f"  {_short(driver):<32}{near['autonomy_percent']:>6.1f}%"
-                f"{far['autonomy_percent']:>6.1f}%{counts:>15}"
-                f"{far['rms_cross_track_error_m']:>8.2f}"
-                f"{far['p95_cross_track_error_m']:>8.2f}"
-                f"{rmse['raw']:>10.3f}{rmse['averaged_1_s']:>7.3f}"
-                f"{far['smoothness_per_s']:>13.2f}"
+            rows.append(
+                [
+                    _short(driver),
+                    f"{near['autonomy_percent']:.1f}%",
+                    f"{far['autonomy_percent']:.1f}%",
+                    f"{near['interventions']} / {far['interventions']}",
+                    f"{far['rms_cross_track_error_m']:.2f}",
+                    f"{far['p95_cross_track_error_m']:.2f}",
+                    f"{rmse['raw']:.3f}",
+                    f"{rmse['averaged_1_s']:.3f}",
+                    f"{far['smoothness_per_s']:.2f}",
+                ]
             )
+        lines.append(f"{name}: replayed (autonomy at 1 m, and at 2 m)")
+        lines.append(indent(text_table(rows, "<>"), "  "))
     for name, drivers in document["tracks"].items():
-        lines.append(f"{name}: driven in the simulator")
-        lines.append(
-            f"  {'driver':<32}{'laps':>5}{'off road':>9}{'hits':>5}{'autonomy':>10}"
-            f"{'1 m':>7}{'2 m':>7}{'mean m':>8}{'RMS m':>7}{'mph':>6}"
-        )
+        heads = "driver,laps,off road,hits,autonomy,1 m,2 m,mean m,RMS m,mph"
+        rows = [heads.split(",")]
         for driver, said in drivers.items():
-            lines.append(
-                f"  {_short(driver):<32}{said['laps']:>5}{said['off_road']:>9}"
-                f"{said['collisions']:>5}{said['autonomy_percent']:>9.1f}%"
-                f"{said['autonomy_1_m_percent']:>6.1f}%"
-                f"{said['autonomy_2_m_percent']:>6.1f}%"
-                f"{said['mean_abs_cross_track_error_m']:>8.2f}"
-                f"{said['rms_cross_track_error_m']:>7.2f}"
-                f"{said['mean_speed_mps'] / MPS_PER_MPH:>6.1f}"
+            rows.append(
+                [
+                    _short(driver),
+                    str(said["laps"]),
+                    str(said["off_road"]),
+                    str(said["collisions"]),
+                    f"{said['autonomy_percent']:.1f}%",
+                    f"{said['autonomy_1_m_percent']:.1f}%",
+                    f"{said['autonomy_2_m_percent']:.1f}%",
+                    f"{said['mean_abs_cross_track_error_m']:.2f}",
+                    f"{said['rms_cross_track_error_m']:.2f}",
+                    f"{said['mean_speed_mps'] / MPS_PER_MPH:.1f}",
+                ]
             )
+        lines.append(f"{name}: driven in the simulator")
+        lines.append(indent(text_table(rows, "<>"), "  "))
     return "\n".join(lines)
 
 
 def _short(driver: str) -> str:
+    """Return the end of a long path, which tells models apart."""
     return driver if len(driver) <= 31 else "..." + driver[-28:]

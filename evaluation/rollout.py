@@ -1,7 +1,7 @@
 """What a drive was like, frame by frame, and the measures of driving taken from it.
 
-A rollout comes from the embedded simulator (closed_loop.py) or from a recording driven
-again (replay.py). Autonomy is NVIDIA's: each intervention costs six seconds.
+A rollout comes from the embedded simulator (closed_loop.py) or from a recording that is
+driven again (replay.py). Autonomy is NVIDIA's: each intervention costs six seconds.
 
 Source: Bojarski et al. 2016, End to End Learning for Self-Driving Cars, section 7.1.
 """
@@ -21,13 +21,13 @@ class Intervention:
     """A moment at which a person would have taken the wheel.
 
     Raises:
-        ValueError: the index is below 0.
+        ValueError: The index is below 0.
     """
 
     index: int
-    """Frame of the rollout after which it happened."""
+    """The frame of the rollout after which it happened."""
     reason: str
-    """Such as "1 m off", "off the road", "collision", "stuck"."""
+    """What made it necessary, such as "1 m off", "off the road" or "stuck"."""
     picture: np.ndarray | None = field(default=None, repr=False, compare=False)
     """What the network last saw, uint8 RGB (h, w, 3); None if it was not kept."""
 
@@ -41,7 +41,7 @@ class Rollout:
     """A drive of one model along one road; arrays have one entry a frame.
 
     Raises:
-        ValueError: the lengths differ, or an intervention lies beyond the last frame.
+        ValueError: The lengths differ, or an intervention lies beyond the last frame.
     """
 
     driver: str
@@ -49,27 +49,27 @@ class Rollout:
     road: str
     """Where: a recording's name, or a track and its direction."""
     time_s: np.ndarray
-    """float64 (n,), since the start; for recordings the gaps are left out."""
+    """Time since the start, float64 (n,); gaps of a recording are left out."""
     distance_m: np.ndarray
-    """float64 (n,), along the recorded path or the centre line, since the start."""
+    """Way along the recorded path or the centre line since the start, float64 (n,)."""
     x_m: np.ndarray
-    """float64 (n,), east; of a recording as its steering and speed integrate to."""
+    """Place to the east, float64 (n,); for a recording by its steering and speed."""
     y_m: np.ndarray
-    """float64 (n,), north."""
+    """Place to the north, float64 (n,)."""
     cross_track_error_m: np.ndarray
-    """float64 (n,), + is right of the recorded path or of the lane's centre."""
+    """Distance from the recorded path or the lane's middle, float64 (n,); + right."""
     heading_error_rad: np.ndarray
-    """float64 (n,), + is turned right of the path."""
+    """Angle of the car's nose to the path, float64 (n,); + is right."""
     steering: np.ndarray
-    """float64 (n,) in [-1, 1], of the driver."""
+    """What the driver did, float64 (n,) in [-1, 1]."""
     reference_steering: np.ndarray
-    """float64 (n,) in [-1, 1], of the recording or the expert; NaN if there is none."""
+    """What was recorded, or what the expert would do, float64 (n,) in [-1, 1]."""
     speed_mps: np.ndarray
-    """float64 (n,)."""
+    """Speed over ground, float64 (n,)."""
     interventions: tuple[Intervention, ...]
-    """In the order of time."""
+    """All interventions in the order of time."""
     dt_s: np.ndarray
-    """float64 (n,), time that each frame stands for; sums to the time driven."""
+    """Time that each frame stands for, float64 (n,); its sum is the time driven."""
 
     def __post_init__(self) -> None:
         arrays = {
@@ -89,11 +89,11 @@ class Rollout:
 
     @property
     def elapsed_s(self) -> float:
-        """Time driven, without gaps."""
+        """The time driven, without gaps."""
         return float(self.dt_s.sum())
 
     def autonomy_percent(self) -> float:
-        """Return NVIDIA's autonomy."""
+        """Return NVIDIA's autonomy, in percent."""
         return autonomy_percent(len(self.interventions), self.elapsed_s)
 
     def smoothness_per_s(self) -> float:
@@ -110,27 +110,21 @@ class Rollout:
 
     def measures(self) -> dict[str, Any]:
         """Return every measure by name, rounded, as in the JSON document."""
-        error_m = np.abs(self.cross_track_error_m)
-        has_frames = len(error_m) > 0
-        mean_mps = self.speed_mps.mean() if has_frames else 0.0
+        # A car that was not driven has made no error.
+        has_frames = len(self.time_s) > 0
+        error_m = np.abs(self.cross_track_error_m) if has_frames else np.zeros(1)
         return {
-            "frames": len(error_m),
+            "frames": len(self.time_s),
             "elapsed_s": round(self.elapsed_s, 2),
             "distance_m": round(float(self.distance_m[-1]) if has_frames else 0.0, 1),
             "interventions": len(self.interventions),
             "autonomy_percent": round(self.autonomy_percent(), 2),
-            "mean_abs_cross_track_error_m": _rounded(
-                error_m.mean() if has_frames else 0
-            ),
-            "rms_cross_track_error_m": _rounded(
-                np.sqrt(np.mean(error_m**2)) if has_frames else 0
-            ),
-            "p95_cross_track_error_m": _rounded(
-                np.percentile(error_m, 95) if has_frames else 0
-            ),
-            "max_abs_cross_track_error_m": _rounded(error_m.max() if has_frames else 0),
+            "mean_abs_cross_track_error_m": _rounded(error_m.mean()),
+            "rms_cross_track_error_m": _rounded(np.sqrt(np.mean(error_m**2))),
+            "p95_cross_track_error_m": _rounded(np.percentile(error_m, 95)),
+            "max_abs_cross_track_error_m": _rounded(error_m.max()),
             "smoothness_per_s": _rounded(self.smoothness_per_s()),
-            "mean_speed_mps": _rounded(mean_mps),
+            "mean_speed_mps": _rounded(self.speed_mps.mean() if has_frames else 0),
             "interventions_at": [
                 {
                     "time_s": round(float(self.time_s[each.index]), 2),

@@ -10,27 +10,23 @@ whoever made the recording.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from common.car import FRAME_SHAPE, MPS_PER_MPH
 from common.errors import InputError
+from driving.pilot import Command
 from evaluation.closed_loop import Job, LoopResult, drive, road_of
 from evaluation.replay import BATCH_SIZE
 from network.saliency import Saliency, overlay
 from recordings.images import read_frame
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pandas as pd
-
-    from driving.pilot import Command
-    from simulator.film import Film
-    from simulator.world import Observation, World
+from simulator.expert import Expert
+from simulator.film import Film
+from simulator.world import Observation, World
 
 FRAMES_PER_S = 15.0
 SCALE = 2
@@ -44,15 +40,13 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
     """Drive a job and film it.
 
     Args:
-        job: what to drive, and who.
-        path: of the .mp4 to write; it appears when it is complete.
-        saliency: makes the heat map over the frame; None leaves the frame as it is.
+        job: The drive to film.
+        path: The .mp4 file to write; it appears when it is complete.
+        saliency: Makes the heat map over the frame; None leaves the frame as it is.
 
     Raises:
-        InputError: the file exists or is no .mp4, or the job cannot be driven.
+        InputError: The file exists or is no .mp4, or the job cannot be driven.
     """
-    from simulator.expert import Expert
-
     road = road_of(job)
     lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
     with open_film(path, FRAMES_PER_S) as film:
@@ -82,13 +76,13 @@ def film_recording(
     """Film a recording, with what a model makes of its frames.
 
     Args:
-        samples: of one recording, as usable_samples returns them.
-        predict: uint8 (n, 160, 320, 3) to steering (n, 1).
-        path: of the .mp4 to write; it appears when it is complete.
-        saliency: makes the heat map over the frame; None leaves the frame as it is.
+        samples: The rows of one recording, as usable_samples returns them.
+        predict: Turns frames, uint8 (n, 160, 320, 3), into steering, (n,) or (n, 1).
+        path: The .mp4 file to write; it appears when it is complete.
+        saliency: Makes the heat map over the frame; None leaves the frame as it is.
 
     Raises:
-        InputError: the file exists or is no .mp4.
+        InputError: The file exists or is no .mp4.
     """
     interval_s = samples["time_s"].diff().median()
     rate_hz = 1 / interval_s if interval_s > 0 else FRAMES_PER_S
@@ -111,10 +105,8 @@ def open_film(path: Path, rate_hz: float) -> Film:
     """Begin a film of draw_frame's pictures.
 
     Raises:
-        InputError: the file exists or is no .mp4.
+        InputError: The file exists or is no .mp4.
     """
-    from simulator.film import Film
-
     if path.exists():
         raise InputError(f"{path} exists; remove it or give another --video")
     if path.suffix != ".mp4":
@@ -129,9 +121,9 @@ def draw_frame(
     """Return a frame of the film.
 
     Args:
-        frame: uint8 RGB (160, 320, 3).
-        steering: who, and how in [-1, 1]: of the driver, and of a reference.
-        text: ASCII, below the bars.
+        frame: What the car sees, uint8 RGB (160, 320, 3).
+        steering: Name and steering in [-1, 1] of the driver, and of a reference.
+        text: A line of ASCII below the bars.
 
     Returns:
         uint8 RGB (400, 640, 3).

@@ -101,13 +101,24 @@ def make_track(name: str) -> Track:
     Raises:
         ValueError: If there is no such track.
     """
+    check_track(name)
     if name in LAYOUTS:
         return {"lake": lake, "jungle": jungle, "mountain": mountain}[name]()
+    return random_track(int(name.removeprefix("random:")))
+
+
+def check_track(name: str) -> None:
+    """See that make_track knows a name, without making the track.
+
+    Raises:
+        ValueError: If there is no such track.
+    """
     kind, _, seed = name.partition(":")
-    if kind == "random" and seed.isdecimal():
-        return random_track(int(seed))
-    known = ", ".join(LAYOUTS)
-    raise ValueError(f"no track {name!r}; there are: {known}, random:SEED (random:7)")
+    if name not in LAYOUTS and not (kind == "random" and seed.isdecimal()):
+        known = ", ".join(LAYOUTS)
+        raise ValueError(
+            f"no track {name!r}; there are: {known}, random:SEED (random:7)"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -31,7 +31,7 @@ def make_samples(num_rows=400, steering=0.0, dt_s=0.1, gap_after=(), **columns):
 
 
 def steer_by(value):
-    return lambda rows, e_m, psi_rad: np.full(len(rows), value)
+    return lambda rows, *_: np.full(len(rows), value)
 
 
 def test_who_steers_as_recorded_stays_on_the_path():
@@ -117,8 +117,8 @@ def test_model_sees_the_nearest_cameras_frame_and_steers():
 
     path = rp.read_path(make_samples())
     drive = rp.model_driver(path, lambda seen: seen[:, 100, 160, 0] / 10, frames)
-    e_m = np.array([0.0, -0.7, 0.7])
-    np.testing.assert_allclose(drive(np.arange(3), e_m, np.zeros(3)), [0, 0.1, 0.2])
+    error_m = np.array([0.0, -0.7, 0.7])
+    np.testing.assert_allclose(drive(np.arange(3), error_m, np.zeros(3)), [0, 0.1, 0.2])
     assert asked == [0, 1, 2]
 
 
