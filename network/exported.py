@@ -2,22 +2,21 @@
 
     python drive.py models/both/model.tflite
 
-export.py writes such files; `requirements-drive.txt` is all that is needed to drive
-with one. A `.tflite` file runs on LiteRT (ai-edge-litert), an `.onnx` file on ONNX
-Runtime.
+export.py writes such files; `pip install --group drive` installs all that is needed to
+drive with one. A `.tflite` file runs on LiteRT (ai-edge-litert), an `.onnx` file on
+ONNX Runtime.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SUFFIXES = (".tflite", ".onnx")
 
@@ -35,11 +34,9 @@ def load_exported(path: Path) -> Callable[[np.ndarray], float]:
         right.
 
     Raises:
-        InputError: the file is missing, damaged or takes no such frame, or the package
+        InputError: The file is missing, damaged or takes no such frame, or the package
             that runs it is not installed.
     """
-    import numpy as np
-
     if path.suffix not in SUFFIXES:
         raise InputError(
             f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}"
@@ -54,8 +51,7 @@ def load_exported(path: Path) -> Callable[[np.ndarray], float]:
         predict(np.zeros(FRAME_SHAPE, np.uint8))
     except ImportError as error:
         raise InputError(
-            f"{path}: {error.name} is not installed; "
-            "pip install --group drive"
+            f"{path}: {error.name} is not installed; pip install --group drive"
         ) from error
     except (ValueError, RuntimeError) as error:
         raise InputError(

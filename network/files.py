@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
+from common.files import whole_file, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -52,21 +53,17 @@ def save_model(model: keras.Model, folder: Path) -> Path:
         The path of model.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    json_path = folder / "model.json"
-    partial_path = folder / "model.json.partial"
-    partial_path.write_text(json.dumps(json.loads(model.to_json()), indent=1))
     save_weights(model, folder)
-    partial_path.replace(json_path)
+    json_path = folder / "model.json"
+    write_json(json_path, json.loads(model.to_json()))
     return json_path
 
 
 def save_weights(model: keras.Model, folder: Path) -> Path:
     """Write model.weights.h5 into a folder, whole or not at all; return its path."""
     weights_path = folder / "model.weights.h5"
-    # Keras insists on the ending .weights.h5, for the temporary file too.
-    partial_path = folder / "partial.weights.h5"
-    model.save_weights(partial_path, overwrite=True)
-    partial_path.replace(weights_path)
+    with whole_file(weights_path) as partial_path:
+        model.save_weights(partial_path, overwrite=True)
     return weights_path
 
 
@@ -78,8 +75,8 @@ def check_model(
     Keras is not needed for it, so a command can refuse a file before that is loaded.
 
     Args:
-        json_path: As for load_model.
-        weights_path: As for load_model.
+        json_path: The file of the layers, as for load_model.
+        weights_path: The file of the weights, as for load_model.
 
     Returns:
         The content of the json file, and the path of the weights.
@@ -193,7 +190,7 @@ def _weights_beside(json_path: Path) -> Path:
 
 def _check_weights_file(weights_path: Path) -> None:
     """Refuse what is not a whole HDF5 file of plain numbers within itself."""
-    import h5py
+    import h5py  # Not above: a wrong path is refused sooner without it.
 
     if not weights_path.is_file():
         raise InputError(f"{weights_path}: no such file, expected the model's weights")

@@ -26,27 +26,28 @@ if TYPE_CHECKING:
     import keras
 
 Saliency = Callable[[np.ndarray], np.ndarray]
-# Of the frame in the overlay, where the heat map is at its hottest.
+# Share of the frame in the overlay where the heat map is at its hottest.
 LEAST_FRAME_SHARE = 0.35
+# Cover of a clear picture over what lies below, where the heat map is at its hottest.
+MOST_COVER = 0.65
 
 
 def make_saliency(model: keras.Model) -> Saliency:
     """Compile what makes heat maps of a model, and warm it up.
 
     Args:
-        model: of this project: a chain of layers, `crop` and `view` among them.
+        model: A model of this project: a chain of layers, `crop` and `view` among them.
 
     Returns:
         A function of a uint8 RGB frame (160, 320, 3) to a float32 heat map (160, 320)
         in [0, 1]; 0 where the network does not see the frame.
 
     Raises:
-        InputError: the model has no convolution, or no layer named `crop`.
+        InputError: The model has no convolution, or no layer named `crop`.
     """
-    import keras
-    from keras import layers
+    import keras  # Not above: a heat map is laid over a frame without it.
 
-    convolutions = [x for x in model.layers if isinstance(x, layers.Conv2D)]
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
     names = {layer.name for layer in model.layers}
     if not convolutions or not {"crop", "view"} <= names:
         raise InputError(
@@ -96,12 +97,12 @@ def visual_back_prop(
     """Bring the averaged feature maps down to the view.
 
     Args:
-        averages: float32 (h, w), 0 or more, of each convolution from the first on.
-        shapes: kernel size and strides of each.
-        view_shape: rows and columns of the view.
+        averages: For each convolution, from the first on, float32 (h, w), 0 or more.
+        shapes: The kernel size and strides of each convolution.
+        view_shape: The rows and columns of the view.
 
     Returns:
-        float32 view_shape in [0, 1].
+        float32 of view_shape, in [0, 1].
     """
     below = [average.shape for average in averages[:-1]]
     heat = averages[-1].astype(np.float32)
@@ -144,8 +145,8 @@ def overlay(frame: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Lay a heat map over a frame.
 
     Args:
-        frame: uint8 RGB (h, w, 3).
-        heat: float32 (h, w) in [0, 1].
+        frame: The frame, uint8 RGB (h, w, 3).
+        heat: The heat map, float32 (h, w) in [0, 1].
 
     Returns:
         uint8 RGB (h, w, 3): green to yellow where it is hot, the frame elsewhere.
@@ -156,3 +157,22 @@ def overlay(frame: np.ndarray, heat: np.ndarray) -> np.ndarray:
     )
     share = (1 - LEAST_FRAME_SHARE) * heat
     return np.rint((1 - share) * frame + share * colour).astype(np.uint8)
+
+
+def clear_picture(heat: np.ndarray) -> bytes:
+    """Return a heat map as a PNG to lay over its frame.
+
+    Args:
+        heat: float32 (h, w) in [0, 1].
+
+    Returns:
+        The PNG, green to yellow; the colder, the clearer.
+    """
+    hot = np.rint(255 * np.clip(heat, 0, 1)).astype(np.uint8)
+    full = np.full_like(hot, 255)
+    alpha = np.rint(MOST_COVER * hot).astype(np.uint8)
+    # OpenCV's order of channels: blue, green, red.
+    picture = cv2.merge([np.zeros_like(hot), full, hot, alpha])
+    done, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done, "OpenCV encodes every uint8 picture"
+    return png.tobytes()

@@ -10,14 +10,15 @@ import pytest
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-from export import SAMPLE, export, exportable, main, parse_args, read_frames
+from export import SAMPLE, export, main, parse_args, sample_frames
 from network.exported import is_exported, load_exported
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("ai_edge_litert", reason="needs pip install --group export")
 pytest.importorskip("onnxruntime", reason="needs pip install --group export")
 pytest.importorskip("tf2onnx", reason="needs pip install --group export")
-from model import build_model, make_predictor  # noqa: E402
+from model import build_model, make_predictor, network_of, view_of  # noqa: E402
+from network.conversion import exportable  # noqa: E402
 from network.files import save_model  # noqa: E402
 
 # Their own affairs: TensorFlow's converter announces its successor, and tf2onnx asks
@@ -30,7 +31,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def frames():
-    return read_frames(SAMPLE, most=12)
+    return sample_frames(SAMPLE, most=12)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,12 @@ def json_path(model, tmp_path_factory):
 def test_frames_are_taken_evenly_from_all_cameras(frames):
     assert frames.shape == (12, *FRAME_SHAPE)
     assert frames.dtype == np.uint8
-    assert len(read_frames(SAMPLE, most=500)) == 48
+    assert len(sample_frames(SAMPLE, most=500)) == 48
 
 
 def test_exportable_model_equals_the_model(model, frames):
     expected = [make_predictor(model)(frame) for frame in frames]
-    network = exportable(model)
+    network = exportable(view_of(model), network_of(model))
     found = [float(network.predict_on_batch(f[None])[0, 0]) for f in frames]
     # The sums of float32 are taken in another order.
     np.testing.assert_allclose(found, expected, atol=1e-5)
