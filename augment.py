@@ -2,10 +2,10 @@
 
     python augment.py data/a        # writes augment.png: each operation, to look at
 
-The operations are pure functions of a uint8 frame of any size, and of the steering
-where they change that. Lengths are fractions of the frame's width and height; shape and
-type stay, and zero strength changes nothing. What a frame undergoes is drawn by
-`sample_parameters` and done by `apply`; `Augmenter` does it to a batch.
+`sample_parameters` draws what each frame undergoes, by the settings; the operations are
+pure functions of a uint8 frame of any size, and of the steering where they change that;
+`apply` does them in order, and `Augmenter` does so to a batch. Lengths are fractions
+of the frame's width and height; shape and type stay, and zero strength changes nothing.
 """
 
 from __future__ import annotations
@@ -17,223 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import cv2
+import numpy as np
 
 from common.car import CAMERAS
+from common.command_line import HelpFormatter
 from common.errors import InputError
-from recordings.images import read_frame
-from recordings.recording import read_recording
-from recordings.steering import side_camera_steering
+from common.files import whole_file
+from recordings.log import find_log
 
-if TYPE_CHECKING:
-    import numpy as np
-
-# --- Operations -----------------------------------------------------------------------
-
-# Share of luminance of red, green and blue (ITU-R BT.601).
-LUMINANCE = (0.299, 0.587, 0.114)
-# The bank of noise holds normal values times this, as 16-bit integers.
-NOISE_SCALE = 1024
-# A narrower Gaussian gives a neighbour less than half a grey level of 255.
-INVISIBLE_BLUR_PX = 0.28
-# CLAHE counts its histograms in this many tiles across and down.
-CLAHE_TILES = (8, 8)
-
-
-def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
-    """Mirror left and right; the steering changes its sign."""
-    import cv2
-
-    return cv2.flip(frame, 1), -steering
-
-
-def shift(
-    frame: np.ndarray,
-    steering: float,
-    right: float,
-    down: float,
-    steering_per_width: float,
-) -> tuple[np.ndarray, float]:
-    """Move the picture by whole pixels, as if the car stood beside or pitched.
-
-    Args:
-        frame: uint8 (h, w, 3).
-        steering: [-1, 1].
-        right: fraction of the width that the picture moves to the right; the road then
-            lies further right, as seen from a car further left.
-        down: fraction of the height that the picture moves down; the steering stays.
-        steering_per_width: steering added for a move by one width. The usual 0.002 per
-            pixel of a 320-pixel frame is 0.64.
-
-    Returns:
-        The moved frame, its border repeated, and the steering clipped to [-1, 1].
-    """
-    import cv2
-    import numpy as np
-
-    steering = min(1.0, max(-1.0, steering + right * steering_per_width))
-    height, width = frame.shape[:2]
-    # Parts of a pixel would cost ten times as much, and blur the frame besides.
-    x, y = round(right * width), round(down * height)
-    if not (x or y):
-        return frame, steering
-    x, y = np.clip((x, y), (1 - width, 1 - height), (width - 1, height - 1)).tolist()
-    kept = frame[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
-    borders = (max(0, y), max(0, -y), max(0, x), max(0, -x))
-    return cv2.copyMakeBorder(kept, *borders, cv2.BORDER_REPLICATE), steering
-
-
-def brightness(frame: np.ndarray, gain: float) -> np.ndarray:
-    """Multiply every value by gain (0 black, 1 as it is), saturated at 255."""
-    import cv2
-
-    return cv2.convertScaleAbs(frame, alpha=gain) if gain != 1 else frame
-
-
-def colour(
-    frame: np.ndarray, saturation: float, red_gain: float, blue_gain: float
-) -> np.ndarray:
-    """Change saturation and white balance, as another version of the game or hour does.
-
-    Args:
-        frame: uint8 RGB (h, w, 3).
-        saturation: 0 grey, 1 as it is.
-        red_gain: factor of the red channel, 1 as it is.
-        blue_gain: factor of the blue channel, 1 as it is.
-    """
-    import cv2
-    import numpy as np
-
-    if saturation == red_gain == blue_gain == 1:
-        return frame
-    mix = saturation * np.eye(3) + (1 - saturation) * np.array([LUMINANCE] * 3)
-    gains = np.array([[red_gain], [1.0], [blue_gain]])
-    return cv2.transform(frame, gains * mix)
-
-
-def gamma(frame: np.ndarray, exponent: float) -> np.ndarray:
-    """Raise values in [0, 1] to an exponent: below 1 lightens the dark parts."""
-    import cv2
-
-    return cv2.LUT(frame, _gamma_table(round(exponent, 2))) if exponent != 1 else frame
-
-
-@lru_cache(maxsize=512)
-def _gamma_table(exponent: float) -> np.ndarray:
-    import numpy as np
-
-    return np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
-
-
-def shadow(
-    frame: np.ndarray, edges: tuple[float, float, float, float], light: float
-) -> np.ndarray:
-    """Lay a hard shadow across the frame from top to bottom.
-
-    Args:
-        frame: uint8 (h, w, 3).
-        edges: where the shadow begins and ends at the top, and at the bottom, as
-            fractions of the width.
-        light: of the shaded part, 0 black, 1 as it is.
-    """
-    import cv2
-    import numpy as np
-
-    if light == 1:
-        return frame
-    height, width = frame.shape[:2]
-    top_from, top_to, bottom_from, bottom_to = (round(edge * width) for edge in edges)
-    corners = np.array(
-        [[top_from, 0], [top_to, 0], [bottom_to, height], [bottom_from, height]],
-        np.int32,  # the only integers that fillPoly is sure to take
-    )
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [corners], 255)
-    shaded = frame.copy()
-    cv2.copyTo(cv2.convertScaleAbs(frame, alpha=light), mask, shaded)
-    return shaded
-
-
-def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
-    """Add independent noise to every value.
-
-    Args:
-        frame: uint8 (h, w, 3).
-        std: of the noise, in grey levels.
-        offset: where in the bank of noise this frame's begins, 0 or more. Drawing a
-            new value for each pixel costs more than all other operations together.
-    """
-    import cv2
-
-    if std == 0:
-        return frame
-    bank = _noise_bank(frame.size)
-    start = offset % (len(bank) - frame.size)
-    noise = bank[start : start + frame.size].reshape(frame.shape)
-    return cv2.addWeighted(frame, 1.0, noise, std / NOISE_SCALE, 0.0, dtype=cv2.CV_8U)
-
-
-@lru_cache(maxsize=4)
-def _noise_bank(frame_size: int) -> np.ndarray:
-    import numpy as np
-
-    # The same in every run; which part a frame gets is drawn. Sixteen frames long, so
-    # that two frames share a stretch at the same pixels once in a million draws.
-    normal = np.random.default_rng(0).standard_normal(16 * frame_size, np.float32)
-    return np.rint(normal * NOISE_SCALE).astype(np.int16)
-
-
-def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur with a Gaussian; sigma is a fraction of the frame's height."""
-    import cv2
-
-    sigma_px = sigma * frame.shape[0]
-    if sigma_px < INVISIBLE_BLUR_PX:
-        return frame
-    # Up to here a second neighbour has less than a hundredth of the weight.
-    size = 3 if sigma_px < 0.65 else 0
-    return cv2.GaussianBlur(frame, (size, size), sigma_px)
-
-
-def equalize(frame: np.ndarray) -> np.ndarray:
-    """Spread the histogram of the luminance over the whole range."""
-    import cv2
-
-    return _on_luminance(frame, cv2.equalizeHist)
-
-
-def clahe(frame: np.ndarray, clip_limit: float = 2.0) -> np.ndarray:
-    """Equalize the luminance in tiles, with limited contrast (Zuiderveld 1994)."""
-    import cv2
-
-    return _on_luminance(frame, cv2.createCLAHE(clip_limit, CLAHE_TILES).apply)
-
-
-def _on_luminance(
-    frame: np.ndarray, operation: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    import cv2
-
-    ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
-    ycrcb[:, :, 0] = operation(ycrcb[:, :, 0])
-    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
-
-
-def invert(frame: np.ndarray) -> np.ndarray:
-    """Turn the frame into its negative."""
-    import cv2
-
-    return cv2.bitwise_not(frame)
-
-
-def swap_channels(frame: np.ndarray) -> np.ndarray:
-    """Swap red and blue."""
-    import cv2
-
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-
-
-# --- Settings and parameters ----------------------------------------------------------
+# --- Settings and draws ---------------------------------------------------------------
 
 
 def _setting(default: float, most: float, text: str) -> Any:
@@ -357,6 +152,181 @@ def _parameters_from(settings: AugmentSettings, draws: list[float]) -> Parameter
     )
 
 
+# --- Operations -----------------------------------------------------------------------
+
+# Share of luminance of red, green and blue (ITU-R BT.601).
+LUMINANCE = (0.299, 0.587, 0.114)
+# The bank of noise holds normal values times this, as 16-bit integers.
+NOISE_SCALE = 1024
+# A narrower Gaussian gives a neighbour less than half a grey level of 255.
+INVISIBLE_BLUR_PX = 0.28
+# CLAHE counts its histograms in this many tiles across and down.
+CLAHE_TILES = (8, 8)
+
+
+def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
+    """Mirror left and right; the steering changes its sign."""
+    return cv2.flip(frame, 1), -steering
+
+
+def shift(
+    frame: np.ndarray,
+    steering: float,
+    right: float,
+    down: float,
+    steering_per_width: float,
+) -> tuple[np.ndarray, float]:
+    """Move the picture by whole pixels, as if the car stood beside or pitched.
+
+    Args:
+        frame: The frame, uint8 (h, w, 3).
+        steering: The steering, [-1, 1].
+        right: Fraction of the width that the picture moves to the right; the road then
+            lies further right, as seen from a car further left.
+        down: Fraction of the height that the picture moves down; the steering stays.
+        steering_per_width: Steering added for a move by one width. The usual 0.002 per
+            pixel of a 320-pixel frame is 0.64.
+
+    Returns:
+        The moved frame, its border repeated, and the steering clipped to [-1, 1].
+    """
+    steering = min(1.0, max(-1.0, steering + right * steering_per_width))
+    height, width = frame.shape[:2]
+    # Parts of a pixel would cost ten times as much, and blur the frame besides.
+    x, y = round(right * width), round(down * height)
+    if not (x or y):
+        return frame, steering
+    x, y = np.clip((x, y), (1 - width, 1 - height), (width - 1, height - 1)).tolist()
+    kept = frame[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
+    borders = (max(0, y), max(0, -y), max(0, x), max(0, -x))
+    return cv2.copyMakeBorder(kept, *borders, cv2.BORDER_REPLICATE), steering
+
+
+def brightness(frame: np.ndarray, gain: float) -> np.ndarray:
+    """Multiply every value by gain (0 black, 1 as it is), saturated at 255."""
+    return cv2.convertScaleAbs(frame, alpha=gain) if gain != 1 else frame
+
+
+def colour(
+    frame: np.ndarray, saturation: float, red_gain: float, blue_gain: float
+) -> np.ndarray:
+    """Change saturation and white balance, as another version of the game or hour does.
+
+    Args:
+        frame: The frame, uint8 RGB (h, w, 3).
+        saturation: 0 makes it grey, 1 leaves it.
+        red_gain: Factor of the red channel; 1 leaves it.
+        blue_gain: Factor of the blue channel; 1 leaves it.
+    """
+    if saturation == red_gain == blue_gain == 1:
+        return frame
+    mix = saturation * np.eye(3) + (1 - saturation) * np.array([LUMINANCE] * 3)
+    gains = np.array([[red_gain], [1.0], [blue_gain]])
+    return cv2.transform(frame, gains * mix)
+
+
+def gamma(frame: np.ndarray, exponent: float) -> np.ndarray:
+    """Raise values in [0, 1] to an exponent: below 1 lightens the dark parts."""
+    return cv2.LUT(frame, _gamma_table(round(exponent, 2))) if exponent != 1 else frame
+
+
+@lru_cache(maxsize=512)
+def _gamma_table(exponent: float) -> np.ndarray:
+    return np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
+
+
+def shadow(
+    frame: np.ndarray, edges: tuple[float, float, float, float], light: float
+) -> np.ndarray:
+    """Lay a hard shadow across the frame from top to bottom.
+
+    Args:
+        frame: The frame, uint8 (h, w, 3).
+        edges: Where the shadow begins and ends at the top, and at the bottom, as
+            fractions of the width.
+        light: Factor of the shaded part: 0 makes it black, 1 leaves it.
+    """
+    if light == 1:
+        return frame
+    height, width = frame.shape[:2]
+    top_from, top_to, bottom_from, bottom_to = (round(edge * width) for edge in edges)
+    corners = np.array(
+        [[top_from, 0], [top_to, 0], [bottom_to, height], [bottom_from, height]],
+        np.int32,  # the only integers that fillPoly is sure to take
+    )
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [corners], 255)
+    shaded = frame.copy()
+    cv2.copyTo(cv2.convertScaleAbs(frame, alpha=light), mask, shaded)
+    return shaded
+
+
+def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
+    """Add independent noise to every value.
+
+    Args:
+        frame: The frame, uint8 (h, w, 3).
+        std: Standard deviation of the noise, in grey levels.
+        offset: Where in the bank of noise this frame's begins, 0 or more. Drawing a
+            new value for each pixel costs more than all other operations together.
+    """
+    if std == 0:
+        return frame
+    bank = _noise_bank(frame.size)
+    start = offset % (len(bank) - frame.size)
+    noise = bank[start : start + frame.size].reshape(frame.shape)
+    return cv2.addWeighted(frame, 1.0, noise, std / NOISE_SCALE, 0.0, dtype=cv2.CV_8U)
+
+
+@lru_cache(maxsize=4)
+def _noise_bank(frame_size: int) -> np.ndarray:
+    # The same in every run; which part a frame gets is drawn. Sixteen frames long, so
+    # that two frames share a stretch at the same pixels once in a million draws.
+    normal = np.random.default_rng(0).standard_normal(16 * frame_size, np.float32)
+    return np.rint(normal * NOISE_SCALE).astype(np.int16)
+
+
+def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur with a Gaussian; sigma is a fraction of the frame's height."""
+    sigma_px = sigma * frame.shape[0]
+    if sigma_px < INVISIBLE_BLUR_PX:
+        return frame
+    # Up to here a second neighbour has less than a hundredth of the weight.
+    size = 3 if sigma_px < 0.65 else 0
+    return cv2.GaussianBlur(frame, (size, size), sigma_px)
+
+
+def equalize(frame: np.ndarray) -> np.ndarray:
+    """Spread the histogram of the luminance over the whole range."""
+    return _on_luminance(frame, cv2.equalizeHist)
+
+
+def clahe(frame: np.ndarray, clip_limit: float = 2.0) -> np.ndarray:
+    """Equalize the luminance in tiles, with limited contrast (Zuiderveld 1994)."""
+    return _on_luminance(frame, cv2.createCLAHE(clip_limit, CLAHE_TILES).apply)
+
+
+def _on_luminance(
+    frame: np.ndarray, operation: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
+    ycrcb[:, :, 0] = operation(ycrcb[:, :, 0])
+    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
+
+
+def invert(frame: np.ndarray) -> np.ndarray:
+    """Turn the frame into its negative."""
+    return cv2.bitwise_not(frame)
+
+
+def swap_channels(frame: np.ndarray) -> np.ndarray:
+    """Swap red and blue."""
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+
+
+# --- All of them in their order -------------------------------------------------------
+
+
 def apply(
     frame: np.ndarray, steering: float, parameters: Parameters
 ) -> tuple[np.ndarray, float]:
@@ -365,9 +335,9 @@ def apply(
     Geometry comes first, then the light on the scene, then what a camera adds.
 
     Args:
-        frame: uint8 RGB (h, w, 3); it is left as it is.
-        steering: [-1, 1].
-        parameters: what to do.
+        frame: The frame, uint8 RGB (h, w, 3); it is left as it is.
+        steering: The steering, [-1, 1].
+        parameters: What to do.
 
     Returns:
         uint8 RGB of the same shape, and steering in [-1, 1].
@@ -406,12 +376,12 @@ class Augmenter:
         """Change a batch.
 
         Args:
-            frames: uint8 RGB (n, h, w, 3), changed in place.
-            steering: float32 (n,) in [-1, 1], changed in place.
-            rng: the same state gives the same batch to the bit.
+            frames: The frames, uint8 RGB (n, h, w, 3), changed in place.
+            steering: Their steering, float32 (n,) in [-1, 1], changed in place.
+            rng: Draws what each undergoes; the same state gives the same batch.
 
         Returns:
-            frames and steering.
+            The frames and their steering.
         """
         drawn = sample_parameters(self.settings, rng, len(frames))
         for i, parameters in enumerate(drawn):
@@ -445,8 +415,6 @@ PREVIEW = {
 
 def draw_steering(frame: np.ndarray, steering: float) -> np.ndarray:
     """Return a copy of a frame with an arrow that leans as the wheel is turned."""
-    import cv2
-
     drawn = frame.copy()
     height, width = frame.shape[:2]
     foot = (width // 2, height - 1)
@@ -464,11 +432,16 @@ def write_preview(
 ) -> None:
     """Draw every operation, and three random draws, on frames from left to right.
 
+    Args:
+        recording: The recording's folder.
+        sheet_path: The picture to write.
+        settings: What the random draws follow.
+        seed: Seed of the random draws.
+
     Raises:
-        InputError: the recording cannot be read, or no row of it can be used.
+        InputError: The recording cannot be read, or no row of it can be used.
     """
-    import numpy as np
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # Not above: slow to load.
 
     columns = _preview_columns(recording)
     rng = np.random.default_rng(seed)
@@ -489,19 +462,18 @@ def write_preview(
             axes.set(xticks=[], yticks=[])
             text = f"steering {round(changed_steering, 2) + 0.0:+.2f}"
             axes.set_xlabel(text, fontsize=8, labelpad=1)
-    partial_path = sheet_path.with_name(sheet_path.name + ".partial")
-    figure.savefig(partial_path, format="png", dpi=90, bbox_inches="tight")
-    partial_path.replace(sheet_path)
+    with whole_file(sheet_path) as partial_path:
+        figure.savefig(partial_path, format="png", dpi=90, bbox_inches="tight")
 
 
 def _preview_columns(recording: Path) -> list[tuple[str, np.ndarray, float]]:
     """Return titles, frames and steering: centre frames, then both side cameras."""
-    import numpy as np
+    # Not above: what is imported from here elsewhere need not wait for pandas.
+    from recordings.images import read_frame
+    from recordings.recording import read_recording, usable_rows
+    from recordings.steering import side_camera_steering
 
-    samples = read_recording(recording).samples
-    samples = samples[samples["excluded"] == ""]
-    if samples.empty:
-        raise InputError(f"{recording}: no usable row to preview")
+    samples = usable_rows(read_recording(recording))
     steering = samples["steering"]
     over_range = np.linspace(steering.min(), steering.max(), 3)
     chosen = [(steering - value).abs().idxmin() for value in over_range]
@@ -523,18 +495,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Write a sheet of pictures that shows what each operation does.",
         epilog="Example:\n  python augment.py data/a --out sheet.png",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("recording", type=Path, help="a folder with a driving_log.csv")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("augment.png"),
-        help="picture to write (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the random rows (default: 0)"
-    )
+    add = parser.add_argument
+    add("recording", type=Path, help="folder with a driving_log.csv")
+    sheet_help = "picture to write (default: %(default)s)"
+    add("--out", type=Path, default=Path("augment.png"), help=sheet_help)
+    add("--seed", type=int, default=0, help="seed of the random rows (default: 0)")
     return parser.parse_args(argv)
 
 
@@ -546,6 +513,7 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError(f"{args.out} exists already; give another --out")
         if not args.out.parent.is_dir():
             raise InputError(f"{args.out.parent} is no folder; make it first")
+        find_log(args.recording)
         write_preview(args.recording, args.out, AugmentSettings(), args.seed)
     except InputError as error:
         print(error, file=sys.stderr)

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
+from common.command_line import HelpFormatter
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
-from network.files import load_model
+from network.files import check_model, load_model
 
 if TYPE_CHECKING:
     import keras
@@ -45,16 +46,17 @@ class Preset:
     """One choice of the layers behind the convolutions.
 
     Raises:
-        ValueError: a width is below 1 or a dropout rate is outside [0, 1).
+        ValueError: A width is below 1, or the dropout rate is outside [0, 1).
     """
 
     description: str
     dense_units: tuple[int, ...]
-    """Width of each hidden dense layer, first to last."""
+    """The width of each hidden dense layer, from the first to the last."""
     dropout: float
-    """Rate of the dropout between the convolutions and the first dense layer. None
+    """The rate of the dropout between the convolutions and the first dense layer. None
     stands nearer to the output: there it shrinks the predictions towards zero."""
     batch_norm_momentum: float = 0.99
+    """How much of the running statistics stays at each step of training."""
 
     def __post_init__(self) -> None:
         if any(units < 1 for units in self.dense_units):
@@ -84,25 +86,24 @@ def build_model(preset: str = "default", dropout: float | None = None) -> keras.
     """Build an untrained model that takes raw frames.
 
     Args:
-        preset: a name in PRESETS.
-        dropout: rate in [0, 1) instead of the preset's own; None keeps that.
+        preset: A name in PRESETS.
+        dropout: The dropout rate, [0, 1), instead of the preset's own; None keeps that.
 
     Returns:
         A functional model: uint8 RGB (n, 160, 320, 3) to float32 steering (n, 1),
         not clipped; + is right.
 
     Raises:
-        InputError: the preset is unknown.
+        InputError: The preset is unknown.
     """
-    import keras
-    from keras import layers
+    from keras import Input, Model, layers
 
     if preset not in PRESETS:
         raise InputError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
-    frame = keras.Input(FRAME_SHAPE, dtype="uint8", name="frame")
+    frame = Input(FRAME_SHAPE, dtype="uint8", name="frame")
     # These two layers compute in uint8: the resized frame is then the same to the bit
-    # whether it comes from a compiled step, an eager call or the cache of train.py.
+    # whether it comes from a compiled step, an eager call or train.py's cache of views.
     crop_rows = ((CROP_TOP_ROWS, CROP_BOTTOM_ROWS), (0, 0))
     x = layers.Cropping2D(crop_rows, dtype="uint8", name="crop")(frame)
     x = layers.Resizing(*VIEW_SHAPE[:2], dtype="uint8", name="view")(x)
@@ -118,7 +119,7 @@ def build_model(preset: str = "default", dropout: float | None = None) -> keras.
         x = layers.Dense(units, name=f"dense{i}")(x)
         x = _normalize_and_activate(x, f"dense{i}", chosen.batch_norm_momentum)
     steering = layers.Dense(1, name="steering")(x)
-    return keras.Model(frame, steering, name=preset)
+    return Model(frame, steering, name=preset)
 
 
 def _normalize_and_activate(
@@ -134,7 +135,7 @@ def view_of(model: keras.Model) -> keras.Model:
     """Return the model's first layers: raw frames to the views that the network sees.
 
     Raises:
-        InputError: the model has no layer named `view`, so it is not one of ours.
+        InputError: The model has no layer named `view`, so it is not one of ours.
     """
     import keras
 
@@ -159,7 +160,7 @@ def network_of(model: keras.Model) -> keras.Model:
     is decoded, cropped and resized more than once.
 
     Raises:
-        InputError: the model has no layer named `view`, or is not a plain chain.
+        InputError: The model has no layer named `view`, or is not a plain chain.
     """
     import keras
 
@@ -205,27 +206,37 @@ def make_predictor(model: keras.Model) -> Callable[[np.ndarray], float]:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Print the layers of a preset, or of a saved model.",
-        epilog="Example:\n  python model.py --preset original\n"
-        "  python model.py models/both/model.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(
+            [
+                *(f"{name}: {preset.description}" for name, preset in PRESETS.items()),
+                "\nExample:\n  python model.py --preset original",
+                "  python model.py models/both/model.json",
+            ]
+        ),
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("model", nargs="?", type=Path, help="a saved model.json")
+    parser.add_argument(
+        "model", nargs="?", type=Path, help="model.json of a saved model"
+    )
     parser.add_argument(
         "--preset",
         default="default",
         choices=PRESETS,
-        help="; ".join(f"{name}: {p.description}" for name, p in PRESETS.items())
-        + " (default: %(default)s)",
+        help="network to print the layers of (default: %(default)s)",
     )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Print the layers; return the exit status."""
     args = parse_args(argv)
-    quiet_tensorflow()
     try:
+        if args.model:
+            check_model(args.model)
+        quiet_tensorflow()
         model = load_model(args.model) if args.model else build_model(args.preset)
     except InputError as error:
         print(error, file=sys.stderr)
