@@ -11,10 +11,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from common.command_line import HelpFormatter
 from common.errors import InputError
-from recordings.recording import Recording, read_recording
+
+if TYPE_CHECKING:
+    from recordings.recording import Recording
 
 
 def describe(recording: Recording) -> dict[str, Any]:
@@ -44,19 +47,26 @@ def describe(recording: Recording) -> dict[str, Any]:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Say what a recording holds, and what of it cannot be used.",
         epilog="Example:\n  python dataset.py data/a --json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("recording", type=Path, help="a folder, or a driving_log.csv")
+    parser.add_argument("recording", type=Path, help="recording's folder, or a log")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Say what a recording holds; return the exit status."""
     args = parse_args(argv)
+    from recordings.log import find_log
+
     try:
+        find_log(args.recording)
+        from recordings.recording import read_recording
+
         found = describe(read_recording(args.recording))
     except InputError as error:
         print(error, file=sys.stderr)

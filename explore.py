@@ -9,22 +9,24 @@ judgements are simple rules on the numbers beside them; the thresholds stand bel
 from __future__ import annotations
 
 import argparse
-import base64
 import html
 import json
 import math
 import os
 import shlex
-import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.car import MPS_PER_MPH, curvature_of
+from common.command_line import HelpFormatter
 from common.errors import InputError
-from common.page import to_png
-from recordings.recording import Recording, read_recording, usable_rows, usable_samples
-from recordings.steering import smooth_steering
+from common.files import whole_folder
+from common.page import html_page, html_picture, html_table, to_png
+
+if TYPE_CHECKING:
+    from recordings.recording import Recording
 
 # Steering within this of 0 counts as straight on.
 STRAIGHT = 0.02
@@ -55,7 +57,7 @@ class Findings:
     sessions: int
     minutes: float
     rate_hz: float
-    """Rows a second, median."""
+    """The median rate of the rows."""
     distance_m: float
     mean_speed_mph: float
     straight: float
@@ -79,10 +81,13 @@ def find_out(recording: Recording) -> Findings:
     """Count what a recording holds.
 
     Raises:
-        InputError: no row of it is usable.
+        InputError: No row of it is usable.
     """
     import numpy as np
     import pandas as pd
+
+    from recordings.recording import usable_rows
+    from recordings.steering import smooth_steering
 
     samples = usable_rows(recording)
     steering = samples["steering"].to_numpy()
@@ -194,15 +199,6 @@ def what_to_record(findings: list[Findings]) -> list[str]:
 
 # --- Report ---------------------------------------------------------------------------
 
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto;
-       padding: 0 1rem; }
-table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right;
-       border-bottom: 1px solid #8885; } td:first-child, th:first-child
-       { text-align: left; }
-img { width: 100%; background: white; border-radius: .4rem; margin: .4rem 0 1rem; }
-"""
 # Heading and meaning of each row of the table of numbers.
 TABLE = {
     "rows": ("rows", "{:,}"),
@@ -233,42 +229,15 @@ def write_report(
 ) -> None:
     """Write report.html and its pictures into a new folder, all or nothing.
 
+    Args:
+        folder: The folder to make.
+        recordings: What to show.
+        findings: What find_out returns for each of them.
+        smooth_s: Window of the filter laid over the steering, in seconds; 0 for none.
+
     Raises:
-        InputError: the folder cannot be written.
+        InputError: The folder cannot be written.
     """
-    pictures = _pictures(recordings, smooth_s)
-    parts = [_advice_html(findings), _table_html(findings), _excluded_html(recordings)]
-    for title, png in pictures.values():
-        picture = base64.b64encode(png).decode()
-        parts.append(
-            f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{picture}">'
-        )
-    names = html.escape(", ".join(f.name for f in findings))
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Recordings: {names}</title><style>{STYLE}</style>"
-        f"<h1>Recordings: {names}</h1>{''.join(parts)}</html>\n"
-    )
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
-        for name, (_, png) in pictures.items():
-            (partial / f"{name}.png").write_bytes(png)
-        (partial / "report.html").write_text(page, encoding="utf-8")
-        partial.rename(folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written: {error.strerror}; give another --out"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _pictures(
-    recordings: list[Recording], smooth_s: float
-) -> dict[str, tuple[str, bytes]]:
-    """Return heading and PNG of each picture by its file name."""
     from recordings import pictures as draw
 
     figures = {
@@ -284,25 +253,33 @@ def _pictures(
         "time": ("Over time", draw.draw_time(recordings, smooth_s)),
         "sessions": ("Sessions and gaps", draw.draw_sessions(recordings)),
     }
-    return {name: (title, to_png(figure)) for name, (title, figure) in figures.items()}
-
-
-def _advice_html(findings: list[Findings]) -> str:
-    items = "".join(f"<li>{html.escape(text)}" for text in what_to_record(findings))
-    return f"<h2>What to record next</h2><ul>{items}</ul>"
-
-
-def _table_html(findings: list[Findings]) -> str:
-    head = "".join(f"<th>{html.escape(f.name)}" for f in findings)
-    rows = "".join(
-        f"<tr><td>{title}"
-        + "".join(f"<td>{form.format(getattr(f, name))}" for f in findings)
-        for name, (title, form) in TABLE.items()
+    names = [finding.name for finding in findings]
+    rows = [
+        [title, *(form.format(getattr(f, field)) for f in findings)]
+        for field, (title, form) in TABLE.items()
+    ]
+    advice = "".join(f"<li>{html.escape(text)}" for text in what_to_record(findings))
+    body = (
+        f"<h2>What to record next</h2><ul>{advice}</ul>"
+        f"<h2>Numbers</h2>{html_table(names, rows)}"
+        f"<h2>Left out</h2><ul>{_excluded_html(recordings)}</ul>"
     )
-    return f"<h2>Numbers</h2><table><tr><th>{head}{rows}</table>"
+    try:
+        with whole_folder(folder) as partial:
+            for file_name, (title, figure) in figures.items():
+                png = to_png(figure)
+                (partial / f"{file_name}.png").write_bytes(png)
+                body += html_picture(title, png)
+            page = html_page(f"Recordings: {', '.join(names)}", body)
+            (partial / "report.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written: {error.strerror}; give another --out"
+        ) from error
 
 
 def _excluded_html(recordings: list[Recording]) -> str:
+    """Return the items of a list: what was found amiss, and the rows of each reason."""
     items = ""
     for recording in recordings:
         name = html.escape(recording.name)
@@ -313,7 +290,7 @@ def _excluded_html(recordings: list[Recording]) -> str:
                 f"<li><details><summary>{name}: all {len(group):,} rows of {reason}"
                 f"</summary>{row_ranges(list(group['line']))}</details>"
             )
-    return f"<h2>Left out</h2><ul>{items or '<li>nothing'}</ul>"
+    return items or "<li>nothing"
 
 
 def row_ranges(lines: list[int]) -> str:
@@ -331,10 +308,11 @@ def row_ranges(lines: list[int]) -> str:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Show what recordings hold, and say what to record next.",
         epilog="Example:\n  python explore.py data/a data/b --out report",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "recordings", nargs="+", type=Path, help="folders with a driving_log.csv"
@@ -349,7 +327,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--smooth-s",
         type=_seconds,
         default=0.0,
-        help="overlay a Savitzky-Golay filter of so many seconds (default: 0, none)",
+        metavar="S",
+        help="seconds of a Savitzky-Golay filter to overlay (default: 0, none)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
@@ -371,10 +350,17 @@ def _as_text(name: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Write the report and say what to record next; return the exit status."""
     args = parse_args(argv)
+    from recordings.log import find_log
+
     try:
         if args.out.exists():
             raise InputError(f"{args.out} exists already; give another --out")
+        for path in args.recordings:
+            find_log(path)
+        from recordings.recording import read_recording, usable_samples
+
         recordings = [read_recording(path) for path in args.recordings]
         # Refuses what training would refuse, and tells equal names apart.
         names = usable_samples(recordings)["recording"].unique()
