@@ -2,192 +2,71 @@
 
     python train.py data/a data/b --name both
 
-reads the recordings, sets aside blocks of time for validation, caches what the network
-sees of each frame, and writes models/both/ (run_folder.py says what is in it). The
-weights kept are those with the lowest validation loss so far, saved as soon as they are
-found. A run that was killed goes on with --resume and ends in the very weights of an
-unbroken one; Ctrl-C stops after the batch and keeps the best.
+A run reads the recordings, sets aside blocks of time for validation, caches what the
+network sees of each frame, and trains until validation gets no better. It writes
+models/both/ (training/run_folder.py says what is in it). The weights kept are the best
+so far, saved as soon as they are found. A run that was killed goes on with --resume and
+ends in the very weights of an unbroken one; Ctrl-C stops after the batch and keeps the
+best.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NonFiniteLossError
 from common.start_up import quiet_tensorflow
-from training.run_folder import RAY_NOTES, follow_with_tensorboard
-from training.settings import Settings, given_settings, make_parser, settings_from
-from training.workers import check_workers, train_on_workers
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     import pandas as pd
 
-    from recordings.recording import Recording
-    from training.preparation import Split
-    from training.run_folder import Progress
-    from training.view_cache import FrameCache
-
-# --- The run --------------------------------------------------------------------------
-
-
-def open_run(args: argparse.Namespace, given: set[str]) -> tuple[Path, Settings]:
-    """Make the folder of a new run, or find the one to resume.
-
-    Args:
-        args: from parse_args.
-        given: names of the settings that stood on the command line.
-
-    Raises:
-        InputError: the folder exists already, or there is nothing to resume, or a
-            setting given differs from that of the run to resume.
-    """
-    from training.run_folder import read_config
-
-    folder = args.models_dir / args.name
-    if args.resume:
-        settings = Settings.from_json(read_config(folder)["settings"])
-        wanted = settings_from(args)
-        for name in sorted(given):
-            was, now = getattr(settings, name), getattr(wanted, name)
-            if was != now:
-                raise InputError(
-                    f"{folder}: the run to resume has {name} {was}, now it is {now}; "
-                    "leave the option out, or train under a new --name"
-                )
-        for partial_path in folder.glob("*partial*"):
-            partial_path.unlink()
-        return folder, settings
-    if not args.recordings:
-        raise InputError("no recording given, expected at least one folder")
-    settings = settings_from(args)
-    if folder.exists():
-        raise InputError(
-            f"{folder} exists already; give another --name, or --resume to go on "
-            "with a run that was stopped"
-        )
-    make_run(folder, settings)
-    return folder, settings
+    from training.epochs import OneProcess
+    from training.progress import Progress
+    from training.samples import TrainingSet
+    from training.selection import DrivingTest
+    from training.settings import Settings
+    from training.team import Team
 
 
-def make_run(folder: Path, settings: Settings) -> None:
-    """Make the folder of a new run, with its settings."""
-    from common.files import write_json
-    from training.run_folder import versions
-
-    # Renamed when it has its settings: a run killed any earlier leaves no such folder.
-    new_folder = folder.with_name(f".{folder.name}.partial")
-    new_folder.mkdir(parents=True, exist_ok=True)
-    config = {"settings": asdict(settings), "versions": versions()}
-    write_json(new_folder / "config.json", config)
-    new_folder.rename(folder)
-
-
-def forget_unstarted(folder: Path) -> None:
-    """Remove a run's folder that holds its settings only, so that its name is free."""
-    if {path.name for path in folder.iterdir()} <= {"config.json", "tensorboard"}:
-        with suppress(FileNotFoundError):
-            (folder / "tensorboard").rmdir()
-        (folder / "config.json").unlink()
-        folder.rmdir()
-
-
-def check_fingerprints(folder: Path, recordings: list[Recording]) -> None:
-    """Write the fingerprints of the data, or hold them against those of the run.
-
-    Raises:
-        InputError: the data are not those that the run began with.
-    """
-    from common.files import write_json
-    from training.run_folder import read_config
-
-    config = read_config(folder)
-    found = {str(recording.folder): recording.fingerprint for recording in recordings}
-    if config.setdefault("data_fingerprints", found) != found:
-        raise InputError(
-            f"{folder}: its recordings have changed since the run began; train under "
-            "a new --name"
-        )
-    write_json(folder / "config.json", config)
-
-
-def write_report(
-    folder: Path,
-    split: Split,
-    cache: FrameCache,
-    progress: Progress,
-    settings: Settings,
-) -> dict[str, Any]:
-    """Score the best weights per recording; write metrics.json and the pictures.
-
-    Returns:
-        The content of metrics.json.
-    """
-    import numpy as np
-
-    from common.files import write_json
-    from model import network_of
-    from network.files import load_model
-    from training.batches import cache_positions
-    from training.epochs import is_finished, predict
-    from training.run_folder import plot_loss, plot_predictions, score
-
-    network = network_of(load_model(folder / "model.json"))
-    rows, labels = split.validation, split.labels
-    positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
-    predicted = predict(network, cache, positions)
-    mean = float(labels.raw[split.train].mean())
-    names = split.samples["recording"].to_numpy()[rows]
-    scores, panels = {}, []
-    for name in dict.fromkeys(names):
-        of = names == name
-        here = (predicted[of], labels.raw[rows][of], labels.averaged[rows][of])
-        scores[str(name)] = score(*here, mean)
-        panels.append((str(name), *here))
-    metrics = {
-        "best_val_loss": progress.best_val_loss,
-        "epochs": progress.epoch,
-        "is_finished": is_finished(progress, settings),
-        "training_samples": len(split.train),
-        "is_held_out": not np.isin(split.validation, split.train).any(),
-        "validation": scores,
-    }
-    write_json(folder / "metrics.json", metrics)
-    plot_loss(folder, progress)
-    plot_predictions(folder, panels)
-    return metrics
+# --- A run ----------------------------------------------------------------------------
 
 
 def run(
     folder: Path,
     settings: Settings,
-    num_workers: int | None = None,
-    address: str | None = None,
+    engine: OneProcess | Team | None = None,
+    *,
     draw: Callable[[pd.DataFrame], np.ndarray] | None = None,
     after_epoch: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Train the run of a folder from where it stands; return its metrics.
 
     Args:
-        folder: of the run.
-        settings: of the run.
-        num_workers: processes that share the batches; None trains in this one.
-        address: of the Ray cluster that has them; None starts one here.
-        draw: gives the probability of drawing each sample (n,), instead of what
-            settings.balance says; in this process only.
-        after_epoch: told of every whole epoch, in this process only; what it raises
-            ends the run.
+        folder: The run's folder, with its settings in config.json.
+        settings: The run's settings.
+        engine: What computes the epochs: this process, or a worker of a team, where
+            every one of them calls this function. None is this process.
+        draw: Gives the probability of drawing each sample (n,), instead of what
+            settings.balance says.
+        after_epoch: Is told of every whole epoch. What it raises ends the run.
+
+    Raises:
+        InputError: A recording or a model cannot be used, or the data have changed
+            since the run began.
+        NonFiniteLossError: The loss of a batch is NaN or infinite.
     """
     from network.files import save_model
-    from training.epochs import Interruption, fit
+    from training.epochs import OneProcess
+    from training.figures import write_report
     from training.preparation import (
         make_driving_test,
         make_sets,
@@ -195,145 +74,198 @@ def run(
         read_split,
         starting_model,
     )
+    from training.run_folder import check_fingerprints
 
+    engine = engine or OneProcess()
+    # Neighbouring frames are near copies: what validates lies seconds away.
     split = read_split(settings)
-    check_fingerprints(folder, split.recordings)
+    if engine.is_chief:
+        found = {str(each.folder): each.fingerprint for each in split.recordings}
+        check_fingerprints(folder, found)
     model = starting_model(settings)
+    if engine.is_chief and not (folder / "model.json").exists():
+        save_model(model, folder)
+    # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)
-    print(
+    engine.say(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
     )
     training_set, validation = make_sets(split, cache, settings)
-    if not (folder / "model.json").exists():
-        save_model(model, folder)
-    # Those of workers that were killed would mislead the next, and are no use to one.
-    shutil.rmtree(folder / RAY_NOTES, ignore_errors=True)
-    if num_workers is None:
-        if draw:
-            drawn = draw(split.samples.iloc[split.train])
-            training_set = replace(training_set, weights=drawn)
-        with Interruption() as interruption:
-            progress = fit(
-                folder,
-                model,
-                training_set,
-                validation,
-                settings,
-                interruption,
-                make_driving_test(split, cache, settings),
-                after_epoch,
-            )
-    else:
-        progress = train_on_workers(folder, settings, num_workers, address)
+    if draw:
+        weights = draw(split.samples.iloc[split.train])
+        training_set = replace(training_set, weights=weights)
+    driving_test = make_driving_test(split, cache, settings)
+    with engine:
+        progress = fit(
+            folder,
+            model,
+            training_set,
+            validation,
+            settings,
+            engine,
+            driving_test,
+            after_epoch,
+        )
+    if not engine.is_chief:
+        return {}
     return write_report(folder, split, cache, progress, settings)
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print the errors per recording beside the baselines."""
-    where = "validation blocks" if metrics["is_held_out"] else "what it was trained on"
-    print(f"\nRMSE of steering on {where} (degrees of wheel angle)")
-    print(f"{'recording':<16}{'label':<14}{'model':>15}{'zero':>15}{'mean':>15}")
-    for name, scores in metrics["validation"].items():
-        for label in ("averaged_1_s", "raw"):
-            cells = (
-                scores[who][label] for who in ("model", "always_zero", "always_mean")
-            )
-            row = "".join(f"{c['steering']:>8.3f} ({c['deg']:>4.1f})" for c in cells)
-            print(f"{name:<16.16}{label:<14}{row}")
+def fit(
+    folder: Path,
+    model: keras.Model,
+    training_set: TrainingSet,
+    validation: TrainingSet,
+    settings: Settings,
+    engine: OneProcess | Team,
+    driving_test: DrivingTest | None = None,
+    after_epoch: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Train until the last epoch, until patience ends, or until interrupted.
+
+    Args:
+        folder: The run's folder. Its state is taken up where there is one, and the
+            best weights so far are written into it.
+        model: The run's model, with the weights that it starts from.
+        training_set: What to draw batches from.
+        validation: What the weights are chosen by.
+        settings: The run's settings.
+        engine: What computes the epochs.
+        driving_test: What the weights are chosen by instead of the validation loss.
+        after_epoch: Is told of every whole epoch. What it raises ends the run.
+    """
+    import cv2
+
+    from model import network_of
+    from network.files import save_weights
+    from training.batches import Batches
+    from training.epochs import (
+        batches_per_epoch,
+        compile_network,
+        epoch_line,
+        is_finished,
+        with_habits,
+    )
+    from training.progress import load_state, save_state, write_history
+
+    num_batches = batches_per_epoch(training_set, settings)
+    # The cores are busy with the network; OpenCV's threads would only take turns.
+    cv2.setNumThreads(1)
+    network = network_of(model)
+    trained = engine.prepare(with_habits(network, len(training_set.recordings)))
+    compile_network(trained, settings, num_batches)
+    progress = load_state(folder, trained)
+    if settings.must_beat_start and not progress.epoch:
+        # Fine-tuning must beat the model it starts from, or that one is kept.
+        before = engine.validate(network, validation, settings, driving_test)
+        progress.set_bar(*before)
+    share = engine.share(settings.batch_size)
+    started_s, first_epoch, is_cut_short = time.perf_counter(), progress.epoch, False
+    while not (is_finished(progress, settings) or is_cut_short):
+        batches = Batches(training_set, settings, progress.epoch, num_batches, share)
+        title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
+        loss, samples_per_s, is_cut_short = engine.train_epoch(trained, batches, title)
+        if is_cut_short and (progress.epoch or settings.must_beat_start):
+            break  # What is kept is of whole epochs, as --resume takes it to be.
+        validated = engine.validate(network, validation, settings, driving_test)
+        is_best = progress.add(loss, *validated)
+        if not engine.is_chief:
+            continue
+        if is_best:
+            save_weights(model, folder)
+        if not is_cut_short:
+            # An epoch cut short is no part of the state: --resume does it whole.
+            write_history(folder, progress)
+            save_state(folder, trained, progress)
+        per_epoch_s = (time.perf_counter() - started_s) / (progress.epoch - first_epoch)
+        engine.say(epoch_line(progress, settings, samples_per_s, per_epoch_s))
+        if after_epoch and not is_cut_short:
+            after_epoch(progress)
+    return progress
 
 
 # --- Command line ---------------------------------------------------------------------
 
 
-class ListRuns(argparse.Action):
-    """Prints the table of runs and exits, as --help does: no --name is needed."""
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; of the settings the namespace holds those given only."""
+    from training.flags import make_parser
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        _namespace: argparse.Namespace,
-        models_dir: Any,
-        _option: str | None = None,
-    ) -> None:
-        from training.run_list import read_runs, table
-
-        try:
-            print(table(read_runs(models_dir)))
-        except InputError as error:
-            parser.exit(1, f"{error}\n")
-        parser.exit(0)
-
-
-def add_tracking(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that look at runs and are no part of them."""
-    tracking = parser.add_argument_group("tracking")
-    tracking.add_argument(
-        "--list",
-        action=ListRuns,
-        nargs="?",
-        type=Path,
-        const=Path("models"),
-        metavar="MODELS_DIR",
-        help="print a table of all runs, and exit (default: of models)",
-    )
-    tracking.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="write the losses for `tensorboard --logdir models`, too",
-    )
-
-
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say where a run is computed, which changes nothing of it."""
-    workers = parser.add_argument_group("several workers (docs/scaling.md)")
-    workers.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that share every batch, on Ray (default: this one alone)",
-    )
-    workers.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="of a Ray cluster; auto for the one of this machine (default: start one)",
-    )
-
-
-def parse_args(
-    argv: list[str] | None = None,
-) -> tuple[argparse.Namespace, set[str]]:
-    """Return the arguments, and the names of the settings that are given with them."""
-    parser, others = make_parser(), argparse.ArgumentParser(add_help=False)
-    for group in (add_workers, add_tracking):
-        group(parser)
-        group(others)
+    argv = sys.argv[1:] if argv is None else argv
+    parser = make_parser(show_all="--help-all" in argv)
     args = parser.parse_args(argv)
+    if args.list is None and args.name is None:
+        parser.error("the following arguments are required: --name")
     if args.address and args.workers is None:
         parser.error("--address needs --workers")
-    _, rest = others.parse_known_args(argv)
-    return args, given_settings(rest)
+    return args
 
 
-def main(argv: list[str] | None = None) -> int:
-    args, given = parse_args(argv)
+def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
+    """Return the run's folder and settings; refuse bad input before TensorFlow loads.
+
+    Raises:
+        InputError: The folder exists already, there is nothing to resume, or a file is
+            missing or refused.
+    """
+    from network.files import check_model
+    from recordings.log import find_log
+    from training.flags import given_settings
+    from training.run_folder import settings_of_new, settings_to_resume
+
+    folder, given = args.models_dir / args.name, given_settings(vars(args))
+    open_settings = settings_to_resume if args.resume else settings_of_new
+    settings = open_settings(folder, given)
+    for recording in settings.recordings:
+        find_log(Path(recording))
+    if settings.from_model:
+        check_model(settings.from_model)
+    return folder, settings
+
+
+def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[str, Any]:
+    """Make the folder of a new run, and train it here or on several workers."""
     quiet_tensorflow()
-    folder = None
+    from training.events import follow_with_tensorboard
+    from training.run_folder import forget_unstarted, make_run
+    from training.workers import check_workers, run_on_workers
+
+    if args.workers is not None:
+        check_workers(args.workers, settings.batch_size)
+    if not args.resume:
+        make_run(folder, settings)
     try:
-        folder, settings = open_run(args, given)
-        if args.workers is not None:
-            check_workers(args.workers, settings.batch_size)
         if args.tensorboard:
             follow_with_tensorboard(folder)
         print(json.dumps(asdict(settings), indent=1))
-        metrics = run(folder, settings, args.workers, args.address)
-    except (InputError, NonFiniteLossError, KeyboardInterrupt) as error:
+        if args.workers is None:
+            return run(folder, settings)
+        return run_on_workers(run, folder, settings, args.workers, args.address)
+    except (InputError, NonFiniteLossError, KeyboardInterrupt):
         # A run that is resumed is somebody's, however little of it there is.
-        if folder is not None and not args.resume:
+        if not args.resume:
             forget_unstarted(folder)
+        raise
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train; 0: done, 1: refused or stopped, 2: wrong usage."""
+    args = parse_args(argv)
+    try:
+        if args.list is not None:
+            from training.run_list import read_runs, runs_table
+
+            print(runs_table(read_runs(args.list)))
+            return 0
+        folder, settings = open_run(args)
+        metrics = train(args, folder, settings)
+    except (InputError, NonFiniteLossError, KeyboardInterrupt) as error:
         print(str(error) or "stopped", file=sys.stderr)
         return 1
-    print_metrics(metrics)
+    from training.figures import metrics_table
+
+    print(metrics_table(metrics))
     print(
         f"\nwritten to {folder}: model.json, model.weights.h5, metrics.json, pictures"
     )

@@ -19,17 +19,16 @@ from model import build_model, view_key, view_of
 from network.files import load_model
 from recordings.recording import Recording, read_recording, usable_samples
 from recordings.split import part_of, split_by_time
-from training.batches import (
+from training.samples import (
     Labels,
     TrainingSet,
-    loss_weights_of,
     make_labels,
     make_training_set,
     with_shares,
 )
 from training.selection import DrivingTest
 from training.settings import Settings
-from training.view_cache import FrameCache
+from training.view_cache import ViewCache
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,22 @@ class Split:
     """The samples of a run, and which of them train and which validate."""
 
     recordings: list[Recording]
+    """The recordings as they were read."""
     samples: pd.DataFrame
+    """Their usable rows, what usable_samples returns."""
     labels: Labels
+    """The steering of each sample."""
     train: np.ndarray
-    """int (n,), rows of samples."""
+    """Rows of the samples to train on, int (n,)."""
     validation: np.ndarray
-    """int (m,), rows of samples, in the order of time."""
+    """Rows of the samples to validate on in the order of time, int (m,)."""
 
 
 def read_split(settings: Settings) -> Split:
     """Read the recordings and set aside blocks of time for validation.
 
     Raises:
-        InputError: a recording cannot be read, or too little of it is usable.
+        InputError: A recording cannot be read, or too little of it is usable.
     """
     recordings = [read_recording(Path(path)) for path in settings.recordings]
     for recording in recordings:
@@ -64,24 +66,20 @@ def read_split(settings: Settings) -> Split:
     return Split(recordings, samples, labels, train, np.sort(validation))
 
 
-def open_cache(split: Split, model: keras.Model) -> FrameCache:
+def open_cache(split: Split, model: keras.Model) -> ViewCache:
     """Open, or make, the cache of what this model sees of every frame."""
     paths = [path for camera in CAMERAS for path in split.samples[camera] if path]
-    return FrameCache(paths, view_of(model).predict_on_batch, view_key(model))
+    return ViewCache(paths, view_of(model).predict_on_batch, view_key(model))
 
 
 def make_sets(
-    split: Split, cache: FrameCache, settings: Settings
+    split: Split, cache: ViewCache, settings: Settings
 ) -> tuple[TrainingSet, TrainingSet]:
     """Return what to draw batches from, and what to validate on."""
-    taught = split.labels.trained
-    weights = np.ones(len(taught), np.float32)
-    if settings.weigh_recordings == "spread":
-        weights = loss_weights_of(split.samples, taught)
 
     def make(rows: np.ndarray, balance: str) -> TrainingSet:
-        samples = split.samples.iloc[rows]
-        return make_training_set(samples, taught[rows], weights[rows], cache, balance)
+        samples, taught = split.samples.iloc[rows], split.labels.trained[rows]
+        return make_training_set(samples, taught, cache, balance)
 
     training_set = make(split.train, settings.balance)
     if settings.shares:
@@ -90,7 +88,7 @@ def make_sets(
 
 
 def make_driving_test(
-    split: Split, cache: FrameCache, settings: Settings
+    split: Split, cache: ViewCache, settings: Settings
 ) -> DrivingTest | None:
     """Return what the weights are chosen by, None if it is the validation loss."""
     if settings.select == "loss":

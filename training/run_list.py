@@ -11,17 +11,27 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from common.errors import InputError
+from common.table import text_table
 from training.run_folder import read_config
-from training.settings import Settings
+from training.settings import changes_of
 
-COLUMNS = ("run", "date", "data", "epochs", "val_loss", "RMSE", "autonomy", "settings")
+COLUMNS = (
+    "run",
+    "date",
+    "recordings",
+    "epochs",
+    "val_loss",
+    "RMSE",
+    "autonomy",
+    "settings",
+)
 
 
 @dataclass(frozen=True)
@@ -29,18 +39,20 @@ class Run:
     """What a run's folder says of it."""
 
     name: str
+    """The name of its folder."""
     date: datetime
     """When its last epoch ended, or it began."""
-    data: tuple[str, ...]
+    recordings: tuple[str, ...]
     """Names of its recordings."""
     changes: dict[str, Any]
     """Its settings that differ from the default."""
-    epochs: int
-    """That it has completed."""
+    num_epochs: int
+    """How many epochs it has completed."""
     best_val_loss: float | None
+    """Its lowest validation loss, None before the first epoch."""
     rmse_deg: float | None
-    """Of wheel angle on validation samples, labels averaged over 1 s; the mean over
-    recordings. None for a run that has not ended."""
+    """RMSE of the wheel angle on validation samples, labels averaged over 1 s; the mean
+    over recordings. None for a run that has not ended."""
     autonomy_percent: float | None
     """The lowest in its evaluation.json, over tracks, recordings and limits."""
 
@@ -49,7 +61,7 @@ def read_runs(models_dir: Path) -> list[Run]:
     """Read every run in a folder of runs, the newest last.
 
     Raises:
-        InputError: the folder holds none, or a file of a run cannot be read.
+        InputError: The folder holds none, or a file of a run cannot be read.
     """
     folders = [path.parent for path in models_dir.glob("[!.]*/config.json")]
     if not folders:
@@ -61,7 +73,7 @@ def read_run(folder: Path) -> Run:
     """Read one run.
 
     Raises:
-        InputError: one of its files is not what train.py or evaluate.py writes.
+        InputError: One of its files is not what train.py or evaluate.py writes.
     """
     config = read_config(folder)
     metrics = _read_json(folder / "metrics.json")
@@ -80,9 +92,9 @@ def read_run(folder: Path) -> Run:
         return Run(
             name=folder.name,
             date=datetime.fromtimestamp(dated_path.stat().st_mtime),
-            data=tuple(Path(path).name for path in settings["recordings"]),
+            recordings=tuple(Path(path).name for path in settings["recordings"]),
             changes=changes_of(settings),
-            epochs=len(history),
+            num_epochs=len(history),
             best_val_loss=min(losses, default=None),
             rmse_deg=fmean(errors) if errors else None,
             autonomy_percent=min(autonomies, default=None),
@@ -91,30 +103,6 @@ def read_run(folder: Path) -> Run:
         raise InputError(
             f"{folder}: not what train.py writes ({error!r}); move it elsewhere"
         ) from error
-
-
-def changes_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that differ from the default, those of the augmentation too.
-
-    Args:
-        settings: of a config.json, which may be older than a setting, or younger.
-    """
-
-    def flat(document: dict[str, Any]) -> dict[str, Any]:
-        rest = {name: value for name, value in document.items() if name != "augment"}
-        return rest | document.get("augment", {})
-
-    default = flat(asdict(Settings(())))
-    default["part"] = list(default["part"])
-    # None stands for the rate that follows from the other settings.
-    rates = (None, 1e-4 if settings.get("from_model") else 1e-3)
-    return {
-        name: value
-        for name, value in flat(settings).items()
-        if name != "recordings"
-        and value != default.get(name)
-        and not (name == "learning_rate" and value in rates)
-    }
 
 
 def _read_history(path: Path) -> list[float]:
@@ -152,14 +140,9 @@ def _numbers_named(wanted: str, figures: dict[str, Any]) -> Iterator[float]:
             yield float(value)
 
 
-def table(runs: Sequence[Run]) -> str:
+def runs_table(runs: Sequence[Run]) -> str:
     """Return the runs as lines of text, one each, under a line of headings."""
-    rows = [COLUMNS, *(_cells(run) for run in runs)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return text_table([COLUMNS, *(_cells(run) for run in runs)])
 
 
 def _cells(run: Run) -> tuple[str, ...]:
@@ -172,8 +155,8 @@ def _cells(run: Run) -> tuple[str, ...]:
     return (
         run.name,
         f"{run.date:%Y-%m-%d %H:%M}",
-        " ".join(run.data),
-        str(run.epochs),
+        " ".join(run.recordings),
+        str(run.num_epochs),
         shown(run.best_val_loss, ".4f"),
         shown(run.rmse_deg, ".2f") + degrees,
         shown(run.autonomy_percent, ".1f") + percent,

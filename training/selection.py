@@ -25,8 +25,9 @@ from evaluation.replay import (
     read_path,
     replay,
 )
-from training.batches import VIEW_GEOMETRY, cache_positions
-from training.view_cache import FrameCache
+from training.batches import VIEW_GEOMETRY
+from training.samples import cache_positions
+from training.view_cache import ViewCache
 
 S_PER_MIN = 60.0
 
@@ -36,11 +37,11 @@ class Driving:
     """How a network drove the held-out stretches.
 
     Raises:
-        ValueError: a value is below 0.
+        ValueError: A value is below 0.
     """
 
     interventions_per_min: float
-    """At NVIDIA's limit of 1 m."""
+    """Interventions at NVIDIA's limit of 1 m, a minute."""
     rms_m: float
     """Root mean square of the cross-track error, put back at 2 m."""
 
@@ -59,14 +60,14 @@ class DrivingTest:
     """Replays held-out stretches from the cache.
 
     Args:
-        samples: of the held-out rows, as usable_samples returns them.
-        cache: holds their views.
+        samples: The held-out rows, as usable_samples returns them.
+        cache: What holds their views.
 
     Raises:
-        InputError: the rows have no time stamps, or nothing is driven.
+        InputError: The rows have no time stamps, or nothing is driven.
     """
 
-    def __init__(self, samples: pd.DataFrame, cache: FrameCache) -> None:
+    def __init__(self, samples: pd.DataFrame, cache: ViewCache) -> None:
         self._cache = cache
         self._parts: list[tuple[RecordedPath, np.ndarray]] = []
         for _, part in samples.groupby("recording", sort=False):
@@ -82,7 +83,8 @@ class DrivingTest:
         """Drive.
 
         Args:
-            predict: uint8 views (n, 66, 200, 3) to steering (n, 1), of one batch size.
+            predict: What gives the steering (n, 1) for views, uint8 (n, 66, 200, 3); n
+                is always the same.
         """
         near_m, far_m = LIMITS_M
         count, elapsed_s, errors_m = 0, 0.0, [np.zeros(1)]

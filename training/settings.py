@@ -1,14 +1,13 @@
-"""What a training run depends on, and its command line.
+"""What a training run depends on: each setting declared once.
 
-Everything that changes a run is a field of Settings, is saved with the run, and has a
-flag; train.py does the work.
+From the declarations below come the flags of train.py and their help (flags.py), the
+checks of what is given, and the `settings` of a run's config.json.
 """
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
 from augment import AugmentSettings
@@ -17,9 +16,74 @@ from model import PRESETS
 from recordings.steering import BALANCE_MODES
 
 SCHEDULES = ("cosine", "constant")
-WEIGHTS = ("equal", "spread")
 SELECTIONS = ("loss", "driving")
 RECOVERIES = ("reproject", "shift")
+# Settings of former versions, and the one value that changes nothing of a run.
+RETIRED = {"weigh_recordings": "equal"}
+# The questions that the flags answer, in the order of the help.
+DATA = "what to train on"
+NETWORK = "which network"
+DURATION = "how long, and how fast it learns"
+LABELS = "what is taught"
+RECOVERY = "how the way back to the middle is taught"
+AUGMENTATION = "what the frames undergo (0 turns one off)"
+
+# What says whether a value is good, and which are, in words.
+Rule = tuple[Callable[[Any], bool], str]
+FRACTION: Rule = (lambda value: 0 <= value <= 1, "[0, 1]")
+BELOW_ONE: Rule = (lambda value: 0 <= value < 1, "[0, 1)")
+ZERO_OR_MORE: Rule = (lambda value: value >= 0, "0 or more")
+ABOVE_ZERO: Rule = (lambda value: value > 0, ">0")
+
+
+def _at_least(least: int) -> Rule:
+    return lambda value: value >= least, f"at least {least}"
+
+
+def _setting(
+    default: Any,
+    question: str,
+    kind: Callable[[str], Any],
+    text: str,
+    rule: Rule | None = None,
+    *,
+    is_basic: bool = False,
+    **flag: Any,
+) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: Its value where none is given.
+        question: The group of flags that it belongs to.
+        kind: What turns the flag's text into a value.
+        text: The flag's help. The default is added, unless the text tells it.
+        rule: Which values are good; None takes all.
+        is_basic: Whether the short help shows it.
+        flag: Further arguments of argparse's add_argument; `name` is what the flag is
+            called, where that is not the setting's own name.
+    """
+    if default is not None and "(default" not in text and not isinstance(default, dict):
+        text += f" (default: {default})"
+    metadata = {
+        "question": question,
+        "kind": kind,
+        "help": text,
+        "rule": rule,
+        "is_basic": is_basic,
+        "flag": flag,
+    }
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, fraction = text.rpartition("=")
+    return name, float(fraction)
+
+
+def _are_shares(shares: dict[str, float]) -> bool:
+    return all(0 < share < 1 for share in shares.values()) and sum(shares.values()) < 1
 
 
 @dataclass(frozen=True)
@@ -27,72 +91,161 @@ class Settings:
     """Everything that a run depends on; saved as `settings` in config.json.
 
     Raises:
-        InputError: a value is out of its range; the message gives the flag.
+        InputError: A value is out of its range; the message gives the flag.
     """
 
     recordings: tuple[str, ...]
-    preset: str = "default"
-    dropout: float | None = None
-    from_model: str | None = None
-    limit: int | None = None
-    part: tuple[float, float] = (0.0, 1.0)
-    validation_fraction: float = 0.2
-    seed: int = 0
-    epochs: int = 30
-    steps_per_epoch: int | None = None
-    batch_size: int = 64
-    learning_rate: float | None = None
-    schedule: str = "cosine"
-    patience: int = 10
-    select: str = "loss"
-    label_before_s: float = 0.2
-    label_after_s: float = 0.5
-    balance: str = "off"
-    weigh_recordings: str = "equal"
-    shares: dict[str, float] = field(default_factory=dict)
-    recovery: str = "reproject"
-    offset_std_m: float = 0.6
-    heading_std_deg: float = 4.5
-    look_ahead_s: float = 0.9
-    side_camera_share: float = 0.5
-    side_camera_correction: float = 0.2
+    """Absolute paths of the folders."""
+    preset: str = _setting(
+        "default", NETWORK, str, "layers of the network", choices=tuple(PRESETS)
+    )
+    dropout: float | None = _setting(
+        None, NETWORK, float, "dropout rate (default: the preset's)", BELOW_ONE
+    )
+    from_model: str | None = _setting(
+        None,
+        NETWORK,
+        str,
+        "model to fine-tune, instead of a new one",
+        is_basic=True,
+        name="from",
+        metavar="MODEL_JSON",
+    )
+    limit: int | None = _setting(
+        None,
+        DATA,
+        int,
+        "use the first N rows only, to try things out",
+        is_basic=True,
+        metavar="N",
+    )
+    part: tuple[float, float] = _setting(
+        (0.0, 1.0),
+        DATA,
+        float,
+        "part of each recording's rows (default: 0 1)",
+        (lambda part: 0 <= part[0] < part[1] <= 1, "0 <= FROM < TO <= 1"),
+        nargs=2,
+        metavar=("FROM", "TO"),
+    )
+    validation_fraction: float = _setting(
+        0.2, DATA, float, "part set aside to validate on; 0: none", BELOW_ONE
+    )
+    seed: int = _setting(
+        0, DATA, int, "seed of split, weights and batches", ZERO_OR_MORE, is_basic=True
+    )
+    epochs: int = _setting(
+        30, DURATION, int, "epochs at most", _at_least(1), is_basic=True
+    )
+    steps_per_epoch: int | None = _setting(
+        None,
+        DURATION,
+        int,
+        "batches an epoch (default: every frame once)",
+        _at_least(1),
+    )
+    batch_size: int = _setting(64, DURATION, int, "frames a batch", _at_least(2))
+    learning_rate: float | None = _setting(
+        None,
+        DURATION,
+        float,
+        "Adam's rate (default: 1e-3, with --from 1e-4)",
+        ABOVE_ZERO,
+    )
+    schedule: str = _setting(
+        "cosine", DURATION, str, "course of the learning rate", choices=SCHEDULES
+    )
+    patience: int = _setting(
+        10,
+        DURATION,
+        int,
+        "epochs without a better one, then stop; 0: never",
+        (lambda epochs: epochs >= 0, "0 (never stop early) or more"),
+    )
+    select: str = _setting(
+        "loss",
+        DURATION,
+        str,
+        "what the weights are chosen by, on held-out blocks",
+        choices=SELECTIONS,
+    )
+    label_before_s: float = _setting(
+        0.2,
+        LABELS,
+        float,
+        "start of the label's average, seconds before the frame",
+        ZERO_OR_MORE,
+    )
+    label_after_s: float = _setting(
+        0.5,
+        LABELS,
+        float,
+        "end of the label's average, seconds after the frame",
+        ZERO_OR_MORE,
+    )
+    balance: str = _setting(
+        "off",
+        LABELS,
+        str,
+        "balance the steering that is drawn",
+        is_basic=True,
+        choices=BALANCE_MODES,
+    )
+    shares: dict[str, float] = _setting(  # noqa: RUF009 - of it a factory is made
+        {},
+        LABELS,
+        _share,
+        "part of the frames drawn from recording NAME; all of it trains",
+        (_are_shares, "each above 0, all together below 1"),
+        name="share",
+        action="append",
+        metavar="NAME=FRACTION",
+    )
+    recovery: str = _setting(
+        "reproject",
+        RECOVERY,
+        str,
+        "move the view off the path, or shift pixels",
+        is_basic=True,
+        choices=RECOVERIES,
+    )
+    offset_std_m: float = _setting(
+        0.6,
+        RECOVERY,
+        float,
+        "spread of the view beside the path, metres",
+        (lambda std_m: 0 <= std_m <= 2, "0 to 2 m"),
+    )
+    heading_std_deg: float = _setting(
+        4.5,
+        RECOVERY,
+        float,
+        "spread of the heading off the path, degrees",
+        (lambda std_deg: 0 <= std_deg <= 20, "0 to 20 degrees"),
+    )
+    look_ahead_s: float = _setting(
+        0.9,
+        RECOVERY,
+        float,
+        "aim back at the path so many seconds ahead",
+        (lambda ahead_s: 0 < ahead_s <= 5, "above 0 to 5 s"),
+    )
+    side_camera_share: float = _setting(
+        0.5, RECOVERY, float, "with shift: part drawn from side cameras", FRACTION
+    )
+    side_camera_correction: float = _setting(
+        0.2, RECOVERY, float, "with shift: steering added for the left camera", FRACTION
+    )
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    """Each of its fields has a flag as well, checked there."""
 
     def __post_init__(self) -> None:
-        checks = {
-            "validation-fraction": (0 <= self.validation_fraction < 1, "[0, 1)"),
-            "dropout": (self.dropout is None or 0 <= self.dropout < 1, "[0, 1)"),
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "steps-per-epoch": (
-                self.steps_per_epoch is None or self.steps_per_epoch >= 1,
-                "at least 1",
-            ),
-            "seed": (self.seed >= 0, "0 or more"),
-            "batch-size": (self.batch_size >= 2, "at least 2"),
-            "learning-rate": (
-                self.learning_rate is None or self.learning_rate > 0,
-                ">0",
-            ),
-            "patience": (self.patience >= 0, "0 (never stop early) or more"),
-            "label-before-s": (self.label_before_s >= 0, "0 or more"),
-            "label-after-s": (self.label_after_s >= 0, "0 or more"),
-            "offset-std-m": (0 <= self.offset_std_m <= 2, "0 to 2 m"),
-            "heading-std-deg": (0 <= self.heading_std_deg <= 20, "0 to 20 degrees"),
-            "look-ahead-s": (0 < self.look_ahead_s <= 5, "above 0 to 5 s"),
-            "share": (
-                all(0 < share < 1 for share in self.shares.values())
-                and sum(self.shares.values()) < 1,
-                "each above 0, all together below 1",
-            ),
-            "part": (0 <= self.part[0] < self.part[1] <= 1, "0 <= FROM < TO <= 1"),
-            "side-camera-share": (0 <= self.side_camera_share <= 1, "[0, 1]"),
-            "side-camera-correction": (0 <= self.side_camera_correction <= 1, "[0, 1]"),
-        }
-        for flag, (holds, expected) in checks.items():
-            if not holds:
-                name = "shares" if flag == "share" else flag.replace("-", "_")
-                given = getattr(self, name)
-                raise InputError(f"--{flag} is {given}, expected {expected}")
+        for setting in declared_settings():
+            value, rule = getattr(self, setting.name), setting.metadata["rule"]
+            if value is not None and rule and not rule[0](value):
+                raise InputError(
+                    f"{flag_of(setting.name)} is {value}, expected {rule[1]}"
+                )
         # A new model learns with Adam's usual rate; a trained one is only nudged.
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", 1e-4 if self.from_model else 1e-3)
@@ -107,9 +260,20 @@ class Settings:
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Settings:
-        """Rebuild the settings that `asdict` turned into a JSON document."""
-        known = {f.name for f in fields(Settings)}
-        unknown = sorted(set(document) - known)
+        """Rebuild the settings that `asdict` turned into a JSON document.
+
+        Raises:
+            InputError: A setting is unknown, or of a former version and no more to be
+                had; or a value is out of its range.
+        """
+        document = dict(document)
+        for name, neutral in RETIRED.items():
+            if (value := document.pop(name, neutral)) != neutral:
+                raise InputError(
+                    f"config.json: {name} is {value}, which this version has no more; "
+                    "train under a new --name"
+                )
+        unknown = sorted(set(document) - {each.name for each in fields(Settings)})
         if unknown:
             raise InputError(f"config.json: unknown settings {', '.join(unknown)}")
         return Settings(
@@ -122,183 +286,39 @@ class Settings:
         )
 
 
-# --- Command line ---------------------------------------------------------------------
+def declared_settings() -> list[Field[Any]]:
+    """Return the settings that have a flag of their own."""
+    return [setting for setting in fields(Settings) if "question" in setting.metadata]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Train the network on recordings; writes models/NAME/.",
-        epilog="Example:\n"
-        "  python train.py data/a data/b --name both\n"
-        "  python train.py --name both --resume\n"
-        "  python train.py data/hard --name better --from models/both/model.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    default = Settings(())
-
-    def add(group: Any, flag: str, kind: type, text: str, **more: Any) -> None:
-        value = getattr(default, flag[2:].replace("-", "_"))
-        shown = "" if value is None else f" (default: {value})"
-        group.add_argument(flag, type=kind, default=value, help=text + shown, **more)
-
-    run = parser.add_argument_group("run")
-    run.add_argument("recordings", nargs="*", help="folders with a driving_log.csv")
-    run.add_argument("--name", required=True, help="of the run and of its folder")
-    run.add_argument(
-        "--models-dir", type=Path, default=Path("models"), help="(default: models)"
-    )
-    run.add_argument("--resume", action="store_true", help="go on with a stopped run")
-    add(run, "--seed", int, "of the split, the first weights and every batch")
-    add(run, "--limit", int, "use the first rows only, for a try under a minute")
-    run.add_argument(
-        "--part",
-        type=float,
-        nargs=2,
-        default=default.part,
-        metavar=("FROM", "TO"),
-        help="of each recording, as fractions of its rows (default: 0 1)",
-    )
-    add(
-        run,
-        "--validation-fraction",
-        float,
-        "part of the time set aside; 0: none, validate on what is trained on",
-    )
-
-    model = parser.add_argument_group("model")
-    add(model, "--preset", str, "layers", choices=PRESETS)
-    add(model, "--dropout", float, "rate [0, 1) instead of the preset's own")
-    model.add_argument(
-        "--from", dest="from_model", metavar="MODEL_JSON", help="model to fine-tune"
-    )
-
-    fit = parser.add_argument_group("optimization")
-    add(fit, "--epochs", int, "at most so many")
-    add(
-        fit,
-        "--steps-per-epoch",
-        int,
-        "batches (default: as many as the frames of all cameras fill)",
-    )
-    add(fit, "--batch-size", int, "frames")
-    fit.add_argument(
-        "--learning-rate", type=float, help="of Adam (default: 1e-3; 1e-4 with --from)"
-    )
-    add(fit, "--schedule", str, "of the learning rate", choices=SCHEDULES)
-    add(fit, "--patience", int, "epochs without a better one before stopping; 0 never")
-
-    add(
-        fit,
-        "--select",
-        str,
-        "what the weights are chosen by; driving: the held-out blocks are driven again "
-        "after each epoch, fewest interventions first",
-        choices=SELECTIONS,
-    )
-
-    labels = parser.add_argument_group("labels")
-    add(
-        labels,
-        "--label-before-s",
-        float,
-        "teach the mean steering from so many seconds",
-    )
-    add(
-        labels,
-        "--label-after-s",
-        float,
-        "before to so many after the frame; 0 0: as is",
-    )
-    add(labels, "--balance", str, "of the steering drawn", choices=BALANCE_MODES)
-    add(
-        labels,
-        "--weigh-recordings",
-        str,
-        "equal: all alike; spread: each recording's loss by the inverse spread of its "
-        "steering, so that a hilly road does not drown a wide one",
-        choices=WEIGHTS,
-    )
-    labels.add_argument(
-        "--share",
-        dest="shares",
-        type=_share,
-        action="append",
-        default=[],
-        metavar="NAME=FRACTION",
-        help="of the frames drawn, the fraction that comes from recording NAME, as for "
-        "corrections; all of it trains, none of it validates (default: each frame is "
-        "drawn as often as any other)",
-    )
-
-    back = parser.add_argument_group("teaching the way back to the middle")
-    add(
-        back,
-        "--recovery",
-        str,
-        "reproject: move the view beside the path, steer back by pure pursuit; shift: "
-        "side cameras and shifted pixels with fixed corrections",
-        choices=RECOVERIES,
-    )
-    add(back, "--offset-std-m", float, "reproject: spread of the offset, metres")
-    add(back, "--heading-std-deg", float, "reproject: spread of the heading, degrees")
-    add(back, "--look-ahead-s", float, "reproject: aim so far ahead, at least 6 m")
-    add(back, "--side-camera-share", float, "shift: part drawn from the side cameras")
-    add(back, "--side-camera-correction", float, "shift: steering for the left camera")
-
-    augment = parser.add_argument_group("augmentation (0 turns one off)")
-    for setting in fields(AugmentSettings):
-        augment.add_argument(
-            "--" + setting.name.replace("_", "-"),
-            type=float,
-            default=setting.default,
-            help=f"{setting.metadata['help']} (default: {setting.default})",
-        )
-    return parser
+def flag_of(name: str) -> str:
+    """Return the flag of a setting, of the augmentation too."""
+    for setting in declared_settings():
+        if setting.name == name:
+            name = setting.metadata["flag"].get("name", name)
+    return "--" + name.replace("_", "-")
 
 
-def _share(text: str) -> tuple[str, float]:
-    name, _, fraction = text.rpartition("=")
-    return name, float(fraction)
+def changes_of(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the default, those of the augmentation too.
 
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    return make_parser().parse_args(argv)
-
-
-def given_arguments(argv: list[str] | None) -> set[str]:
-    """Return the names of the arguments that stand on the command line itself."""
-    parser = make_parser()
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    return set(vars(parser.parse_args(argv)))
-
-
-def given_settings(argv: list[str] | None) -> set[str]:
-    """Return the names of the settings that stand on the command line itself."""
-    given = given_arguments(argv)
-    augment = {setting.name for setting in fields(AugmentSettings)}
-    return {"augment" if name in augment else name for name in given} & {
-        setting.name for setting in fields(Settings)
-    }
-
-
-def settings_from(args: argparse.Namespace) -> Settings:
-    """Turn parsed arguments into settings.
-
-    Raises:
-        InputError: a value is out of its range.
+    Args:
+        document: The settings of a config.json, which may be older than a setting, or
+            younger.
     """
-    augment = {f.name: getattr(args, f.name) for f in fields(AugmentSettings)}
-    rest = {
-        f.name: getattr(args, f.name) for f in fields(Settings) if f.name != "augment"
+
+    def flat(settings: dict[str, Any]) -> dict[str, Any]:
+        rest = {name: value for name, value in settings.items() if name != "augment"}
+        return rest | settings.get("augment", {})
+
+    default = flat(asdict(Settings(()))) | RETIRED
+    default["part"] = list(default["part"])
+    # None stands for the rate that follows from the other settings.
+    rates = (None, 1e-4 if document.get("from_model") else 1e-3)
+    return {
+        name: value
+        for name, value in flat(document).items()
+        if name != "recordings"
+        and value != default.get(name)
+        and not (name == "learning_rate" and value in rates)
     }
-    # Absolute, so that --resume finds them from anywhere.
-    rest["recordings"] = tuple(str(Path(path).resolve()) for path in args.recordings)
-    rest["part"] = tuple(args.part)
-    rest["shares"] = dict(args.shares)
-    if args.from_model:
-        rest["from_model"] = str(Path(args.from_model).resolve())
-    try:
-        return Settings(**rest, augment=AugmentSettings(**augment))
-    except ValueError as error:
-        raise InputError(str(error)) from error

@@ -5,8 +5,9 @@ over all workers is what one process would have found for the whole batch, and e
 takes the same step with it. Batch normalization and dropout see the whole batch, too.
 So the weights are those of one process, but for the order in which numbers are added.
 
-The network is an ordinary one in every worker; only sums cross. They are made by
-TensorFlow's collective operations, between processes that workers.py has Ray start.
+The loop is that of train.py, with a Team for its engine. The network is an ordinary one
+in every worker; only sums cross. They are made by TensorFlow's collective operations,
+between processes that workers.py has Ray start.
 
 Source: synchronous data parallelism, Goyal et al. 2017, arXiv 1706.02677.
 """
@@ -17,55 +18,68 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from common.errors import InputError
-from model import network_of
-from network.files import save_weights
-from training.batches import Batches, TrainingSet
-from training.epochs import (
-    batches_per_epoch,
-    check_finite,
-    compile_network,
-    epoch_line,
-    is_finished,
-    validation_loss,
-    with_habits,
-)
-from training.run_folder import Progress, load_state, save_state, write_history
-from training.selection import Driving
+from training.batches import Batches
+from training.epochs import check_finite, validation_loss
+from training.samples import TrainingSet
+from training.selection import Driving, DrivingTest
+from training.settings import Settings
 
-if TYPE_CHECKING:
-    from training.selection import DrivingTest
-    from training.settings import Settings
+# Takes this worker's part of a batch, as Batches gives it, and whether it is to stop;
+# returns the loss of the whole batch, and whether any worker is to stop.
+Step = Callable[..., tuple[float, bool]]
 
 
 class Team:
-    """The workers of a run, as one of them sees them.
+    """The workers of a run as one of them sees them: an engine of train.run.
 
     Args:
-        worker: which one this is, from 0, the chief.
-        num_workers: how many there are; TF_CONFIG says where.
+        worker: Which worker this is, from 0, the chief.
+        num_workers: How many there are; TF_CONFIG says where.
+        is_asked_to_stop: Called before every batch; all stop if one is asked to.
+        say: Takes each line that is to be shown; only the chief's is used.
     """
 
-    def __init__(self, worker: int, num_workers: int) -> None:
+    def __init__(
+        self,
+        worker: int,
+        num_workers: int,
+        is_asked_to_stop: Callable[[], bool],
+        say: Callable[[str], None],
+    ) -> None:
         self.worker = worker
+        """Which worker this is, from 0."""
         self.num_workers = num_workers
+        """How many there are."""
+        self._is_asked_to_stop, self._say = is_asked_to_stop, say
+        self._step: Step | None = None
         self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
         # Workers that have not found each other would train a model each.
         assert self._strategy.num_replicas_in_sync == num_workers
         self._add_up = self.together(tf.identity)
 
+    def __enter__(self) -> None:
+        """Watch for nothing: the process that started the workers hears Ctrl-C."""
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
     @property
     def is_chief(self) -> bool:
+        """Whether this worker writes the run's files and speaks for it."""
         return self.worker == 0
+
+    def say(self, line: str) -> None:
+        """Show a line to the user, once for all workers."""
+        if self.is_chief:
+            self._say(line)
 
     def share(self, batch_size: int) -> slice:
         """Return which samples of every batch are this worker's."""
@@ -85,6 +99,66 @@ class Team:
         """Return the sums of some numbers over all workers."""
         return self._add_up(np.array(values)).numpy().tolist()
 
+    def prepare(self, network: keras.Model) -> keras.Model:
+        """Return the network as it is trained here, on the same weights.
+
+        Raises:
+            InputError: A layer draws at random, and is not a plain dropout.
+        """
+        return shared_network(network, self)
+
+    def train_epoch(
+        self, network: keras.Model, batches: Batches, title: str
+    ) -> tuple[float, float, bool]:
+        """Train on the batches of one epoch, in step with the other workers.
+
+        Args:
+            network: What `prepare` has returned, compiled.
+            batches: This worker's share of the epoch's batches.
+            title: What an error calls the epoch.
+
+        Returns:
+            The mean loss, samples/s of all workers, and whether one was asked to stop
+            and the epoch was cut short.
+
+        Raises:
+            NonFiniteLossError: The loss of a batch is NaN or infinite.
+        """
+        batch_size = batches.settings.batch_size
+        self._step = self._step or make_step(network, batch_size, self)
+        losses: list[float] = []
+        stop, started_s = False, time.perf_counter()
+        for batch in prefetched(batches):
+            loss, stop = self._step(*batch, self._is_asked_to_stop())
+            check_finite(loss, batches, len(losses), title)
+            losses.append(loss)
+            if stop:
+                break
+        samples_per_s = len(losses) * batch_size / (time.perf_counter() - started_s)
+        return float(np.mean(losses)), samples_per_s, stop
+
+    def validate(
+        self,
+        network: keras.Model,
+        validation: TrainingSet,
+        settings: Settings,
+        driving_test: DrivingTest | None,
+    ) -> tuple[float, Driving | None]:
+        """Return the validation loss, and how the network drives if that is tested.
+
+        Every worker takes its part of the loss; the chief alone drives, and tells.
+        """
+        part = validation_loss(
+            network, validation, settings, self.worker, self.num_workers
+        )
+        (val_loss,) = self.add_up(part)
+        if driving_test is None:
+            return val_loss, None
+        driving = Driving(0.0, 0.0)
+        if self.is_chief:
+            driving = driving_test(network.predict_on_batch)
+        return val_loss, Driving(*self.add_up(*astuple(driving)))
+
 
 # --- Layers that see the whole batch --------------------------------------------------
 
@@ -93,8 +167,8 @@ class SharedDropout(layers.Layer):
     """Drops of a share what a dropout of the whole batch would drop of it.
 
     Args:
-        dropout: the layer that it stands for; both draw from one seed.
-        team: whose batch it is.
+        dropout: The layer that it stands for; both draw from one seed.
+        team: The workers that share the batch.
     """
 
     def __init__(self, dropout: layers.Dropout, team: Team) -> None:
@@ -117,7 +191,7 @@ def shared_network(network: keras.Model, team: Team) -> keras.Model:
     """Return a network on the same weights whose layers see the whole batch.
 
     Raises:
-        InputError: a layer draws at random, and is not a plain dropout.
+        InputError: A layer draws at random, and is not a plain dropout.
     """
 
     def shared(layer: layers.Layer) -> layers.Layer:
@@ -135,24 +209,18 @@ def shared_network(network: keras.Model, team: Team) -> keras.Model:
     return keras.models.clone_model(network, clone_function=shared)
 
 
-# --- Epochs ---------------------------------------------------------------------------
+# --- Steps ----------------------------------------------------------------------------
 
 
-def make_step(
-    network: keras.Model, batch_size: int, team: Team
-) -> Callable[..., tuple[float, bool]]:
-    """Return a function that takes one step of training, in all workers together.
-
-    It takes this worker's part of a batch, as Batches gives it, and whether it is to
-    stop; it returns the loss of the whole batch, and whether any worker is to stop.
-    """
+def make_step(network: keras.Model, batch_size: int, team: Team) -> Step:
+    """Return a function that takes one step of training, in all workers together."""
     variables = network.trainable_variables
     sizes = [int(np.prod(variable.shape)) for variable in variables]
 
-    def findings(inputs, steering, loss_weights, stop):  # type: ignore[no-untyped-def]
+    def findings(inputs, steering, stop):  # type: ignore[no-untyped-def]
         with tf.GradientTape() as tape:
             error = network(list(inputs), training=True) - steering
-            loss = tf.reduce_sum(loss_weights[:, None] * tf.square(error)) / batch_size
+            loss = tf.reduce_sum(tf.square(error)) / batch_size
             # Of weights that are penalized for their size; no preset has such.
             loss += sum(network.losses) / team.num_workers
         gradients = tape.gradient(loss, [variable.value for variable in variables])
@@ -171,12 +239,9 @@ def make_step(
         network.optimizer.apply(gradients, variables)
 
     def step(
-        inputs: tuple[np.ndarray, ...],
-        steering: np.ndarray,
-        loss_weights: np.ndarray,
-        stop: bool,
+        inputs: tuple[np.ndarray, ...], steering: np.ndarray, stop: bool
     ) -> tuple[float, bool]:
-        total = summed(inputs, steering, loss_weights, np.float32(stop))
+        total = summed(inputs, steering, np.float32(stop))
         apply(total[2:])
         loss, stopping = total[:2].numpy()
         return float(loss), bool(stopping)
@@ -193,114 +258,3 @@ def prefetched(batches: Batches) -> Iterator[tuple[Any, ...]]:
             if following < len(batches):
                 coming = pool.submit(batches.__getitem__, following)
             yield batch
-
-
-def fit_epoch(
-    step: Callable[..., tuple[float, bool]],
-    batches: Batches,
-    title: str,
-    asked_to_stop: Callable[[], bool],
-) -> tuple[float, float, bool]:
-    """Train on the batches of one epoch, or fewer if a worker is asked to stop.
-
-    Returns:
-        The mean loss, the rate of all workers in samples/s, and whether to stop.
-
-    Raises:
-        NonFiniteLossError: the loss of a batch is NaN or infinite.
-    """
-    losses: list[float] = []
-    stop, started = False, time.perf_counter()
-    for batch in prefetched(batches):
-        loss, stop = step(*batch, asked_to_stop())
-        check_finite(loss, batches, len(losses), title)
-        losses.append(loss)
-        if stop:
-            break
-    num_samples = len(losses) * batches.settings.batch_size
-    rate = num_samples / (time.perf_counter() - started)
-    return float(np.mean(losses)), rate, stop
-
-
-def validate(
-    network: keras.Model,
-    validation: TrainingSet,
-    settings: Settings,
-    driving_test: DrivingTest | None,
-    team: Team,
-) -> tuple[float, Driving | None]:
-    """Return the validation loss, and how the network drives where that is asked for.
-
-    Every worker takes its part of the loss; the chief alone drives, and tells.
-    """
-    part = validation_loss(network, validation, settings, team.worker, team.num_workers)
-    (val_loss,) = team.add_up(part)
-    if driving_test is None:
-        return val_loss, None
-    driving = Driving(0.0, 0.0)
-    if team.is_chief:
-        driving = driving_test(network.predict_on_batch)
-    return val_loss, Driving(*team.add_up(*astuple(driving)))
-
-
-def fit_in_step(
-    folder: Path,
-    model: keras.Model,
-    training_set: TrainingSet,
-    validation: TrainingSet,
-    settings: Settings,
-    driving_test: DrivingTest | None,
-    team: Team,
-    asked_to_stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> Progress:
-    """Do what fitting.fit does, as one of several workers; the chief writes and speaks.
-
-    Args:
-        folder: of the run; its state is taken up where there is one.
-        model: of the run, with the weights that it starts from.
-        training_set: what to draw batches from.
-        validation: what the weights are chosen by.
-        settings: of the run.
-        driving_test: what the weights are chosen by instead of the validation loss.
-        team: of the workers.
-        asked_to_stop: called before every batch; all stop if one is asked to.
-        say: takes each line that is to be shown.
-
-    Returns:
-        The progress; the best weights are in the folder.
-    """
-    num_batches = batches_per_epoch(training_set, settings)
-    cv2.setNumThreads(1)
-    network = network_of(model)
-    habitual = with_habits(network, len(training_set.recordings))
-    trained = shared_network(habitual, team)
-    compile_network(trained, settings, num_batches)
-    progress = load_state(folder, trained)
-    if team.is_chief and progress.epoch:
-        say(f"going on after epoch {progress.epoch}")
-    if settings.must_beat_start and not progress.epoch:
-        progress.set_bar(*validate(network, validation, settings, driving_test, team))
-    step = make_step(trained, settings.batch_size, team)
-    share = team.share(settings.batch_size)
-    stop, started, first_epoch = False, time.perf_counter(), progress.epoch
-    while not (is_finished(progress, settings) or stop):
-        batches = Batches(training_set, settings, progress.epoch, num_batches, share)
-        title = f"epoch {progress.epoch + 1:02d}/{settings.epochs:02d}"
-        loss, rate, stop = fit_epoch(step, batches, title, asked_to_stop)
-        if stop and (progress.epoch or settings.must_beat_start):
-            break  # What is kept is of whole epochs, as --resume takes it to be.
-        is_best = progress.add(
-            loss, *validate(network, validation, settings, driving_test, team)
-        )
-        if not team.is_chief:
-            continue
-        if is_best:
-            save_weights(model, folder)
-        if not stop:
-            # An epoch cut short is no part of the state: --resume does it whole.
-            write_history(folder, progress)
-            save_state(folder, trained, progress)
-        per_epoch_s = (time.perf_counter() - started) / (progress.epoch - first_epoch)
-        say(epoch_line(progress, settings, rate, per_epoch_s))
-    return progress

@@ -41,7 +41,7 @@ CHUNK_SIZE = 64
 LEFTOVER_AGE_S = 3600.0
 
 
-class FrameCache:
+class ViewCache:
     """Decoded frames as the network sees them, in memory-mapped files.
 
     Args:

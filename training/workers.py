@@ -3,7 +3,7 @@
     python train.py data/a --name a --workers 2
 
 starts a Ray of its own, which listens on this machine only, and takes it down at the
-end; --address joins a cluster. distributed.py is what the workers do. All that a run
+end; --address joins a cluster. team.py is what each of them does. All that a run
 keeps is in its folder, so on a cluster it must be one that every machine sees, like the
 recordings and this project.
 
@@ -28,12 +28,14 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NonFiniteLossError
-from training.run_folder import RAY_NOTES, Progress
+from training.epochs import Interruption
+from training.run_folder import RAY_NOTES
+from training.settings import Settings
 
 if TYPE_CHECKING:
+    # Ray is imported where it is used: it need not be installed, and reads its
+    # environment when it is first imported.
     from ray.util.queue import Queue
-
-    from training.settings import Settings
 
 # So often are workers replaced before a run is given up: it resumes from there.
 MOST_FAILURES = 5
@@ -53,9 +55,7 @@ def check_workers(num_workers: int, batch_size: int) -> None:
             f"{batch_size}, so that all have as much to do"
         )
     if importlib.util.find_spec("ray") is None:
-        raise InputError(
-            "--workers: ray is not installed; pip install --group ray"
-        )
+        raise InputError("--workers: ray is not installed; pip install --group ray")
 
 
 def check_address(address: str) -> None:
@@ -115,27 +115,30 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def train_on_workers(
-    folder: Path, settings: Settings, num_workers: int, address: str | None
-) -> Progress:
-    """Train a run that has its settings and its first weights in its folder.
+def run_on_workers(
+    run: Callable[..., dict[str, Any]],
+    folder: Path,
+    settings: Settings,
+    num_workers: int,
+    address: str | None,
+) -> dict[str, Any]:
+    """Train a run on several workers, each of which runs the same program in step.
 
     Args:
-        folder: of the run.
-        settings: of the run.
-        num_workers: a divisor of the batch size.
-        address: of a Ray cluster, "auto" for this machine's, None to start one.
+        run: train.run, which is called in every worker.
+        folder: The run's folder, which has its settings.
+        settings: The run's settings.
+        num_workers: How many, a divisor of the batch size.
+        address: A Ray cluster's; "auto" for this machine's, None to start one.
 
     Returns:
-        The progress; the best weights are in the folder.
+        The run's metrics.
 
     Raises:
-        InputError: there is no such cluster, or a worker cannot read what it needs.
-        NonFiniteLossError: the loss of a batch is NaN or infinite.
-        TrainingFailedError: of Ray, workers have died more than MOST_FAILURES times.
+        InputError: There is no such cluster, or a worker cannot read what it needs.
+        NonFiniteLossError: The loss of a batch is NaN or infinite.
+        TrainingFailedError: Ray's; workers have died more than MOST_FAILURES times.
     """
-    from training.epochs import Interruption
-
     size = settings.batch_size
     print(
         f"{num_workers} workers, each with {size // num_workers} of the {size} samples "
@@ -143,10 +146,13 @@ def train_on_workers(
         flush=True,
     )
     folder = folder.resolve()
+    # Notes of workers that were killed would mislead the next, and are no use to one.
+    shutil.rmtree(folder / RAY_NOTES, ignore_errors=True)
+    interruption = Interruption()
     try:
         # Ray takes SIGTERM for itself when it starts: Interruption comes after it.
-        with ray_at(address, num_workers), Interruption() as interruption:
-            trainer, lines, stop = _trainer(folder, settings, num_workers)
+        with ray_at(address, num_workers), interruption:
+            trainer, lines, stop = _trainer(run, folder, settings, num_workers)
             # In a thread: in the main one Ray would take Ctrl-C for itself, too.
             training = _in_background(trainer.fit)
             while not training.done() or not lines.empty():
@@ -200,7 +206,10 @@ def _show(said: str | dict[int, Exception]) -> None:
 
 
 def _trainer(
-    folder: Path, settings: Settings, num_workers: int
+    run: Callable[..., dict[str, Any]],
+    folder: Path,
+    settings: Settings,
+    num_workers: int,
 ) -> tuple[Any, Queue, Queue]:
     """Return Ray's trainer, a queue that the workers speak to, and one they look at."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
@@ -220,6 +229,7 @@ def _trainer(
     trainer = TensorflowTrainer(
         _work,
         train_loop_config={
+            "run": run,
             "folder": folder,
             "settings": settings,
             "lines": lines,
@@ -245,41 +255,28 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _work(config: dict[str, Any]) -> Progress | NonFiniteLossError:
-    """Train as one of the workers; runs in a process that Ray has started."""
+def _work(config: dict[str, Any]) -> dict[str, Any] | NonFiniteLossError:
+    """Train as one of the workers, in a process that Ray has started."""
     # Ray asks for Keras 2, which is not what this project is written for.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     import ray.train
     import tensorflow as tf
 
-    from training.preparation import (
-        make_driving_test,
-        make_sets,
-        open_cache,
-        read_split,
-        starting_model,
-    )
-    from training.team import Team, fit_in_step
+    # It sets up TensorFlow's strategy, before anything else of TensorFlow runs.
+    from training.team import Team
 
     context = ray.train.get_context()
     cores = _num_cores() // context.get_local_world_size()
     tf.config.threading.set_intra_op_parallelism_threads(max(1, cores))
-    team = Team(context.get_world_rank(), context.get_world_size())
-    folder, settings = config["folder"], config["settings"]
-    split = read_split(settings)
-    model = starting_model(settings)
-    cache = open_cache(split, model)
+    rank = context.get_world_rank()
+    team = Team(
+        rank,
+        context.get_world_size(),
+        lambda: rank == 0 and not config["stop"].empty(),
+        config["lines"].put,
+    )
     try:
-        return fit_in_step(
-            folder,
-            model,
-            *make_sets(split, cache, settings),
-            settings,
-            make_driving_test(split, cache, settings),
-            team,
-            lambda: team.is_chief and not config["stop"].empty(),
-            config["lines"].put,
-        )
+        return config["run"](config["folder"], config["settings"], team)
     except NonFiniteLossError as error:
         # All workers find it at once. Raised, it would be tried again.
         return error

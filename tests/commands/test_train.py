@@ -18,8 +18,8 @@ pytest.importorskip("keras")
 from common.errors import NonFiniteLossError
 from network.files import load_model
 from train import main
-from training.batches import TrainingSet, with_shares
 from training.preparation import read_split
+from training.samples import TrainingSet, with_shares
 from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,11 +194,10 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
     (folder / "config.json").write_text(json.dumps(config))
     before = (folder / "model.weights.h5").read_bytes()
 
-    def cut_short(network, batches, title, interruption):
-        interruption.requested = True
-        return 0.0, 1.0
+    def cut_short(engine, network, batches, title):
+        return 0.0, 1.0, True
 
-    monkeypatch.setattr("training.epochs.fit_epoch", cut_short)
+    monkeypatch.setattr("training.epochs.OneProcess.train_epoch", cut_short)
     monkeypatch.setattr("training.epochs.validation_loss", lambda *_: 0.0)
     assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 0
     assert (folder / "model.weights.h5").read_bytes() == before
@@ -386,7 +385,7 @@ def training_set_of(split):
     ones = np.ones(count, np.float32)
     names = split.samples["recording"].to_numpy()[rows]
     positions = np.zeros((count, 3), np.int64)
-    return TrainingSet(None, positions, ones, ones, names, ones / count, ones)
+    return TrainingSet(None, positions, ones, ones, names, ones / count)
 
 
 @pytest.mark.parametrize(

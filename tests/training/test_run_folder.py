@@ -5,7 +5,8 @@ from made_recordings import write_recording
 
 pytest.importorskip("tensorboard", reason="needs pip install --group tensorboard")
 from train import main
-from training.run_folder import Progress, follow_with_tensorboard, write_history
+from training.events import follow_with_tensorboard
+from training.progress import Progress, write_history
 
 # TensorBoard's and its protocol buffers' own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -6,9 +6,9 @@ from made_recordings import write_recording
 
 from common.errors import InputError
 from recordings.recording import read_recording, usable_samples
-from training.run_folder import Progress
+from training.progress import Progress
 from training.selection import Driving, DrivingTest
-from training.view_cache import FrameCache
+from training.view_cache import ViewCache
 
 
 def road_view(frames):
@@ -22,7 +22,7 @@ def make_test(tmp_path):
         folder = write_recording(tmp_path / name, steering, speed_mph=speed_mph)
         samples = usable_samples([read_recording(folder)])
         paths = [p for c in ("center", "left", "right") for p in samples[c]]
-        return DrivingTest(samples, FrameCache(paths, road_view, "v", tmp_path / "c"))
+        return DrivingTest(samples, ViewCache(paths, road_view, "v", tmp_path / "c"))
 
     return make
 

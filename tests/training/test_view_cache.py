@@ -16,7 +16,7 @@ from made_recordings import damage_image
 from common.errors import InputError
 from recordings.images import image_facts, read_frame
 from training import view_cache as frame_cache
-from training.view_cache import FrameCache
+from training.view_cache import ViewCache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def small_shards(monkeypatch):
 
 def test_cache_returns_the_view_of_every_frame(tiny_recording, tmp_path, small_shards):
     paths = paths_of(tiny_recording)
-    cache = FrameCache(paths, top_half, "top", tmp_path / "cache")
+    cache = ViewCache(paths, top_half, "top", tmp_path / "cache")
     assert len(cache) == 180
     rows = np.array([cache.position[path] for path in paths])
     expected = top_half(np.stack([read_frame(path) for path in paths]))
@@ -56,34 +56,34 @@ def test_cache_is_built_once_and_again_only_where_an_image_changes(
         calls.append(len(frames))
         return top_half(frames)
 
-    FrameCache(paths, view, "top", tmp_path / "cache")
+    ViewCache(paths, view, "top", tmp_path / "cache")
     whole = len(calls)
-    FrameCache(paths, view, "top", tmp_path / "cache")
+    ViewCache(paths, view, "top", tmp_path / "cache")
     assert len(calls) == whole
     shutil.copy(paths[1], paths[0])
-    changed = FrameCache(paths, view, "top", tmp_path / "cache")
+    changed = ViewCache(paths, view, "top", tmp_path / "cache")
     assert len(calls) == whole + 1
     np.testing.assert_array_equal(*changed.gather(np.array([0, 1])))
-    FrameCache(paths, view, "another view", tmp_path / "cache")
+    ViewCache(paths, view, "another view", tmp_path / "cache")
     assert len(calls) == 2 * whole + 1
 
 
 def test_damaged_or_deleted_cache_is_built_anew(tiny_recording, tmp_path):
     paths = paths_of(tiny_recording)
-    first = FrameCache(paths, top_half, "top", tmp_path / "cache")
+    first = ViewCache(paths, top_half, "top", tmp_path / "cache")
     expected = first.gather(np.arange(180))
     (shard,) = (tmp_path / "cache" / "views").glob("*.npy")
     shard.write_bytes(shard.read_bytes()[:1000])
     (frame_cache.cache_folder() / "images.sqlite").write_bytes(b"no database at all")
-    again = FrameCache(paths, top_half, "top", tmp_path / "cache")
+    again = ViewCache(paths, top_half, "top", tmp_path / "cache")
     np.testing.assert_array_equal(again.gather(np.arange(180)), expected)
     shutil.rmtree(tmp_path / "cache")
-    anew = FrameCache(paths, top_half, "top", tmp_path / "cache")
+    anew = ViewCache(paths, top_half, "top", tmp_path / "cache")
     np.testing.assert_array_equal(anew.gather(np.arange(180)), expected)
 
 
 def _build(paths, folder, results):
-    cache = FrameCache(paths, top_half, "top", folder)
+    cache = ViewCache(paths, top_half, "top", folder)
     results.put(cache.gather(np.arange(len(paths))).sum())
 
 
@@ -113,7 +113,7 @@ frame_cache.SHARD_SIZE = 50
 def view(frames):
     time.sleep(0.3)
     return frames[:, :80:8, ::8]
-frame_cache.FrameCache(sys.argv[2:], view, "top", Path(sys.argv[1]))
+frame_cache.ViewCache(sys.argv[2:], view, "top", Path(sys.argv[1]))
 """
 
 
@@ -132,7 +132,7 @@ def test_killed_build_goes_on_and_leaves_nothing_half_written(
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in folder.glob("views/*.npy")}
     assert 0 < len(done) < 4
-    cache = FrameCache(paths, top_half, "top", folder)
+    cache = ViewCache(paths, top_half, "top", folder)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     expected = top_half(np.stack([read_frame(path) for path in paths]))
     np.testing.assert_array_equal(cache.gather(np.arange(180)), expected)
@@ -142,7 +142,7 @@ def test_image_that_cannot_be_decoded_names_its_file(tiny_recording, tmp_path):
     paths = paths_of(tiny_recording)
     Path(paths[5]).write_bytes(b"no picture")
     with pytest.raises(InputError, match=f"{Path(paths[5]).name}: not a picture"):
-        FrameCache(paths, top_half, "top", tmp_path / "cache")
+        ViewCache(paths, top_half, "top", tmp_path / "cache")
     assert not list((tmp_path / "cache" / "views").iterdir())
 
 
@@ -172,5 +172,5 @@ def test_leftovers_of_killed_builds_are_removed_in_time(tiny_recording, tmp_path
     for name, age_s in (("old.partial", 7200), ("new.partial", 0)):
         (views / name).write_bytes(b"")
         os.utime(views / name, (time.time() - age_s,) * 2)
-    FrameCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
+    ViewCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
     assert {path.name for path in views.glob("*.partial")} == {"new.partial"}

@@ -1,0 +1,169 @@
+"""The figures and pictures of a run that has ended, its errors beside baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from common.car import MAX_STEERING_ANGLE_DEG
+from common.files import write_bytes, write_json
+from common.page import to_png
+from common.table import text_table
+from model import network_of
+from network.files import load_model
+from training.epochs import is_finished, predict
+from training.preparation import Split
+from training.progress import Progress
+from training.samples import cache_positions
+from training.settings import Settings
+from training.view_cache import ViewCache
+
+
+def write_report(
+    folder: Path,
+    split: Split,
+    cache: ViewCache,
+    progress: Progress,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Score the best weights per recording; write metrics.json and the pictures.
+
+    Args:
+        folder: The run's folder.
+        split: What it trained and validated on.
+        cache: The views of all frames.
+        progress: How far the run has come.
+        settings: The run's settings.
+
+    Returns:
+        The content of metrics.json.
+    """
+    network = network_of(load_model(folder / "model.json"))
+    rows, labels = split.validation, split.labels
+    positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
+    predicted = predict(network, cache, positions)
+    mean = float(labels.raw[split.train].mean())
+    names = split.samples["recording"].to_numpy()[rows]
+    scores, panels = {}, []
+    for name in dict.fromkeys(names):
+        of = names == name
+        here = (predicted[of], labels.raw[rows][of], labels.averaged[rows][of])
+        scores[str(name)] = score(*here, mean)
+        panels.append((str(name), *here))
+    metrics = {
+        "best_val_loss": progress.best_val_loss,
+        "epochs": progress.epoch,
+        "is_finished": is_finished(progress, settings),
+        "training_samples": len(split.train),
+        "is_held_out": not np.isin(split.validation, split.train).any(),
+        "validation": scores,
+    }
+    write_json(folder / "metrics.json", metrics)
+    plot_loss(folder, progress)
+    plot_predictions(folder, panels)
+    return metrics
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """Return the errors per recording beside the baselines, as lines for a person."""
+    where = "validation blocks" if metrics["is_held_out"] else "what it was trained on"
+    rows = [("recording", "label", "model", "zero", "mean")]
+    for name, scores in metrics["validation"].items():
+        for label in ("averaged_1_s", "raw"):
+            found = (scores[f][label] for f in ("model", "always_zero", "always_mean"))
+            cells = (f"{each['steering']:.3f} ({each['deg']:4.1f})" for each in found)
+            rows.append((name, label, *cells))
+    table = text_table(rows, "<<>")
+    return f"\nRMSE of steering on {where} (degrees of wheel angle)\n{table}"
+
+
+def rmse(predicted: np.ndarray | float, label: np.ndarray) -> dict[str, float]:
+    """Return the root mean square error as steering and as wheel angle in degrees."""
+    error = float(np.sqrt(np.mean(np.square(predicted - label))))
+    return {"steering": error, "deg": error * MAX_STEERING_ANGLE_DEG}
+
+
+def score(
+    predicted: np.ndarray, raw: np.ndarray, averaged: np.ndarray, mean: float
+) -> dict[str, Any]:
+    """Compare predictions with labels, beside what knowing nothing scores.
+
+    Args:
+        predicted: Steering of the network, float (n,).
+        raw: Steering as recorded, float (n,).
+        averaged: Steering averaged over a second, float (n,).
+        mean: Mean steering of the training samples.
+
+    Returns:
+        The RMSE of the model, of always zero and of always the mean, against both
+        labels. `label_noise` is the RMSE between the two labels: what no model that
+        steers smoothly can score below on the raw ones.
+    """
+    both = {"raw": raw, "averaged_1_s": averaged}
+    return {
+        "samples": len(raw),
+        "model": {name: rmse(predicted, label) for name, label in both.items()},
+        "always_zero": {name: rmse(0.0, label) for name, label in both.items()},
+        "always_mean": {name: rmse(mean, label) for name, label in both.items()},
+        "label_noise": rmse(averaged, raw),
+    }
+
+
+def plot_loss(folder: Path, progress: Progress) -> None:
+    """Draw loss.png: training and validation RMSE over epochs."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    epochs = range(1, progress.epoch + 1)
+    for name, label in (("loss", "training"), ("val_loss", "validation")):
+        errors = [row[name] ** 0.5 for row in progress.history]
+        axes.plot(epochs, errors, marker="o", markersize=3, label=label)
+    if progress.kept_epoch:
+        axes.axvline(progress.kept_epoch, color="grey", linestyle=":", label="kept")
+    axes.set(
+        xlabel="epoch",
+        ylabel="RMSE of steering",
+        yscale="log",
+        title="Training frames are augmented, validation frames are not",
+    )
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    write_bytes(folder / "loss.png", to_png(figure))
+
+
+def plot_predictions(
+    folder: Path, panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
+) -> None:
+    """Draw predictions.png: per recording, a scatter and a stretch over time.
+
+    Args:
+        folder: The run's folder.
+        panels: Each recording's name, and its predicted, recorded and averaged
+            steering, float (n,) in the order of time.
+    """
+    figure = Figure(figsize=(12, 3.6 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), 2, squeeze=False, width_ratios=(1, 2.4))
+    for (scatter, series), (name, predicted, raw, averaged) in zip(
+        grid, panels, strict=True
+    ):
+        scatter.plot([-1, 1], [-1, 1], color="grey", linewidth=0.8)
+        scatter.scatter(averaged, predicted, s=5, alpha=0.4)
+        scatter.set(
+            title=f"{name}: {len(raw):,} validation frames",
+            xlabel="steering driven, averaged over 1 s",
+            ylabel="steering predicted",
+            aspect="equal",
+        )
+        # More than some 600 frames cannot be told apart across the page.
+        shown = slice(0, 600)
+        series.plot(raw[shown], color="lightgrey", label="recorded")
+        series.plot(averaged[shown], color="black", linewidth=1, label="averaged 1 s")
+        series.plot(predicted[shown], color="tab:blue", linewidth=1, label="predicted")
+        series.set(xlabel="validation frame", ylabel="steering, + is right")
+        series.legend(loc="upper right")
+        for axes in (scatter, series):
+            axes.grid(alpha=0.3)
+    write_bytes(folder / "predictions.png", to_png(figure))

@@ -1,0 +1,145 @@
+"""What a run is taught: samples with their labels, and how often each is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from common.car import CAMERAS, MPS_PER_MPH
+from common.errors import InputError
+from recordings.steering import balance_weights, smooth_steering
+from training.view_cache import ViewCache
+
+# NVIDIA's labels are the curvature of the path driven; averaging the recorded steering
+# over a moment is as near as a log without positions comes to it. The same second, a
+# little ahead of the car, serves every figure, whatever a run trains on.
+REFERENCE_BEFORE_S = 0.3
+REFERENCE_AFTER_S = 0.7
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Steering of each sample, float32 (n,) in [-1, 1]."""
+
+    raw: np.ndarray
+    """The steering as recorded."""
+    averaged: np.ndarray
+    """The mean steering, REFERENCE_BEFORE_S before to REFERENCE_AFTER_S after."""
+    trained: np.ndarray
+    """What the network is taught."""
+
+
+def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Labels:
+    """Return the steering of each sample in the three forms.
+
+    Args:
+        samples: What usable_samples returns.
+        before_s: Start of the taught average, in seconds before the frame. 0 with
+            after_s 0 teaches the recorded value.
+        after_s: End of the taught average, in seconds after the frame.
+    """
+    raw = samples["steering"].to_numpy(np.float32)
+    smooth = before_s > 0 or after_s > 0
+    return Labels(
+        raw=raw,
+        averaged=smooth_steering(samples, REFERENCE_BEFORE_S, REFERENCE_AFTER_S),
+        trained=smooth_steering(samples, before_s, after_s) if smooth else raw,
+    )
+
+
+def cache_positions(samples: pd.DataFrame, cache: ViewCache) -> np.ndarray:
+    """Return where each sample's frames lie in the cache.
+
+    Returns:
+        int64 (n, 3), columns as CAMERAS; -1 where a sample has no such camera.
+    """
+    columns = [
+        [cache.position.get(path, -1) for path in samples[camera]] for camera in CAMERAS
+    ]
+    return np.array(columns, np.int64).T.reshape(len(samples), len(CAMERAS))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples to draw batches from: one row each, and their frames in a cache.
+
+    Raises:
+        ValueError: The lengths differ, or a sample has no centre frame.
+    """
+
+    cache: ViewCache
+    positions: np.ndarray
+    """int64 (n, 3), what cache_positions returns."""
+    steering: np.ndarray
+    """float32 (n,), the steering taught for the centre camera."""
+    speed_mps: np.ndarray
+    """float32 (n,), speed of the car."""
+    recording: np.ndarray
+    """str (n,), name of the recording that each sample comes from."""
+    weights: np.ndarray
+    """float64 (n,), probability of drawing each sample; sums to 1."""
+
+    def __post_init__(self) -> None:
+        lengths = {len(array) for name, array in vars(self).items() if name != "cache"}
+        if len(lengths) != 1:
+            raise ValueError(f"lengths differ: {sorted(lengths)}")
+        if (self.positions[:, 0] < 0).any():
+            raise ValueError("a sample has no centre frame in the cache")
+
+    @property
+    def recordings(self) -> list[str]:
+        """Names of the recordings, in the order of the habits of a batch."""
+        return sorted(set(self.recording))
+
+
+def make_training_set(
+    samples: pd.DataFrame,
+    steering: np.ndarray,
+    cache: ViewCache,
+    balance: str,
+) -> TrainingSet:
+    """Bring samples, their labels and their frames together.
+
+    Args:
+        samples: The rows to train on.
+        steering: What to teach for each of them, float32 (n,).
+        cache: What holds every frame of the samples.
+        balance: How steering is balanced, a mode of balance_weights.
+    """
+    return TrainingSet(
+        cache,
+        cache_positions(samples, cache),
+        steering,
+        samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
+        samples["recording"].to_numpy(),
+        balance_weights(steering, mode=balance),
+    )
+
+
+def with_shares(training_set: TrainingSet, shares: dict[str, float]) -> TrainingSet:
+    """Let recordings give fixed fractions of the frames that are drawn.
+
+    Args:
+        training_set: The samples. Recordings without a share keep among themselves
+            what is left, as before.
+        shares: The fraction of each recording, by its name.
+
+    Raises:
+        InputError: There is no recording of a name, or no other one.
+    """
+    weights, rest = training_set.weights.copy(), 1 - sum(shares.values())
+    known = training_set.recordings
+    unknown = sorted(set(shares) - set(known))
+    if unknown or len(shares) == len(known):
+        raise InputError(
+            f"--share names {', '.join(unknown) or 'every recording'}, expected some "
+            f"of {', '.join(known)}"
+        )
+    others = ~np.isin(training_set.recording, list(shares))
+    weights[others] *= rest / weights[others].sum()
+    for name, share in shares.items():
+        rows = training_set.recording == name
+        weights[rows] *= share / weights[rows].sum()
+    return replace(training_set, weights=weights)
