@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pandas as pd
 
 
 def stamp(seconds):
@@ -14,11 +15,11 @@ def write_recording(folder, steering, interval_s=0.1, num_cameras=3, speed_mph=2
     """Write a recording whose steering can be read off the place of a bright bar.
 
     Args:
-        folder: to make.
-        steering: of each row, [-1, 1].
-        interval_s: time between rows.
+        folder: The folder to make.
+        steering: The steering of each row, [-1, 1].
+        interval_s: Time between rows.
         num_cameras: 1 for the centre alone, or 3.
-        speed_mph: of every row.
+        speed_mph: The speed in every row.
 
     Returns:
         The folder.
@@ -43,8 +44,27 @@ def damage_image(path, how):
     """Empty an image, or cut it in half.
 
     Args:
-        path: of the image.
+        path: The image file.
         how: "empty" or "cut".
     """
     content = path.read_bytes()
     path.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}[how])
+
+
+def made_up_samples(rng, sessions, recording="a"):
+    """Rows at 10 to 15 Hz in sessions of the given lengths [s], with gaps between."""
+    parts, begin = [], 1e9
+    for number, seconds in enumerate(sessions):
+        times = begin + np.cumsum(rng.uniform(0.065, 0.1, int(seconds * 12)))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "time_s": times,
+                    "session": number,
+                    "recording": recording,
+                    "steering": rng.uniform(-1, 1, len(times)),
+                }
+            )
+        )
+        begin = times[-1] + 1.5
+    return pd.concat(parts, ignore_index=True)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from made_recordings import stamp
 
 from common.car import CAMERAS
 from common.errors import InputError
-from recordings.log import read_log
+from recordings.log import find_log, read_log
 
 NUMBERS = [(0.25, 1.0, 0.0, 9.5), (-0.5, 0.0, 0.125, 30.19), (0.0, 0.0, 0.0, 7.8e-05)]
 
@@ -233,8 +234,8 @@ def rewritten(rows, rng):
     """Write rows as some program on some system might; return the file's bytes.
 
     Args:
-        rows: of image names and numbers.
-        rng: draws the habits.
+        rows: Image names and numbers of each row.
+        rng: Draws the habits.
     """
     comma, decimal = ((",", "."), (";", "."), (";", ","), ("\t", ","))[rng.integers(4)]
     space, tail = ("", " ")[rng.integers(2)], ("", comma)[rng.integers(2)]
@@ -310,3 +311,72 @@ def test_damaged_rows_never_change_the_rows_around_them(tmp_path, rng):
             assert read[i].images[0] == f"center_{i}.jpg"
             assert f"{read[i].steering:.6f}" == good[i].split(",")[3]
         assert all(np.isfinite(numbers_of(log)).ravel())
+
+
+PATHS = "IMG/center_{0}.jpg,IMG/left_{0}.jpg,IMG/right_{0}.jpg"
+
+
+def log_of(tmp_path, *lines, end="\n"):
+    path = tmp_path / "driving_log.csv"
+    path.write_bytes((end.join(lines) + end).encode())
+    return path
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "BOM"])
+def test_line_ends_and_byte_order_mark_change_nothing(tmp_path, end, mark):
+    rows = [f"{PATHS.format(stamp(i / 10))},0.{i},1,0,9" for i in range(3)]
+    log = read_log(log_of(tmp_path, mark + rows[0], *rows[1:], end=end))
+    assert [row.steering for row in log.rows] == [0.0, 0.1, 0.2]
+    assert log.rows[0].images[0] == f"center_{stamp(0)}.jpg" and not log.warnings
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [f"{PATHS.format('a')},-0,0858,0,1286,0,9,5"],
+            r"row 1: found 7 numbers \(-0,0858,0,1286,0,9,5\), expected 4; .*LC_ALL=C",
+        ),
+        (
+            [f"{PATHS.format('a')},0,0,0,5", f"{PATHS.format('b')},0,5,0,0,5"],
+            "row 2: found 5 numbers",
+        ),
+        (["a,b,c"], "row 1: found no centre image"),
+        (["left,right,speed"], "row 1: the header has no column for center"),
+        ([f"{PATHS.format('a')},nan,1,0,9"], "row 1: steering is 'nan', expected a"),
+    ],
+)
+def test_refusal_names_file_row_and_what_to_do(tmp_path, rows, message):
+    path = log_of(tmp_path, *rows)
+    with pytest.raises(InputError, match=message) as caught:
+        read_log(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_one_more_column_beside_decimal_points_is_left_out(tmp_path):
+    rows = [f"{PATHS.format('a')},0.5,1,0,9.5,7", f"{PATHS.format('b')},0.25,1,0,9.5"]
+    log = read_log(log_of(tmp_path, *rows))
+    assert [(row.steering, row.speed_mph) for row in log.rows] == [
+        (0.5, 9.5),
+        (0.25, 9.5),
+    ]
+
+
+def test_columns_follow_the_header_whatever_their_order(tmp_path):
+    rows = ["speed,steering_angle,center_image", "12.5,-0.5,IMG/center_a.jpg"]
+    row = read_log(log_of(tmp_path, *rows)).rows[0]
+    assert (row.speed_mph, row.steering, row.images) == (
+        12.5,
+        -0.5,
+        ("center_a.jpg", "", ""),
+    )
+
+
+def test_folder_without_a_log_says_where_logs_are(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "driving_log.csv").write_text("x")
+    with pytest.raises(InputError, match="it holds the recordings a: give those"):
+        find_log(tmp_path)
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_log(tmp_path / "none")

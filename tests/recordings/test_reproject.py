@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from common.car import WHEELBASE_M
 from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from recordings import reproject as rp
 from recordings.images import read_frame
@@ -173,7 +174,7 @@ def test_off_a_straight_path_the_label_is_the_arc_to_the_point_ahead(
     for e_m, psi_rad in ((0.8, 0.0), (0.0, 0.05), (-0.8, 0.05)):
         # In the car's frame the point lies this far to the right.
         right_m = -e_m - ahead_m * psi_rad
-        arc = rp.WHEELBASE_M * 2 * right_m / ahead_m**2
+        arc = WHEELBASE_M * 2 * right_m / ahead_m**2
         expected = np.degrees(np.arctan(arc)) / 25
         taught = rp.recovery_steering(0.0, e_m, psi_rad, speed_mps)
         assert taught == pytest.approx(expected)

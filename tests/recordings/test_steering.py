@@ -1,9 +1,15 @@
-"""Steering of the side cameras, and how often samples are drawn."""
+"""Steering: averaged over a moment, of the side cameras, and how often it is drawn."""
 
 import numpy as np
 import pytest
+from made_recordings import made_up_samples
 
-from recordings.steering import BALANCE_MODES, balance_weights, side_camera_steering
+from recordings.steering import (
+    BALANCE_MODES,
+    balance_weights,
+    side_camera_steering,
+    smooth_steering,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +48,17 @@ def test_balancing_off_draws_all_alike_and_weights_sum_to_one(rng):
 def test_an_unknown_balance_is_refused():
     with pytest.raises(ValueError, match="'some', expected one of"):
         balance_weights(np.zeros(3), "some")
+
+
+def test_smooth_steering_is_the_mean_over_the_window_of_its_session(rng):
+    samples = made_up_samples(rng, [10, 10])
+    smooth = smooth_steering(samples, 0.3, 0.7)
+    for i in rng.integers(0, len(samples), 40):
+        row = samples.iloc[i]
+        after = samples["time_s"] - row["time_s"]
+        near = (after >= -0.3) & (after <= 0.7) & (samples["session"] == row["session"])
+        expected = samples["steering"][near].mean()
+        assert smooth[i] == pytest.approx(expected, abs=1e-5)
+    np.testing.assert_allclose(
+        smooth_steering(samples, 0, 0), samples["steering"], atol=1e-6
+    )
