@@ -4,18 +4,18 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TSC    := tests/node/node_modules/.bin/tsc
-# TensorFlow's start-up notices, on missing GPUs and such, stay off the screen.
-export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help setup demo test test-slow lint bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The stamp is newer than the requirements only if the last install succeeded.
-$(VENV)/.installed: $(wildcard requirements*.txt)
+# The stamp is newer than what is to be installed only if the last install succeeded.
+# The pip that comes with Python 3.11 and 3.12 knows no --group.
+$(VENV)/.installed: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
+	$(BIN)/python -m pip install --quiet -r requirements.txt --group dev
 	touch $@
 
 # For the tests with a browser and with JavaScript's own client, and to check the types of
@@ -27,7 +27,8 @@ tests/node/node_modules: tests/node/package-lock.json
 setup: $(VENV)/.installed tests/node/node_modules  ## Make .venv with everything that the project needs.
 
 demo: setup  ## Record, explore, train, drive: the main job, into demo/ (DATA=folder: yours).
-	./demo.sh
+	$(BIN)/python demo.py $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") \
+		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT))
 
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
 	$(BIN)/python -m pytest

@@ -1,0 +1,248 @@
+"""Do the main job from end to end: record, explore, train, drive.
+
+    python demo.py                     # laps of the embedded simulator's lake
+    python demo.py --data data/mine    # a recording of your own
+
+It takes some five minutes on two cores. Everything lands in a new folder, demo/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from common.command_line import HelpFormatter
+from common.errors import InputError
+
+ROOT = Path(__file__).resolve().parent
+HOST = "127.0.0.1"
+# A person's laps take longer to learn than the expert's.
+EPOCHS_OF_EXPERT, EPOCHS_OF_PERSON = 8, 20
+
+
+def demonstrate(data: Path | None, out: Path, epochs: int, port: int) -> None:
+    """Show the four steps one after another.
+
+    Args:
+        data: The recording to learn; None lets the expert make one.
+        out: The folder that everything is written to; it exists.
+        epochs: How often to train on the recording.
+        port: What drive.py listens on; 0 lets the system choose one.
+
+    Raises:
+        subprocess.CalledProcessError: A step failed, and has said why.
+    """
+    if data is None:
+        data = out / "lake"
+        say("1/4 record: the expert drives a lap of the embedded lake each way")
+        laps = ("--laps", 1, "--direction", "both", "--seed", 1)
+        run("simulate.py", "record", "lake", *laps, "--out", data)
+    say("2/4 explore: what is in the recording")
+    run("explore.py", data, "--out", out / "report")
+    say(f"3/4 train: {epochs} epochs")
+    run("train.py", data, "--name", "model", "--models-dir", out, "--epochs", epochs)
+    say("4/4 drive: one lap of the embedded lake at 25 mph, over the socket")
+    drive(out, port)
+    say("done")
+    print(
+        f"report:       {out / 'report' / 'report.html'}\n"
+        f"model:        {out / 'model' / 'model.json'}, loss.png, predictions.png\n"
+        f"the drive:    {out / 'drive.mp4'}\n"
+        f"the server:   {(out / 'drive.json').read_text().strip()}\n"
+        "next:         start the Udacity simulator in Autonomous mode, and\n"
+        f"              python drive.py {out / 'model' / 'model.json'}"
+    )
+
+
+def drive(out: Path, port: int) -> None:
+    """Serve the model of a demo to the embedded simulator for a lap.
+
+    Raises:
+        subprocess.CalledProcessError: The server or the simulator failed.
+    """
+    log_path, model_path = out / "drive.log", out / "model" / "model.json"
+    flags = ("--speed", 25, "--port", port, "--json")
+    with (
+        (out / "drive.json").open("w") as report,
+        log_path.open("w") as log,
+        started("drive.py", model_path, *flags, stdout=report, stderr=log) as server,
+    ):
+        # The log names the port that the system chose.
+        while f"listening on {HOST}:" not in (said := log_path.read_text()):
+            if server.poll() is not None:
+                print(said, end="", file=sys.stderr)
+                raise subprocess.CalledProcessError(server.returncode, "drive.py")
+            time.sleep(0.2)
+        address = said.partition("listening on ")[2].partition(";")[0]
+        url = ("--url", f"http://{address}")
+        run(
+            "simulate.py",
+            "drive",
+            "lake",
+            "--laps",
+            1,
+            *url,
+            "--video",
+            out / "drive.mp4",
+        )
+        if sys.platform == "win32":
+            server.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            server.send_signal(signal.SIGINT)
+        wait_for(server)
+
+
+def run(script: str, *arguments: object) -> None:
+    """Run a script of the project to its end.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
+    with started(script, *arguments) as process:
+        wait_for(process)
+
+
+@contextlib.contextmanager
+def started(
+    script: str, *arguments: object, **streams: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a script of the project; what still runs at the end of the block is ended.
+
+    Args:
+        script: Its file name.
+        arguments: What to give it on its command line.
+        streams: Where its output goes, as for subprocess.Popen.
+    """
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    # In groups of their own, Ctrl+C reaches this process only, which then ends them.
+    if sys.platform == "win32":
+        streams["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+    else:
+        streams["process_group"] = 0
+    with subprocess.Popen(command, **streams) as process:
+        try:
+            yield process
+        finally:
+            # Does nothing to one that has ended.
+            process.terminate()
+
+
+def wait_for(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process to end.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
+    # On Windows, Ctrl+C interrupts this and not Popen.wait.
+    while process.poll() is None:
+        time.sleep(0.1)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+def say(step: str) -> None:
+    """Print the head of a step, before what the step itself prints."""
+    print(f"\n== {step}", flush=True)
+
+
+# --- Command line ---------------------------------------------------------------------
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Record, explore, train and drive: the main job from end to end.",
+        epilog="Example:\n  python demo.py --data data/mine --out demo-mine",
+        formatter_class=HelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", type=Path, help="recording to learn (default: the expert makes one)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("demo"),
+        help="folder to make (default: %(default)s)",
+    )
+    add(
+        "--epochs",
+        type=int,
+        help=f"epochs of training, 1 or more (default: {EPOCHS_OF_EXPERT}; "
+        f"{EPOCHS_OF_PERSON} with --data)",
+    )
+    add(
+        "--port",
+        type=int,
+        default=0,
+        help="port that drive.py listens on (default: 0, any free one)",
+    )
+    args = parser.parse_args(argv)
+    if args.epochs is None:
+        args.epochs = EPOCHS_OF_PERSON if args.data else EPOCHS_OF_EXPERT
+    if args.epochs < 1:
+        parser.error(f"--epochs is {args.epochs}, expected 1 or more")
+    if not 0 <= args.port <= 65535:
+        parser.error(f"--port is {args.port}, expected 0 to 65535")
+    return args
+
+
+def check(data: Path | None, out: Path, port: int) -> None:
+    """See now what would end the demo at one of its later steps.
+
+    Raises:
+        InputError: The recording has no log, the folder exists or cannot be made, or
+            the port is taken.
+    """
+    if data:
+        from recordings.log import find_log
+
+        find_log(data)
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {HOST}:{port} ({error.strerror}); give another --port, "
+            "or none"
+        ) from error
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError as error:
+        raise InputError(
+            f"{out} exists already; remove it, or give another --out"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be made: {error.strerror}; give another --out"
+        ) from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demo; return the exit status."""
+    args = parse_args(argv)
+    try:
+        check(args.data, args.out, args.port)
+        for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+            # To end what was started, as after Ctrl+C.
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+        demonstrate(args.data, args.out, args.epochs, args.port)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError:
+        print(f"failed; what was made so far is in {args.out}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nstopped; what was made so far is in {args.out}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
