@@ -75,9 +75,9 @@ def reprojection_cost(views: np.ndarray) -> float:
     num, height, width, _ = views.shape
     geometry = ViewGeometry(height, width, CROP_TOP_ROWS, CROP_BOTTOM_ROWS)
     rng = np.random.default_rng(0)
-    e_m, psi_rad = rng.normal(0, [[0.4], [0.08]], (2, num))
+    poses = rng.normal(0, [[0.4], [0.08]], (2, num))
     out = np.empty_like(views)
-    move = partial(reproject, views, e_m, psi_rad, geometry, out)
+    move = partial(reproject, views, *poses, geometry, out)
     return cpu_ms(move, repeats=20)
 
 
@@ -146,8 +146,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", default="original", help="of model.py (default: %(default)s)")
-    add("--batch-size", type=int, default=64, help="frames (default: %(default)s)")
+    add(
+        "--preset", default="original", help="preset of model.py (default: %(default)s)"
+    )
+    add(
+        "--batch-size",
+        type=int,
+        default=64,
+        help="frames in a batch (default: %(default)s)",
+    )
     return parser.parse_args(argv)
 
 

@@ -38,17 +38,17 @@ class ViewGeometry:
     """How a view was cut out of the raw frame and resized; the defaults are the frame.
 
     Raises:
-        ValueError: nothing is left of the frame, or of the view.
+        ValueError: Nothing is left of the frame, or of the view.
     """
 
     height: int = FRAME_SHAPE[0]
-    """Rows of the view."""
+    """The number of rows of the view."""
     width: int = FRAME_SHAPE[1]
-    """Columns of the view."""
+    """The number of columns of the view."""
     crop_top_rows: int = 0
-    """Rows of the raw frame cut off above."""
+    """The number of rows cut off the top of the raw frame."""
     crop_bottom_rows: int = 0
-    """Rows of the raw frame cut off below."""
+    """The number of rows cut off the bottom of the raw frame."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
@@ -61,7 +61,7 @@ class ViewGeometry:
 
     @property
     def from_frame(self) -> np.ndarray:
-        """Affine map of pixels of the frame to those of the view, float64 (3, 3)."""
+        """The affine map of the frame's pixels to the view's, float64 (3, 3)."""
         rows = FRAME_SHAPE[0] - self.crop_top_rows - self.crop_bottom_rows
         sx, sy = self.width / FRAME_SHAPE[1], self.height / rows
         # Resizing keeps the outer edges in place, which lie half a pixel out.
@@ -86,9 +86,9 @@ def view_homographies(
     """Return the maps of recorded pixels to those of a camera that was moved.
 
     Args:
-        e_m: float (n,), metres to the right.
-        psi_rad: float (n,), radians turned to the right.
-        geometry: of the view; the raw frame if not given.
+        e_m: Float (n,), metres to the right.
+        psi_rad: Float (n,), radians turned to the right.
+        geometry: The view's geometry; the raw frame's if not given.
 
     Returns:
         For pixels of the road and for those infinitely far, each float64 (n, 3, 3).
@@ -122,11 +122,11 @@ def nearest_camera(e_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Choose the real camera from which to re-project: the less, the truer.
 
     Args:
-        e_m: float (n,), metres to the right.
+        e_m: Float (n,), metres to the right.
 
     Returns:
-        int64 (n,), which of dataset.CAMERAS is nearest; and float64 (n,), how far to
-        the right of that one the car stands.
+        int64 (n,), which of CAMERAS is nearest; and float64 (n,), how far to the right
+        of that one the car stands.
     """
     e_m = np.asarray(e_m, float)
     place_m = {"center": 0.0, "left": -SIDE_CAMERA_M, "right": SIDE_CAMERA_M}
@@ -145,14 +145,14 @@ def reproject(
     """Return frames as seen from where the car stands; what lies outside repeats.
 
     Args:
-        frames: uint8 (n, h, w, 3), left as they are.
-        e_m: float (n,), metres to the right of the camera that took each frame.
-        psi_rad: float (n,), radians turned to the right.
-        geometry: of the frames.
-        out: uint8 (n, h, w, 3) to write to, not frames itself; made if not given.
+        frames: The frames, uint8 (n, h, w, 3); they are left as they are.
+        e_m: Float (n,), metres to the right of the camera that took each frame.
+        psi_rad: Float (n,), radians turned to the right.
+        geometry: The frames' geometry; that of raw ones if not given.
+        out: What to write to, uint8 (n, h, w, 3), not frames itself; made if not given.
 
     Returns:
-        out. A frame that is not moved is the same to the bit.
+        What was written to. A frame that is not moved is the same to the bit.
     """
     assert frames.shape[1:3] == (geometry.height, geometry.width), frames.shape
     out = np.empty_like(frames) if out is None else out
@@ -202,12 +202,12 @@ def recovery_steering(
     Pure pursuit aims at the point of the path that lies the look-ahead in front.
 
     Args:
-        steering: float (n,) in [-1, 1] of the recorded path; averaged over a moment
-            (dataset.smooth_steering), or pulses of a keyboard are taken for bends.
-        e_m: float (n,), metres to the right of the path.
-        psi_rad: float (n,), radians turned to the right of it.
-        speed_mps: float (n,), metres per second.
-        look_ahead_s: how far ahead it aims, as a time; at least LOOK_AHEAD_MIN_M.
+        steering: Steering of the recorded path, float (n,) in [-1, 1]; averaged over a
+            moment (smooth_steering), or pulses of a keyboard are taken for bends.
+        e_m: Float (n,), metres to the right of the path.
+        psi_rad: Float (n,), radians turned to the right of it.
+        speed_mps: Speed, float (n,).
+        look_ahead_s: How far ahead it aims, as a time; at least LOOK_AHEAD_MIN_M.
 
     Returns:
         float64 (n,) in [-1, 1].
