@@ -6,6 +6,14 @@ Then start the simulator and choose Autonomous mode. The server waits on 127.0.0
 where the simulator looks for it, and a browser finds the cockpit there: a page that
 shows the drive, takes the wheel and keeps what a person does for training. Ctrl+C stops
 the car and prints how the drive went, with NVIDIA's autonomy.
+
+What a person drives becomes a recording to train on; the second before each takeover,
+in which the model went wrong, is kept beside it, in DIR-before. An address given to
+--host is open to the network, and the page then needs a token, which is printed.
+
+What follows is one drive in the order in which it happens: the input is checked, the
+port opened, the model loaded; simulators and pages are served until somebody ends it;
+the last word is what to do next.
 """
 
 from __future__ import annotations
@@ -13,12 +21,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import errno
 import gc
 import json
 import logging
 import os
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -27,15 +35,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.command_line import HelpFormatter
 from common.errors import InputError
-from driving.pilot import Pilot, SpeedController
+from common.start_up import quiet_tensorflow
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is light.
     import numpy as np
 
     from driving.cockpit.app import Cockpit
     from driving.cockpit.heat_map import HeatMap
     from driving.cockpit.playback import RecordedFrame
+    from driving.corrections import Corrections
     from driving.report import DriveReport
 
 logger = logging.getLogger(__name__)
@@ -43,89 +53,67 @@ logger = logging.getLogger(__name__)
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
-
-
-# --- Command line ---------------------------------------------------------------------
+# Share of the frames drawn for training: enough to learn the corrections, not enough to
+# forget the rest.
+CORRECTIONS_SHARE = 0.3
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Serve a model to the Udacity simulator in Autonomous mode.",
         epilog="Example:\n  python drive.py models/both/model.json --speed 20",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
-        "model",
-        type=Path,
-        help="model.json of a trained model, or a .tflite or .onnx of export.py",
+        "model", type=Path, help="model.json, or a .tflite or .onnx of export.py"
     )
-    parser.add_argument(
+    how = parser.add_argument_group("how to drive")
+    how.add_argument(
         "--speed",
         type=float,
         default=15.0,
-        help="to hold, 0 to 30 mph (default: %(default)s)",
+        metavar="MPH",
+        help="target speed, 0 to 30 mph (default: %(default)g)",
     )
-    runs = parser.add_mutually_exclusive_group()
-    runs.add_argument(
-        "--record", type=Path, metavar="DIR", help="write the drive as a recording"
-    )
-    runs.add_argument(
-        "--replay",
+    how.add_argument(
+        "--play",
         type=Path,
         metavar="DIR",
-        help="show a recording in the page, over and over, instead of a simulator",
+        help="play a recording in the page instead of driving",
     )
-    parser.add_argument(
+    # Its name of before.
+    how.add_argument("--replay", type=Path, dest="play", help=argparse.SUPPRESS)
+    kept = parser.add_argument_group("what to keep")
+    kept.add_argument(
+        "--record", type=Path, metavar="DIR", help="write the drive as a recording"
+    )
+    kept.add_argument(
         "--corrections",
         type=Path,
         metavar="DIR",
-        help="write what a person drives from the page as a recording to train on, and "
-        "the second before each takeover to DIR-before (default: "
-        "data/corrections_<time>, made at the first takeover)",
+        help="write what a person drives (default: data/corrections_<time>)",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=4567,
-        help="the simulator looks for %(default)s (default: %(default)s)",
+    kept.add_argument("--json", action="store_true", help="print the report as JSON")
+    where = parser.add_argument_group("where to listen")
+    where.add_argument(
+        "--port", type=int, default=4567, help="TCP port (default: %(default)s)"
     )
-    parser.add_argument(
+    where.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; the simulator looks for this machine itself, so "
-        "another one opens the port to the network, and the page needs the token then "
-        "that is printed (default: %(default)s)",
+        help="address; another is open to the network (default: %(default)s)",
     )
-    return parser.parse_args(argv)
-
-
-def open_port(host: str, port: int) -> socket.socket:
-    """Listen, or say why that is not possible.
-
-    Raises:
-        InputError: the port is taken, or the address is none of this machine.
-    """
-    from driving.dialect import listen
-
-    if not 0 <= port <= 65535:
-        raise InputError(f"--port is {port}, expected 0 to 65535")
-    try:
-        return listen(host, port)
-    except OSError as error:
-        mend = "give an address of this machine to --host, or another --port"
-        if error.errno == errno.EADDRINUSE:
-            mend = "does another drive.py run? Stop it, or give another --port"
-        raise InputError(
-            f"cannot listen on {host}:{port} ({error.strerror}); {mend}"
-        ) from error
+    args = parser.parse_args(argv)
+    if args.play and args.record:
+        parser.error("argument --play: not allowed with argument --record")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.INFO)
     try:
-        report, next_command = _drive(args)
+        report, next_command = drive(args)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -138,33 +126,32 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
-    """Serve a model until Ctrl+C; return how it went, and what to do next."""
-    from driving.cockpit.app import Cockpit
-    from driving.cockpit.playback import read_frames
-    from driving.corrections import Corrections, train_command
-    from driving.recorder import DriveRecorder, check_new
-    from driving.server import DriveServer
+def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
+    """Serve a model until somebody ends it; return how it went, and what to do next."""
+    check_input(args)
+    from driving.corrections import Corrections
 
-    SpeedController(args.speed)
-    if args.record:
-        check_new(args.record)
-    corrections = Corrections(args.corrections or new_corrections_folder())
-    frames = read_frames(args.replay) if args.replay else None
+    taught = Path("data", time.strftime("corrections_%Y-%m-%d_%H-%M-%S"))
+    corrections = Corrections(args.corrections or taught)
     with contextlib.ExitStack() as on_exit:
-        listener = on_exit.enter_context(open_port(args.host, args.port))
+        from driving.port import listen
+
+        listener = on_exit.enter_context(listen(args.host, args.port))
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
-        # OpenCV reads it when it is first imported, with the first frame.
+        # OpenCV reads it when it is first imported, by one of the packages below.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-        predict, heat_map = load_predictor(args.model)
+        from driving.cockpit.app import Cockpit
+        from driving.cockpit.playback import read_frames
+        from driving.recorder import DriveRecorder
+        from driving.server import DriveServer
+
+        frames = read_frames(args.play) if args.play else []
+        predict, heat_map = load_driver(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         if recorder:
             on_exit.callback(recorder.close)
-        server = DriveServer(
-            lambda: Pilot(predict, SpeedController(args.speed)), recorder, corrections
-        )
-        server.wheel.target_mph = args.speed
-        server.replay = str(args.replay) if args.replay else None
+        playing = str(args.play) if args.play else None
+        server = DriveServer(predict, args.speed, recorder, corrections, playing)
         token = None if args.host in THIS_MACHINE else secrets.token_urlsafe(16)
         cockpit = Cockpit(
             server, heat_map, token, lambda: train_command(args.model, corrections)
@@ -173,81 +160,130 @@ def _drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
         gc.collect()
         gc.freeze()
-        asyncio.run(_serve_until_signal(cockpit, listener, frames))
-    return server.report, cockpit.state.command or ""
+        asyncio.run(serve_until_signal(cockpit, listener, frames))
+    return server.report, cockpit.command or ""
 
 
-def new_corrections_folder() -> Path:
-    """Return a folder of this moment, in data/."""
-    return Path("data", time.strftime("corrections_%Y-%m-%d_%H-%M-%S"))
+# --- What it begins with --------------------------------------------------------------
 
 
-def load_predictor(
-    path: Path,
-) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:
-    """Return what steers by a frame, of a model.json or of an exported model.
+def check_input(args: argparse.Namespace) -> None:
+    """Refuse what nobody can drive with, before anything slow is loaded.
+
+    Raises:
+        InputError: A number is out of its range, a folder to write exists, or a file to
+            read is missing or is not what it should be.
+    """
+    from driving.pilot import SpeedController
+    from driving.recorder import check_new
+    from network.exported import is_exported
+    from network.files import check_model
+    from recordings.log import find_log
+
+    if not 0 <= args.port <= 65535:
+        raise InputError(f"--port is {args.port}, expected 0 to 65535")
+    SpeedController(args.speed)
+    if args.record:
+        check_new(args.record)
+    if args.play:
+        find_log(args.play)
+    if not is_exported(args.model):
+        check_model(args.model)
+    elif not args.model.is_file():
+        raise InputError(f"{args.model}: no such file, expected what export.py writes")
+
+
+def load_driver(path: Path) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:
+    """Load what steers, a model.json or an exported model.
 
     Returns:
         A function of a uint8 RGB frame (160, 320, 3) to steering, and what makes heat
         maps; None for an exported model and any that has no convolution.
 
     Raises:
-        InputError: the model cannot be loaded.
+        InputError: The model cannot be loaded.
     """
-    from driving.cockpit.heat_map import HeatMap
     from network.exported import is_exported, load_exported
 
     if is_exported(path):
         return load_exported(path), None
-    from common.start_up import quiet_tensorflow
+    quiet_tensorflow()
+    from driving.cockpit.heat_map import HeatMap
     from model import make_predictor
     from network.files import load_model
-    from network.saliency import make_saliency
+    from network.saliency import clear_picture, make_saliency
 
-    quiet_tensorflow()
     model = load_model(path)
-    heat_map = None
-    with contextlib.suppress(
-        InputError
-    ):  # A model of another kind drives all the same.
-        heat_map = HeatMap(make_saliency(model))
-    return make_predictor(model), heat_map
+    try:
+        look = make_saliency(model)
+    except InputError:  # A model of another kind drives all the same.
+        return make_predictor(model), None
+    return make_predictor(model), HeatMap(lambda frame: clear_picture(look(frame)))
 
 
-async def _serve_until_signal(
-    cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame] | None
+# --- The drive ------------------------------------------------------------------------
+
+
+async def serve_until_signal(
+    cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame]
 ) -> None:
-    from driving.cockpit.playback import play
-    from driving.server import serve
+    """Serve until Ctrl+C, SIGTERM or a page ends it, then finish what is written.
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    Args:
+        cockpit: The pages, and behind them the server of the drive.
+        listener: The port's socket.
+        frames: A recording to play; empty to drive.
+    """
+    from driving.cockpit.playback import play
+
+    stop, server = asyncio.Event(), cockpit.server
+    loop = asyncio.get_running_loop()
     before = {
         number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        # Windows has Ctrl+Break too, the only one that another program can send.
+        for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", 2)}
     }
-    server = cockpit.server
     playing = asyncio.create_task(play(server, frames)) if frames else None
     try:
-        await serve(
-            server, listener, stop, lambda: say_where(cockpit, listener), cockpit
-        )
+        await serve(cockpit, listener, stop)
     finally:
         if playing:
             playing.cancel()
-        if recorder := server.recorder:
-            recorder.close()
-            logger.info("recorded %d frames in %s", recorder.written, recorder.folder)
-        if corrections := server.corrections:
-            corrections.close()
-            if not corrections.is_empty:
-                number, folder = corrections.frames, corrections.folder
-                logger.info("taught %d frames, in %s", number, folder)
+        server.close()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+async def serve(cockpit: Cockpit, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve simulators and pages, then stop the cars and close.
+
+    Args:
+        cockpit: The pages, and behind them the server of the drive.
+        listener: A listening socket, from port.listen.
+        stop: Ends it when it is set, as a page can too.
+    """
+    from driving.port import WebServer
+
+    server, web = cockpit.server, WebServer(cockpit)
+    serving = asyncio.create_task(web.serve(sockets=[listener]))
+    while not web.started and not serving.done():
+        await asyncio.sleep(0.01)
+    say_where(cockpit, listener)
+    status = asyncio.create_task(server.log_status())
+    ends = [asyncio.create_task(event.wait()) for event in (stop, cockpit.ended)]
+    await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
+    for task in (status, *ends):
+        task.cancel()
+    cockpit.end()
+    await server.stop_cars()
+    web.should_exit = True
+    await serving
+
+
 def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
     """Say where the simulator and the page find this server, and who else might."""
+    from driving.port import reachable_address
+
     host, port = listener.getsockname()[:2]
     logger.info("listening on %s:%d; Ctrl+C stops it", host, port)
     query = ""
@@ -261,19 +297,35 @@ def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
     logger.info("cockpit: http://%s:%d/%s", shown, port, query)
 
 
-def reachable_address(host: str) -> str:
-    """Return the address that others reach this machine by, for "all of them"."""
-    if host not in ("0.0.0.0", "::"):
-        return host
-    family = socket.AF_INET6 if host == "::" else socket.AF_INET
-    # Addresses for documentation; nothing is sent, the system only looks up the way.
-    elsewhere = "2001:db8::1" if host == "::" else "192.0.2.1"
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((elsewhere, 9))
-        except OSError:
-            return "::1" if host == "::" else "127.0.0.1"
-        return str(probe.getsockname()[0])
+# --- What to do next ------------------------------------------------------------------
+
+
+def train_command(model_path: Path, corrections: Corrections) -> str:
+    """Return the command that trains a model on what it was taught, "" for nothing.
+
+    Args:
+        model_path: The path of the model that drove.
+        corrections: What it was taught in the drive.
+    """
+    from network.exported import is_exported
+
+    if corrections.is_empty or is_exported(model_path):
+        return ""
+    run, here = model_path.parent, Path.cwd()
+    try:
+        config = json.loads((run / "config.json").read_bytes())
+        paths = [Path(path) for path in config["settings"]["recordings"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        paths = [Path("DATA")]  # Of a model from elsewhere, nobody knows them.
+    folders = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
+    folders.append(corrections.folder)
+    name, number = f"{run.name}-corrected", 1
+    while Path("models", name).exists():
+        number += 1
+        name = f"{run.name}-corrected-{number}"
+    share = f"{corrections.folder.name}={CORRECTIONS_SHARE:g}"
+    words = [*map(str, folders), "--share", share, "--from", str(model_path)]
+    return shlex.join(["python", "train.py", *words, "--name", name])
 
 
 if __name__ == "__main__":

@@ -41,25 +41,25 @@ FRAGMENT_BYTES = 1016
 
 @contextmanager
 def running(
-    predict: Callable, quick_ack: bool = True, look: Callable | None = None
+    predict: Callable, quick_ack: bool = True, draw: Callable | None = None
 ) -> Iterator[str]:
     """Serve in a thread; yield host and port."""
+    from drive import serve
     from driving.cockpit.app import Cockpit
     from driving.cockpit.heat_map import HeatMap
-    from driving.dialect import listen
-    from driving.pilot import Pilot, SpeedController
-    from driving.server import DriveServer, serve
+    from driving.port import listen
+    from driving.server import DriveServer
 
     listener = listen("127.0.0.1", 0, quick_ack)
-    server = DriveServer(lambda: Pilot(predict, SpeedController(15.0)))
+    cockpit = Cockpit(DriveServer(predict, 15.0), HeatMap(draw) if draw else None)
     started, handles = threading.Event(), {}
 
     async def run() -> None:
         handles["stop"] = asyncio.Event()
         handles["loop"] = asyncio.get_running_loop()
-        cockpit = Cockpit(server, HeatMap(look) if look else None)
+        started.set()
         with listener:
-            await serve(server, listener, handles["stop"], started.set, cockpit)
+            await serve(cockpit, listener, handles["stop"])
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
@@ -111,10 +111,11 @@ def round_trips_ms(
     """Return the time from sending each frame to having its answer.
 
     Args:
-        host: and port, of the server.
-        packets: to send, in turns.
-        num_frames: of them.
-        frames_per_s: at most so many; 0 sends the next when one is answered.
+        host: Host and port of the server.
+        packets: The packets to send, in turns.
+        num_frames: How many are sent and measured.
+        frames_per_s: How many are sent in a second at most; 0 sends the next one when
+            one is answered.
     """
     url, times = f"ws://{host}/socket.io/?EIO=4&transport=websocket", []
     with connect(url, compression=None) as client:
@@ -162,18 +163,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python benchmarks/drive_loop.py --frames 2000",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", nargs="?", type=Path, help="(default: untrained)")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        help="model.json (default: untrained)",
+    )
     parser.add_argument(
         "--images",
         type=Path,
         default=ROOT / "data" / "sample" / "IMG",
         help="folder of center_*.jpg to send (default: data/sample/IMG)",
     )
-    parser.add_argument("--frames", type=int, default=400, help="of each row, a round")
-    parser.add_argument("--rounds", type=int, default=3, help="in turns")
-    parser.add_argument("--watch", metavar="HOST", help="be pages of a server, only")
-    parser.add_argument("--pages", type=int, default=1, help="so many, with --watch")
-    parser.add_argument("--heat", action="store_true", help="with heat maps")
+    parser.add_argument(
+        "--frames", type=int, default=400, help="frames a row and round (default: 400)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds, all rows in turns (default: 3)"
+    )
+    pages = parser.add_argument_group("pages of a server that runs, and nothing else")
+    pages.add_argument("--watch", metavar="HOST", help="host and port of the server")
+    pages.add_argument(
+        "--pages", type=int, default=1, help="number of pages (default: 1)"
+    )
+    pages.add_argument("--heat", action="store_true", help="ask for heat maps")
     return parser.parse_args(argv)
 
 
@@ -189,11 +202,11 @@ PAGES = {
 
 
 def measure_pages(
-    predict: Callable, look: Callable, packets: list[str], args: argparse.Namespace
+    predict: Callable, draw: Callable, packets: list[str], args: argparse.Namespace
 ) -> dict[str, list[float]]:
     """Return round trips with pages open, one server for all."""
     times: dict[str, list[float]] = {name: [] for name in PAGES}
-    with running(predict, look=look) as host:
+    with running(predict, draw=draw) as host:
         for _ in range(args.rounds):
             for name, (pages, wants_heat) in PAGES.items():
                 with watching(host, pages, wants_heat):
@@ -221,7 +234,7 @@ def main(argv: list[str] | None = None) -> int:
         watch(args.watch, args.pages, args.heat)
     from model import build_model, make_predictor
     from network.files import load_model
-    from network.saliency import make_saliency
+    from network.saliency import clear_picture, make_saliency
 
     model = load_model(args.model) if args.model else build_model("default")
     compiled, look = make_predictor(model), make_saliency(model)
@@ -244,7 +257,9 @@ def main(argv: list[str] | None = None) -> int:
             with running(predict, quick_ack) as host:
                 times[name] += round_trips_ms(host, packets, args.frames)
     results = print_table("round trip of a frame", times)
-    with_pages = measure_pages(compiled, look, packets, args)
+    with_pages = measure_pages(
+        compiled, lambda frame: clear_picture(look(frame)), packets, args
+    )
     results |= print_table(f"at {FRAMES_PER_S:g} frames/s, with", with_pages)
     print(json.dumps({"frames": args.frames * args.rounds, "round_trip": results}))
     return 0

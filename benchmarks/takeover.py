@@ -34,7 +34,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         epilog="Example:\n  python benchmarks/takeover.py --presses 40",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--presses", type=int, default=40, help="of the key")
+    parser.add_argument(
+        "--presses", type=int, default=40, help="presses of the key (default: 40)"
+    )
     return parser.parse_args(argv)
 
 

@@ -1,96 +1,26 @@
 """The stock simulator's dialect, so that a current Socket.IO server understands it.
 
-The simulator's client of 2017 never sends the Socket.IO CONNECT, pings the server
-itself, and stalls 40 ms a frame unless the server acknowledges its packets at once. All
-of it is met here, in front of an unmodified python-socketio: docs/protocol.md tells the
-story. telemetry.py reads what it says.
+The simulator's client of 2017 never sends the Socket.IO CONNECT, and pings the server
+itself. Both are met here, in front of an unmodified python-socketio: docs/protocol.md
+tells the story. telemetry.py reads what the simulator says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import json
 import logging
 import re
-import socket
-import sys
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from driving.port import App, Message, Receive, Scope, Send, refuse
 
 logger = logging.getLogger(__name__)
 
-# --- The port -------------------------------------------------------------------------
-
-
-class _QuickAckSocket(socket.socket):
-    """Acknowledges what it receives at once.
-
-    The simulator writes a frame in some 20 small pieces with Nagle's algorithm on: its
-    system holds back all but the first until that is acknowledged, and ours would wait
-    40 ms with that. Linux forgets the option, so it is set after every read.
-    """
-
-    def recv(self, *args: Any) -> bytes:
-        content = super().recv(*args)
-        self._acknowledge()
-        return content
-
-    def recv_into(self, *args: Any) -> int:
-        count = super().recv_into(*args)
-        self._acknowledge()
-        return count
-
-    def _acknowledge(self) -> None:
-        # An error means that the connection is going; the next read says so.
-        with contextlib.suppress(OSError):
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-class _QuickAckListener(socket.socket):
-    def accept(self) -> tuple[socket.socket, Any]:
-        connection, address = super().accept()
-        return _QuickAckSocket(fileno=connection.detach()), address
-
-
-def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
-    """Bind a port and listen.
-
-    A simulator that finds no listener tries again thousands of times a second and logs
-    each; one that finds a listener waits, so this comes before the model is loaded.
-
-    Raises:
-        OSError: the port is taken, or the host is not this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    kind = _QuickAckListener if quick_ack and sys.platform == "linux" else socket.socket
-    listener = kind(family, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # There it would let two servers share the port.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(16)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-# --- The dialect ----------------------------------------------------------------------
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 # A frame is 21 kB; a message beyond this is read, answered with the brake, and dropped.
 MOST_MESSAGE_BYTES = 1_000_000
-# Beyond this a connection is closed while the message is still coming in.
-MOST_WEBSOCKET_BYTES = 100_000_000
 # Telemetry has two. python-socketio parses again, deeper in the stack than we do: what
 # is nested just as deep as Python can bear here would fail there.
 MOST_BRACKETS = 100
@@ -99,15 +29,9 @@ WRONG_VERSION = (
     "socket.io-client 3 and 4 do; Engine.IO 3, of socket.io-client 1 and 2, is not "
     "served\n"
 )
-FOREIGN_HOST = (
-    "refused: {host} is a name that a web page elsewhere could have given to this "
-    "machine; use its address, as http://127.0.0.1:4567\n"
-)
 # Stands for a telemetry event that is cut off or no JSON: it is answered like any that
 # cannot be used, so that the simulator's turn is not lost.
 UNREADABLE_EVENT = '42["telemetry","unreadable"]'
-
-
 # Engine.IO's, between the packets of one POST.
 PACKET_SEPARATOR = "\x1e"
 # More, and python-engineio closes the session.
@@ -125,7 +49,7 @@ class SimulatorDialect:
     nor in the POST of a client that polls.
 
     Args:
-        app: a socketio.ASGIApp.
+        app: A socketio.ASGIApp.
     """
 
     def __init__(self, app: App) -> None:
@@ -248,7 +172,7 @@ def passable(text: str | None) -> tuple[str | None, str]:
     """Decide what of a message goes on to python-socketio.
 
     Args:
-        text: of the message, None for a binary one.
+        text: The message's text, None for a binary one.
 
     Returns:
         What to pass on, None to drop it; and why it is dropped or replaced.
@@ -307,71 +231,3 @@ def _with_body(scope: Scope, body: bytes, receive: Receive) -> tuple[Scope, Rece
         return waiting.pop() if waiting else await receive()
 
     return {**scope, "headers": headers}, receive_again
-
-
-# --- Who is asked ---------------------------------------------------------------------
-
-
-class HostGuard:
-    """ASGI middleware that refuses requests to a Host that is no address.
-
-    Args:
-        app: to guard.
-    """
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self._has_said = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        host = _without_port(header_of(scope, b"host"))
-        if is_local_name(host):
-            await self.app(scope, receive, send)
-            return
-        line = FOREIGN_HOST.format(host=host[:80])
-        if not self._has_said:
-            logger.warning("%s", line.strip())
-            self._has_said = True
-        await refuse(scope, send, 403, line)
-
-
-def header_of(scope: Scope, name: bytes) -> str:
-    """Return a header of a request by its lower-case name, "" if there is none."""
-    for key, value in scope.get("headers", ()):
-        if key == name:
-            return str(value.decode("latin-1"))
-    return ""
-
-
-def _without_port(host: str) -> str:
-    with contextlib.suppress(ValueError):
-        return urlsplit(f"//{host}").hostname or ""
-    return host
-
-
-def is_local_name(host: str) -> bool:
-    """Say whether a Host header can only mean the machine that it was sent to.
-
-    A web page elsewhere can let its own name point to 127.0.0.1 and so pass for a page
-    of this server (DNS rebinding); an address, or localhost, belongs to nobody.
-    """
-    if host in ("", "localhost"):
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
-    """Answer with a line that says why, to a request or a WebSocket handshake."""
-    kind = "http.response"
-    if scope["type"] == "websocket":
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1002})
-            return
-        kind = "websocket.http.response"
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": reason.encode()})

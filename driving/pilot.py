@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from common.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
+    import numpy as np  # A command checks its --speed without waiting for NumPy.
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Command:
     """What the car is told.
 
     Raises:
-        ValueError: a value is outside [-1, 1] or not a number.
+        ValueError: A value is outside [-1, 1] or not a number.
     """
 
     steering: float
-    """[-1, 1], + is right."""
+    """Steering in [-1, 1], + is right."""
     throttle: float
-    """[-1, 1], below 0 brakes."""
+    """Throttle in [-1, 1]; below 0 it brakes."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -44,12 +44,12 @@ class SpeedController:
     """Holds a speed: proportional and integral, with anti-windup.
 
     Args:
-        target_mph: speed to hold, 0 or more.
-        gain: throttle per mph that is missing.
-        integral_gain: throttle per mph missing for a second.
+        target_mph: The speed to hold, 0 to 30 mph.
+        gain: Throttle for each mph that is missing.
+        integral_gain: Throttle for each mph that is missing for a second.
 
     Raises:
-        InputError: the target is below 0 or beyond the simulator's 30 mph.
+        InputError: The target is below 0 or beyond the simulator's 30 mph.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class SpeedController:
         """Return the throttle in [-1, 1].
 
         Args:
-            speed_mph: now.
-            dt_s: since the last call.
+            speed_mph: The car's speed now.
+            dt_s: Time since the last call.
         """
         missing = self.target_mph - speed_mph
         wanted = self.gain * missing + self._integral
@@ -88,8 +88,9 @@ class Pilot:
     """Turns a frame and a speed into a command.
 
     Args:
-        predict: uint8 RGB frame (160, 320, 3) to steering; model.make_predictor's.
-        speed_controller: decides on the throttle.
+        predict: Function of a uint8 RGB frame (160, 320, 3) to steering, as
+            model.make_predictor makes it.
+        speed_controller: Decides on the throttle.
     """
 
     def __init__(
@@ -105,11 +106,11 @@ class Pilot:
 
         Args:
             frame: uint8 RGB (160, 320, 3).
-            speed_mph: of the car.
-            dt_s: time since the last frame.
+            speed_mph: The car's speed.
+            dt_s: Time since the last frame.
 
         Raises:
-            ValueError: the model's answer is not a finite number.
+            ValueError: The model's answer is not a finite number.
         """
         steering = self.predict(frame)
         if not math.isfinite(steering):

@@ -1,15 +1,23 @@
-"""Bounds of what the port's connections may take: their number, patience and sizes.
+"""The port of a drive: its sockets, what they may take, and whom they refuse.
 
-uvicorn bounds none of these by itself: a connection that sends nothing stays for ever,
-and so does one whose other end has stopped reading.
+uvicorn serves both the simulators and the pages here. By itself it bounds none of its
+connections: one that sends nothing stays for ever, and so does one whose other end has
+stopped reading.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import ipaddress
 import logging
 import socket
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
@@ -17,23 +25,149 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.http11 import Request
 
-from driving.cockpit import app as cockpit
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
+from common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Where the pages of the cockpit open their WebSockets.
+SOCKET_PATH = "/cockpit"
+# A connection is closed while a longer message is still coming in.
+MOST_PAGE_MESSAGE_BYTES = 1024
+MOST_WEBSOCKET_BYTES = 100_000_000
 # Sixteen pages with what their browsers open beside, and simulators.
 MOST_CONNECTIONS = 128
 # A request is there at once; what has not sent one by then will not.
 FIRST_REQUEST_S = 10.0
-# What a connection that is over may still take of its last words.
+# Time that a connection which is over has to take its last words.
 LAST_WORDS_S = 2.0
 # The less the system holds back for a slow page, the newer is what it shows.
 PAGE_BUFFER_BYTES = 65_536
+FOREIGN_HOST = (
+    "refused: {host} is a name that a web page elsewhere could have given to this "
+    "machine; use its address, as http://127.0.0.1:4567\n"
+)
 
 _said_full = False
+
+
+# --- Sockets --------------------------------------------------------------------------
+
+
+class _QuickAckSocket(socket.socket):
+    """Acknowledges what it receives at once.
+
+    The simulator writes a frame in some 20 small pieces with Nagle's algorithm on: its
+    system holds back all but the first until that is acknowledged, and ours would wait
+    40 ms with that. Linux forgets the option, so it is set after every read.
+    """
+
+    def recv(self, *args: Any) -> bytes:
+        content = super().recv(*args)
+        self._acknowledge()
+        return content
+
+    def recv_into(self, *args: Any) -> int:
+        count = super().recv_into(*args)
+        self._acknowledge()
+        return count
+
+    def _acknowledge(self) -> None:
+        # An error means that the connection is going; the next read says so.
+        with contextlib.suppress(OSError):
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+class _QuickAckListener(socket.socket):
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, address = super().accept()
+        return _QuickAckSocket(fileno=connection.detach()), address
+
+
+def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
+    """Bind a port and listen, or say why that is not possible.
+
+    A simulator that finds no listener tries again thousands of times a second and logs
+    each; one that finds a listener waits, so this comes before the model is loaded.
+
+    Args:
+        host: An address of this machine, or its name.
+        port: 0 takes any that is free.
+        quick_ack: Whether TCP segments are acknowledged at once, where the system can.
+
+    Raises:
+        InputError: The port is taken, or the host is not this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    kind = _QuickAckListener if quick_ack and sys.platform == "linux" else socket.socket
+    listener = kind(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # There it would let two servers share the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(16)
+    except OSError as error:
+        listener.close()
+        mend = "give an address of this machine to --host, or another --port"
+        if error.errno == errno.EADDRINUSE:
+            mend = "does another drive.py run? Stop it, or give another --port"
+        raise InputError(
+            f"cannot listen on {host}:{port} ({error.strerror}); {mend}"
+        ) from error
+    return listener
+
+
+def reachable_address(host: str) -> str:
+    """Return the address that others reach this machine by, for "all of them"."""
+    if host not in ("0.0.0.0", "::"):
+        return host
+    family = socket.AF_INET6 if host == "::" else socket.AF_INET
+    # Addresses for documentation; nothing is sent, the system only looks up the way.
+    elsewhere = "2001:db8::1" if host == "::" else "192.0.2.1"
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+        except OSError:
+            return "::1" if host == "::" else "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+# --- Connections ----------------------------------------------------------------------
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn, with these bounds.
+
+    Args:
+        app: What it serves to requests that come by an address of this machine.
+    """
+
+    def __init__(self, app: App) -> None:
+        super().__init__(
+            uvicorn.Config(
+                HostGuard(app),
+                # uvloop would read without the sockets above.
+                loop="asyncio",
+                http=BoundedHttp,
+                ws=BoundedWebSocket,
+                ws_max_size=MOST_WEBSOCKET_BYTES,
+                # Pictures are compressed; doing it again costs more than it sends.
+                ws_per_message_deflate=False,
+                log_level="error",
+                lifespan="off",
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: uvicorn would close before the cars have stopped."""
+        yield
 
 
 class BoundedHttp(H11Protocol):
@@ -56,13 +190,13 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket; that of a page takes small messages only."""
 
     def handle_connect(self, event: Request) -> None:
-        if event.path.partition("?")[0] == cockpit.SOCKET_PATH:
-            self.conn.max_message_size = cockpit.MOST_MESSAGE_BYTES
+        if event.path.partition("?")[0] == SOCKET_PATH:
+            self.conn.max_message_size = MOST_PAGE_MESSAGE_BYTES
             raw: socket.socket = self.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAGE_BUFFER_BYTES)
         super().handle_connect(event)
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         try:
             await super().send(message)
         except RuntimeError:
@@ -86,3 +220,71 @@ def _say_full() -> None:
             MOST_CONNECTIONS,
         )
     _said_full = True
+
+
+# --- Who is refused -------------------------------------------------------------------
+
+
+class HostGuard:
+    """ASGI middleware that refuses requests to a Host that is no address.
+
+    Args:
+        app: The app to guard.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._has_said = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = _without_port(header_of(scope, b"host"))
+        if is_local_name(host):
+            await self.app(scope, receive, send)
+            return
+        line = FOREIGN_HOST.format(host=host[:80])
+        if not self._has_said:
+            logger.warning("%s", line.strip())
+            self._has_said = True
+        await refuse(scope, send, 403, line)
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """Return a header of a request by its lower-case name, "" if there is none."""
+    for key, value in scope.get("headers", ()):
+        if key == name:
+            return str(value.decode("latin-1"))
+    return ""
+
+
+def _without_port(host: str) -> str:
+    with contextlib.suppress(ValueError):
+        return urlsplit(f"//{host}").hostname or ""
+    return host
+
+
+def is_local_name(host: str) -> bool:
+    """Say whether a Host header can only mean the machine that it was sent to.
+
+    A web page elsewhere can let its own name point to 127.0.0.1 and so pass for a page
+    of this server (DNS rebinding); an address, or localhost, belongs to nobody.
+    """
+    if host in ("", "localhost"):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+    """Answer with a line that says why, to a request or a WebSocket handshake."""
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1002})
+            return
+        kind = "websocket.http.response"
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": reason.encode()})

@@ -13,16 +13,13 @@ import queue
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common.errors import InputError
-
-if TYPE_CHECKING:
-    from driving.pilot import Command
+from driving.pilot import Command
 
 logger = logging.getLogger(__name__)
 
-# Frames that may wait for the disk, a minute of them; when it is full the car waits.
+# Frames that may wait for the disk, a minute's worth; beyond them the car waits.
 MOST_WAITING = 2000
 
 
@@ -30,11 +27,11 @@ def check_new(folder: Path, flag: str = "--record") -> None:
     """Make sure that a recording would not mix with what is there.
 
     Args:
-        folder: to make.
-        flag: that names another one.
+        folder: The folder to make.
+        flag: The flag that another folder can be given to.
 
     Raises:
-        InputError: the folder exists already.
+        InputError: The folder exists already.
     """
     if folder.exists():
         raise InputError(f"{folder} exists already; give another folder to {flag}")
@@ -44,11 +41,11 @@ class DriveRecorder:
     """Writes frames and the commands given for them.
 
     Args:
-        folder: to make; driving_log.csv and IMG/ come into it.
-        flag: that names another one.
+        folder: The folder to make; driving_log.csv and IMG/ come into it.
+        flag: The flag that another folder can be given to.
 
     Raises:
-        InputError: the folder exists already, or cannot be made.
+        InputError: The folder exists already, or cannot be made.
     """
 
     def __init__(self, folder: Path, flag: str = "--record") -> None:
@@ -85,10 +82,10 @@ class DriveRecorder:
         is written once.
 
         Args:
-            jpeg: of the frame, as it arrived.
-            speed_mph: of the car.
-            command: that answered it.
-            taken: when the frame came; None: now.
+            jpeg: The frame's file, as it arrived.
+            speed_mph: The car's speed.
+            command: The command that answered it.
+            taken: When the frame came; None means now.
         """
         if jpeg == self._last_jpeg:
             return

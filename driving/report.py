@@ -18,38 +18,38 @@ NUM_LATENCIES = 10_000
 
 @dataclass
 class DriveReport:
-    """Counts of a drive."""
+    """What is counted in a drive."""
 
     frames: int = 0
     """Telemetry answered with a command, the model's or a person's."""
     manual: int = 0
     """Telemetry while a person drove."""
     interventions: int = 0
-    """Times that a person took over."""
+    """How often a person took over."""
     unusable: int = 0
     """Telemetry that could not be read, answered with the brake."""
     faults: int = 0
     """Telemetry on which the pilot failed, answered with the brake."""
     distance_m: float = 0.0
-    """Driven, by the speed that the simulator says."""
+    """Distance driven, by the speed that the simulator tells."""
     elapsed_s: float = 0.0
-    """Time driven: from the first to the last packet of each connection."""
+    """Time driven, from the first to the last packet of each connection."""
     latencies_ms: deque[float] = field(
         default_factory=lambda: deque(maxlen=NUM_LATENCIES)
     )
-    """From a packet to its answer, the last ones."""
+    """Times from a packet to its answer, the last ones only."""
 
     @property
     def answered(self) -> int:
-        """Telemetry answered, in whatever way."""
+        """Number of telemetry answered, in whatever way."""
         return self.frames + self.manual + self.unusable + self.faults
 
     def add_driven(self, speed_mph: float, dt_s: float) -> None:
         """Count a frame that was answered with a command.
 
         Args:
-            speed_mph: of the car.
-            dt_s: since the frame before.
+            speed_mph: The car's speed.
+            dt_s: Time since the frame before.
         """
         self.frames += 1
         self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
@@ -62,8 +62,8 @@ class DriveReport:
         """Return a percentile of the time from a packet to its answer.
 
         Args:
-            percent: 0 to 100.
-            most: of the last answers to look at.
+            percent: Which percentile, 0 to 100.
+            most: How many of the last answers to look at.
         """
         since = max(0, len(self.latencies_ms) - most)
         ordered = sorted(islice(self.latencies_ms, since, None))

@@ -1,34 +1,29 @@
 """The Socket.IO server that drives the simulator: one answer to every telemetry.
 
-drive.py is its command line; wire.py holds what is peculiar to the simulator.
+drive.py is its command; dialect.py meets what is peculiar to the simulator.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from driving.dialect import MOST_WEBSOCKET_BYTES, HostGuard, SimulatorDialect
-from driving.pilot import FULL_BRAKE, STOP, Command, Pilot
+import numpy as np
+import socketio
+
+from driving.corrections import Corrections
+from driving.dialect import SimulatorDialect
+from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
+from driving.recorder import DriveRecorder
 from driving.report import DriveReport
 from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
 from driving.wheel import Choice, Wheel, holding_throttle
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from driving.cockpit.app import Cockpit
-    from driving.corrections import Corrections
-    from driving.recorder import DriveRecorder
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +42,17 @@ class Client:
     """One connected simulator."""
 
     pilot: Pilot
+    """Its own pilot, so that speeds of several simulators do not mix."""
     decimal_mark: str = "."
+    """What it writes between a number's whole part and its decimals."""
     is_manual: bool = False
+    """Whether a person holds W or S there."""
     last_packet_s: float | None = None
     """When its last telemetry came, on perf_counter's clock."""
     braking_s: float = 0.0
-    """Since when it has been told to brake because of a fault."""
+    """For how long it has been told to brake because of faults."""
     is_told_to_wait: bool = False
-    """Another simulator drives."""
+    """Whether it stands because another simulator drives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +60,33 @@ class Moment:
     """What the car saw last, and what it was told."""
 
     jpeg: bytes
-    """As it arrived."""
+    """The frame's file, as it arrived."""
     frame: np.ndarray
-    """uint8 RGB (160, 320, 3)."""
+    """The frame, uint8 RGB (160, 320, 3)."""
     speed_mph: float
-    target_mph: float
+    """The car's speed."""
     choice: Choice
+    """What the car was told, and by whom."""
+
+
+class News:
+    """Tells all who wait that there is something new; never waits for them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        """How often there was something new so far."""
+        self._next = asyncio.Event()
+
+    def announce(self) -> None:
+        """Wake all who wait; call it in the event loop's thread."""
+        self.number += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def after(self, number: int) -> None:
+        """Wait until there is something newer than what had this number."""
+        while self.number == number:
+            await self._next.wait()
 
 
 class DriveServer:
@@ -76,32 +95,39 @@ class DriveServer:
     One simulator drives at a time; others are told to stand, and wait for their turn.
 
     Args:
-        make_pilot: makes a pilot for each simulator, so that their speeds do not mix.
-        recorder: writes down the drive; None writes nothing.
-        corrections: writes down what a person drives; None writes nothing.
+        predict: Function of a uint8 RGB frame (160, 320, 3) to steering.
+        target_mph: The speed to hold, 0 to 30 mph.
+        recorder: Writes down the drive; None writes nothing.
+        corrections: Writes down what a person drives; None writes nothing.
+        playing: Name of a recording that is played instead of a drive, while simulators
+            wait; None drives.
+
+    Raises:
+        InputError: The speed is out of its range.
     """
 
     def __init__(
         self,
-        make_pilot: Callable[[], Pilot],
+        predict: Callable[[np.ndarray], float],
+        target_mph: float,
         recorder: DriveRecorder | None = None,
         corrections: Corrections | None = None,
+        playing: str | None = None,
     ) -> None:
-        import socketio
-
-        self.make_pilot = make_pilot
         self.recorder = recorder
         self.corrections = corrections
+        self.playing = playing
         self.report = DriveReport()
-        self.wheel = Wheel()
+        self.wheel = Wheel(target_mph)
         self.clients: dict[str, Client] = {}
         self.driving: str | None = None
         """Session of the simulator whose turn it is."""
         self.newest: Moment | None = None
-        self.on_answer: Callable[[], object] = lambda: None
-        """Called after each answer."""
-        self.replay: str | None = None
-        """Recording that is shown instead of a drive; simulators wait meanwhile."""
+        """The last moment of the drive, or of the recording that is played."""
+        self.news = News()
+        """Announced after each answer, and whatever else pages have to show."""
+        self._predict = predict
+        self.make_pilot()  # A speed that cannot be held is refused here and now.
         self.is_stopping = False
         self._said: Counter[str] = Counter()
         # One worker: frames are answered in order while the loop answers pings.
@@ -117,6 +143,10 @@ class DriveServer:
         self.socketio.on("telemetry", self._on_telemetry)
         self.dialect = SimulatorDialect(socketio.ASGIApp(self.socketio))
         """The ASGI app that simulators speak to."""
+
+    def make_pilot(self) -> Pilot:
+        """Return a pilot for one car."""
+        return Pilot(self._predict, SpeedController(self.wheel.target_mph))
 
     async def _on_connect(self, sid: str, *_: object) -> bool:
         if len(self.clients) >= MOST_SIMULATORS:
@@ -149,7 +179,7 @@ class DriveServer:
             report.interventions += not client.is_manual
             client.is_manual = True
             await self.socketio.emit("manual", {}, to=sid)
-            self.on_answer()
+            self.news.announce()
             return
         client.is_manual = False
         command = await loop.run_in_executor(
@@ -157,12 +187,29 @@ class DriveServer:
         )
         await self._steer(sid, client, STOP if self.is_stopping else command)
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
-        self.on_answer()
+        self.news.announce()
+
+    def show(self, moment: Moment | None, dt_s: float, latency_ms: float) -> None:
+        """Show the pages a moment that no simulator is answered for.
+
+        Args:
+            moment: The moment; None where its picture cannot be used.
+            dt_s: Time since the moment before.
+            latency_ms: Time that it took to look at it.
+        """
+        if moment is None:
+            self.report.unusable += 1
+        else:
+            self.newest = moment
+            self.report.add_driven(moment.speed_mph, dt_s)
+            self.report.elapsed_s += dt_s
+            self.report.latencies_ms.append(latency_ms)
+        self.news.announce()
 
     def simulator_state(self) -> str:
-        """Return "waiting", "driving", "manual" (W or S is held), or "replay"."""
-        if self.replay:
-            return "replay"
+        """Return "waiting", "driving", "manual" (W or S is held), or "playing"."""
+        if self.playing:
+            return "playing"
         client = self.clients.get(self.driving or "")
         if client:
             return "manual" if client.is_manual else "driving"
@@ -170,8 +217,8 @@ class DriveServer:
 
     def message(self) -> str:
         """Return what a person should know besides, "" for nothing."""
-        if self.replay:
-            return f"{self.replay}, the person's steering as it was recorded"
+        if self.playing:
+            return f"{self.playing}, the person's steering as it was recorded"
         waiting = any(client.is_told_to_wait for client in self.clients.values())
         return "another simulator waits: one drives at a time" if waiting else ""
 
@@ -179,7 +226,7 @@ class DriveServer:
         """Say whether a simulator drives; it is promoted where no other does."""
         other = self.clients.get(self.driving or "")
         is_taken = other and now_s - (other.last_packet_s or 0.0) < SILENT_S
-        if self.replay or (is_taken and other is not client):
+        if self.playing or (is_taken and other is not client):
             if not client.is_told_to_wait:
                 logger.warning("a simulator has to wait: one drives at a time")
             client.is_told_to_wait = True
@@ -216,22 +263,19 @@ class DriveServer:
     def _drive(self, pilot: Pilot, telemetry: Telemetry, dt_s: float) -> Command:
         """Return what the model, or the person who has taken the wheel, does."""
         frame, speed_mph = telemetry.frame(), telemetry.speed_mph
-        controller, target_mph = pilot.speed_controller, self.wheel.target_mph
-        if target_mph is not None:
-            controller.target_mph = target_mph
+        pilot.speed_controller.target_mph = self.wheel.target_mph
         by_model = pilot(frame, speed_mph, dt_s)
         # The person is looked for last, to be obeyed in this very answer.
         choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
         if choice.is_give_back:
-            controller.reset()
+            pilot.speed_controller.reset()
         self.report.interventions += choice.is_intervention
         command = STOP if self.is_stopping else choice.command
         if self.recorder:
             self.recorder.add(telemetry.jpeg, speed_mph, command)
         if self.corrections and not self.is_stopping:
             self.corrections.add(telemetry.jpeg, speed_mph, choice)
-        target_mph = controller.target_mph
-        self.newest = Moment(telemetry.jpeg, frame, speed_mph, target_mph, choice)
+        self.newest = Moment(telemetry.jpeg, frame, speed_mph, choice)
         return command
 
     def _say_once(self, what: str, why: Exception | str, trace: bool = False) -> None:
@@ -251,6 +295,34 @@ class DriveServer:
             await self._steer(sid, client, STOP)
         await asyncio.sleep(0.1)
 
+    def close(self) -> None:
+        """Finish what is written of the drive, and say where it lies."""
+        if self.recorder:
+            self.recorder.close()
+            number, folder = self.recorder.written, self.recorder.folder
+            logger.info("recorded %d frames in %s", number, folder)
+        if self.corrections:
+            self.corrections.close()
+            if not self.corrections.is_empty:
+                number, folder = self.corrections.frames, self.corrections.folder
+                logger.info("taught %d frames, in %s", number, folder)
+
+    async def log_status(self) -> None:
+        """Log every second how the drive goes, or every ten what to do; never end."""
+        report, said_waiting_s = self.report, float("-inf")
+        before = (0, time.monotonic())
+        while True:
+            await asyncio.sleep(1)
+            now = (report.answered, time.monotonic())
+            if not self.clients and not self.playing:
+                if now[1] - said_waiting_s > 10:
+                    logger.info(WAITING)
+                    said_waiting_s = now[1]
+            elif now[0] > before[0]:
+                rate = (now[0] - before[0]) / (now[1] - before[1])
+                logger.info(report.status(rate))
+            before = now
+
 
 def _stand(client: Client, data: object) -> Command:
     """Return what keeps a simulator standing whose turn it is not."""
@@ -260,75 +332,3 @@ def _stand(client: Client, data: object) -> Command:
         return STOP
     client.decimal_mark = telemetry.decimal_mark
     return Command(0.0, holding_throttle(telemetry.speed_mph))
-
-
-async def serve(
-    server: DriveServer,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    on_started: Callable[[], object],
-    cockpit: Cockpit | None = None,
-) -> None:
-    """Serve until `stop` is set, then stop the cars and close.
-
-    Args:
-        server: of the drive.
-        listener: a listening socket, from wire.listen.
-        stop: set to end.
-        on_started: called when simulators are served.
-        cockpit: the page; None serves simulators only.
-    """
-    import uvicorn
-
-    from driving.port import BoundedHttp, BoundedWebSocket
-
-    class WebServer(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # Its own handlers would close the connections before the cars have stopped.
-            yield
-
-    config = uvicorn.Config(
-        HostGuard(cockpit or server.dialect),
-        loop="asyncio",
-        http=BoundedHttp,
-        ws=BoundedWebSocket,
-        ws_max_size=MOST_WEBSOCKET_BYTES,
-        # Pictures are compressed; doing it again costs more than it sends.
-        ws_per_message_deflate=False,
-        log_level="error",
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
-    web = WebServer(config)
-    serving = asyncio.create_task(web.serve(sockets=[listener]))
-    while not web.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if cockpit:
-        cockpit.on_end = stop.set
-    on_started()
-    tasks = [asyncio.create_task(stop.wait()), serving]
-    status = asyncio.create_task(_print_status(server))
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    status.cancel()
-    if cockpit:
-        cockpit.end()
-    await server.stop_cars()
-    web.should_exit = True
-    await serving
-
-
-async def _print_status(server: DriveServer) -> None:
-    """Say every second how it goes, or every ten what to do."""
-    report, said_waiting_s, before = server.report, float("-inf"), (0, time.monotonic())
-    while True:
-        await asyncio.sleep(1)
-        now = (report.answered, time.monotonic())
-        if not server.clients and not server.replay:
-            if now[1] - said_waiting_s > 10:
-                logger.info(WAITING)
-                said_waiting_s = now[1]
-        elif now[0] > before[0]:
-            rate = (now[0] - before[0]) / (now[1] - before[1])
-            logger.info(report.status(rate))
-        before = now

@@ -10,12 +10,11 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
 
 from common.car import FRAME_SHAPE
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # --- Numbers in any language ----------------------------------------------------------
 
@@ -35,13 +34,13 @@ def parse_number(text: object) -> tuple[float, str | None]:
     occurs once; whatever stands before it groups digits.
 
     Args:
-        text: "1,234.5678", "1.234,5678", "12,0000-", "(3.0000)", …, or a JSON number.
+        text: As "1,234.5678", "1.234,5678", "12,0000-" or "(3.0000)", or a JSON number.
 
     Returns:
         The value, and the decimal mark, None where the text has none.
 
     Raises:
-        ValueError: it is no finite number.
+        ValueError: It is no finite number.
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
         if not abs(text) < LARGEST_NUMBER:  # NaN is not below it either.
@@ -87,24 +86,26 @@ class Telemetry:
     """One telemetry event."""
 
     steering_angle_deg: float
-    """Of the front wheels, + is right, ±25."""
+    """Angle of the front wheels, ±25; + is right."""
     throttle: float
+    """The car's throttle, 0 to 1."""
     speed_mph: float
+    """The car's speed."""
     jpeg: bytes
-    """The centre camera's frame."""
+    """The file of the centre camera's frame."""
     decimal_mark: str
-    """That this simulator writes, and reads."""
+    """The decimal mark that this simulator writes, and reads."""
 
     @staticmethod
     def from_event(data: object, decimal_mark: str) -> Telemetry:
         """Read the event's argument.
 
         Args:
-            data: of the event.
-            decimal_mark: to assume where the numbers show none.
+            data: The argument.
+            decimal_mark: What is assumed where the numbers show none.
 
         Raises:
-            UnusableTelemetry: something is missing or cannot be read.
+            UnusableTelemetry: Something is missing or cannot be read.
         """
         if not isinstance(data, dict):
             found = type(data).__name__
@@ -130,11 +131,8 @@ class Telemetry:
         """Return the frame, uint8 RGB (160, 320, 3).
 
         Raises:
-            UnusableTelemetry: it is no picture, is cut off, or has another size.
+            UnusableTelemetry: It is no picture, is cut off, or has another size.
         """
-        import cv2
-        import numpy as np
-
         # OpenCV fills what is missing with grey, which is no road.
         if self.jpeg.startswith(b"\xff\xd8") and b"\xff\xd9" not in self.jpeg[-64:]:
             raise UnusableTelemetry("image: the JPEG is cut off")

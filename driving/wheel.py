@@ -27,17 +27,17 @@ class Choice:
 
     command: Command
     driver: str
-    """MODEL, PERSON or STOPPED."""
+    """Who drives: MODEL, PERSON or STOPPED."""
     model_steering: float
-    """What the model would do, [-1, 1]."""
+    """What the model would do, in [-1, 1]."""
     person_steering: float | None
-    """What the person at the wheel does, [-1, 1]; None if there is none."""
+    """What the person at the wheel does, in [-1, 1]; None if there is none."""
     is_takeover: bool = False
-    """The person did not drive a frame ago."""
+    """Whether a person drives who did not drive a frame ago."""
     is_intervention: bool = False
-    """A takeover that is not the one before gone on with."""
+    """Whether this takeover is a new one, not the last one gone on with."""
     is_give_back: bool = False
-    """The model drives again since this frame."""
+    """Whether the model drives again since this frame."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +50,40 @@ class _Hold:
 
 
 class Wheel:
-    """Chooses between the model's command and a person's, frame by frame."""
+    """Chooses between the model's command and a person's, frame by frame.
 
-    def __init__(self) -> None:
+    Args:
+        target_mph: The speed to hold, until a person sets another one.
+    """
+
+    def __init__(self, target_mph: float) -> None:
+        self.target_mph = target_mph
+        """The speed that the model holds."""
         self.is_stopped = False
-        """Brake and hold, whoever steers."""
-        self.target_mph: float | None = None
-        """Speed to hold that a person has set; None: the pilot's own."""
+        """Whether the car brakes and stands, whoever steers."""
         self._hold: _Hold | None = None
         self._driver = MODEL
         self._given_back_s = float("-inf")
+
+    def hold_speed(self, target_mph: float) -> None:
+        """Let the model hold another speed, from 0 to 30 mph."""
+        self.target_mph = target_mph
+
+    def stop(self) -> None:
+        """Brake and stand until `go`, whoever steers."""
+        self.is_stopped = True
+
+    def go(self) -> None:
+        """Drive on."""
+        self.is_stopped = False
 
     def steer(self, page: int, steering: float, now_s: float) -> bool:
         """Take the wheel, or turn it on; the first page has it until it lets go.
 
         Args:
-            page: who steers.
-            steering: [-1, 1], + is right.
-            now_s: when it was heard.
+            page: Number of the page that steers.
+            steering: What it steers, in [-1, 1]; + is right.
+            now_s: When it was heard.
 
         Returns:
             Whether this page has the wheel.
@@ -105,9 +121,9 @@ class Wheel:
         """Decide what a frame is answered with.
 
         Args:
-            command: of the model, its throttle holding the target speed.
-            speed_mph: of the car.
-            now_s: when the answer is given.
+            command: The model's command, whose throttle holds the target speed.
+            speed_mph: The car's speed.
+            now_s: When the answer is given.
         """
         before, hold = self._driver, self._held(now_s)
         person = hold.steering if hold else None

@@ -1,6 +1,5 @@
 """What the tests of the cockpit's page share: a browser, the server, the simulator."""
 
-import asyncio
 import json
 import socket
 import subprocess
@@ -11,11 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import running_drive
 
-from driving.cockpit.app import Cockpit
-from driving.dialect import listen
-from driving.pilot import Pilot, SpeedController
-from driving.server import DriveServer, serve
 from simulator.client import Client, DriveServerError, drive
 
 NODE = Path(__file__).resolve().parent / "node"
@@ -79,27 +75,8 @@ class Browser:
 @contextmanager
 def serving():
     """Serve simulators and pages as drive.py does; yields the address."""
-    server = DriveServer(lambda: Pilot(lambda frame: STEERING, SpeedController(12.0)))
-    server.wheel.target_mph = 12.0
-    listener = listen("127.0.0.1", 0)
-    started, loops = threading.Event(), []
-
-    async def run():
-        stop = asyncio.Event()
-        loops.append((asyncio.get_running_loop(), stop))
-        with listener:
-            await serve(server, listener, stop, started.set, Cockpit(server))
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    assert started.wait(20)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        loop, stop = loops[0]
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
-        assert not thread.is_alive()
+    with running_drive.serving(predict=lambda frame: STEERING, target_mph=12.0) as it:
+        yield f"http://{it.host}"
 
 
 class WatchedClient(Client):

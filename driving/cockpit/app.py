@@ -1,8 +1,8 @@
 """The page that drive.py serves: watch the drive, take the wheel, teach.
 
-The files of folder page/ and a WebSocket for each page, on the simulator's own port;
-docs/protocol.md says what goes over it. A page never slows the car: its one sender
-looks at the newest moment whenever the page has taken the last one.
+It serves the files of folder page/ and a WebSocket for each page, on the simulator's
+own port; docs/protocol.md says what goes over it. A page never slows the car: its one
+sender looks at the newest moment whenever the page has taken the last one.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
+from driving.cockpit.heat_map import HeatMap
 from driving.cockpit.state import CockpitState
-from driving.dialect import Receive, Scope, Send, header_of, refuse
+from driving.port import (
+    MOST_PAGE_MESSAGE_BYTES,
+    SOCKET_PATH,
+    Receive,
+    Scope,
+    Send,
+    header_of,
+    refuse,
+)
+from driving.server import DriveServer, Moment
 from driving.telemetry import LARGEST_NUMBER
-
-if TYPE_CHECKING:
-    from driving.cockpit.heat_map import HeatMap
-    from driving.server import DriveServer, Moment
 
 logger = logging.getLogger(__name__)
 
-SOCKET_PATH = "/cockpit"
 FOLDER = Path(__file__).resolve().parent / "page"
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -51,7 +56,6 @@ SECURITY_HEADERS = {
     "cache-control": "no-store",
 }
 MOST_PAGES = 16
-MOST_MESSAGE_BYTES = 1024
 MOST_MESSAGES_PER_S = 200
 # More than the eye follows; so what pages cost is bounded at any frame rate.
 MOST_MOMENTS_PER_S = 30
@@ -68,15 +72,19 @@ class Page:
     """One open page, and what it was sent last."""
 
     number: int
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Who it is to the wheel."""
     wants_heat: bool = False
+    """Whether it is sent heat maps."""
     moment: Moment | None = None
+    """The moment that it was sent last."""
     heat: bytes | None = None
+    """The heat map that it was sent last."""
     sending_since_s: float | None = None
-    """Since when it has not taken what it is sent; None: it has."""
+    """Since when it has not taken what it is sent; None if it has."""
     second: int = 0
+    """The second of its last message."""
     num_messages: int = 0
-    """In that second."""
+    """Number of its messages in that second."""
 
     def is_blind(self, now_s: float) -> bool:
         """Say whether it has taken nothing for too long to steer by."""
@@ -95,10 +103,10 @@ class Cockpit:
     """ASGI app of the page; what is not its own goes on to the simulators' app.
 
     Args:
-        server: whose drive it shows.
-        heat_map: makes pictures of what the network looks at; None: there are none.
-        token: that the page's address must hold; None: not needed.
-        command_of_end: returns what to do next when the run has ended.
+        server: The server of the drive that it shows.
+        heat_map: Makes pictures of what the network looks at; None shows none.
+        token: What the page's address must hold; None asks for nothing.
+        command_of_end: Returns what to do next when the run has ended.
     """
 
     def __init__(
@@ -109,33 +117,24 @@ class Cockpit:
         command_of_end: Callable[[], str] = lambda: "",
     ) -> None:
         self.server, self.heat_map, self.token = server, heat_map, token
-        self.command_of_end = command_of_end
-        self.on_end: Callable[[], object] = lambda: None
-        """Called when a person ends the run."""
-        self.state = CockpitState(server)
+        self.command: str | None = None
+        """What to do next, "" for nothing; None until the run has ended."""
+        self.ended = asyncio.Event()
+        """Set when the run has ended."""
         self.pages: dict[int, Page] = {}
         self.refused: Counter[str] = Counter()
+        self._command_of_end = command_of_end
+        self._state = CockpitState(server)
         self._last_number = 0
         self._files = read_files(FOLDER)
-        server.on_answer = self.announce
-
-    def announce(self) -> None:
-        """Wake the pages: there is something new."""
-        moment = self.server.newest
-        if self.heat_map and moment and any(p.wants_heat for p in self.pages.values()):
-            self.heat_map.look_at(moment.frame, self._wake)
-        self._wake()
-
-    def _wake(self) -> None:
-        for page in self.pages.values():
-            page.news.set()
 
     def end(self) -> None:
-        """Tell the pages that the run has ended, and what to do next."""
-        if self.state.command is None:
-            self.server.wheel.is_stopped = True
-            self.state.command = self.command_of_end()
-            self.announce()
+        """Stop the car, and tell the pages that the run has ended and what is next."""
+        if self.command is None:
+            self.server.wheel.stop()
+            self.command = self._command_of_end()
+            self.ended.set()
+            self.server.news.announce()
 
     def _refuse(self, what: str) -> None:
         """Count what is refused; log the first of its kind."""
@@ -229,7 +228,9 @@ class Cockpit:
             now_s = time.perf_counter()
             if message["type"] != "websocket.receive":
                 if message.get("code") == 1009:
-                    self._refuse(f"a page's message over {MOST_MESSAGE_BYTES} bytes")
+                    self._refuse(
+                        f"a page's message over {MOST_PAGE_MESSAGE_BYTES} bytes"
+                    )
                 return
             if page.is_too_loud(now_s):
                 self._refuse(f"over {MOST_MESSAGES_PER_S} messages a second of a page")
@@ -243,37 +244,39 @@ class Cockpit:
         """Do what a message says.
 
         Raises:
-            LookupError, TypeError, ValueError: it says nothing.
+            LookupError, TypeError, ValueError: It says nothing.
         """
         wheel, kind = self.server.wheel, message["type"]
         if kind == "steer":
             steering = _number(message["steering"], -1, 1)
-            if not page.is_blind(now_s) and not self.server.replay:
+            if not page.is_blind(now_s) and not self.server.playing:
                 wheel.steer(page.number, steering, now_s)
         elif kind == "release":
             wheel.release(page.number)
         elif kind == "speed":
-            wheel.target_mph = _number(message["mph"], 0, 30)
-        elif kind in ("stop", "go"):
-            wheel.is_stopped = kind == "stop"
+            wheel.hold_speed(_number(message["mph"], 0, 30))
+        elif kind == "stop":
+            wheel.stop()
+        elif kind == "go":
+            wheel.go()
         elif kind == "heat_map":
             page.wants_heat = message["on"] is True and self.heat_map is not None
         elif kind == "end":
             self.end()
-            self.on_end()
         else:
             raise ValueError(f"no type {kind!r}")
-        self.announce()
+        self.server.news.announce()
 
     async def _tell(self, page: Page, send: Send) -> None:
         """Send a page what is newest, as fast as it takes it.
 
         Raises:
-            TimeoutError: it takes nothing.
+            TimeoutError: It takes nothing.
         """
+        news = self.server.news
         while True:
             page.sending_since_s = started_s = time.perf_counter()
-            page.news.clear()
+            told = news.number
             async with asyncio.timeout(STALLED_S):
                 for part in self._news_of(page):
                     await send({"type": "websocket.send", **part})
@@ -282,19 +285,22 @@ class Cockpit:
             await asyncio.sleep(max(0.0, 1 / MOST_MOMENTS_PER_S - spent_s))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_S):
-                    await page.news.wait()
+                    await news.after(told)
 
     def _news_of(self, page: Page) -> list[dict[str, Any]]:
         """Return the messages that tell a page what it has not been told yet."""
-        state = self.state.document(page.number, page.wants_heat)
+        state = self._state.document(page.number, page.wants_heat, self.command)
         parts: list[dict[str, Any]] = [{"text": json.dumps(state)}]
-        moment, heat = self.server.newest, self.heat_map and self.heat_map.newest
+        moment = self.server.newest
         if moment and moment is not page.moment:
             parts.append({"bytes": CAMERA_PICTURE + moment.jpeg})
-        if heat and heat is not page.heat and page.wants_heat:
-            parts.append({"bytes": HEAT_PICTURE + heat})
-            page.heat = heat
-        page.moment = moment
+            page.moment = moment
+        if self.heat_map and moment and page.wants_heat:
+            self.heat_map.look_at(moment.frame, self.server.news.announce)
+            heat = self.heat_map.newest
+            if heat and heat is not page.heat:
+                parts.append({"bytes": HEAT_PICTURE + heat})
+                page.heat = heat
         return parts
 
 
@@ -313,7 +319,7 @@ def _number(value: object, low: float, high: float) -> float:
     """Return a number, one beyond the ends of its range brought to them.
 
     Raises:
-        ValueError: it is no finite number.
+        ValueError: It is no finite number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")

@@ -1,4 +1,4 @@
-"""Show a recording in the cockpit, frame by frame as it was driven: no simulator.
+"""Play a recording into the cockpit, frame by frame as it was driven: no simulator.
 
 The model steers for every frame, and its steering is shown beside the recorded one. The
 recording begins anew at its end; the stop button holds it.
@@ -11,17 +11,11 @@ import time
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from driving.pilot import Command
-from driving.server import Moment
+from driving.pilot import Command, Pilot
+from driving.server import DriveServer, Moment
 from driving.telemetry import Telemetry, UnusableTelemetry
 from driving.wheel import MODEL, Choice
-from recordings.recording import read_recording, usable_samples
-
-if TYPE_CHECKING:
-    from driving.pilot import Pilot
-    from driving.server import DriveServer
 
 # Between two sessions of a recording nothing was driven.
 MOST_STEP_S = 0.5
@@ -32,19 +26,24 @@ class RecordedFrame:
     """One row of a recording."""
 
     path: Path
+    """The path of the centre camera's image."""
     step_s: float
     """Time since the row before."""
     speed_mph: float
+    """The car's speed."""
     command: Command
-    """Of who drove."""
+    """The command of the person who drove."""
 
 
 def read_frames(folder: Path) -> list[RecordedFrame]:
     """Return the rows of a recording that can be used, in the order of time.
 
     Raises:
-        InputError: it cannot be read, or holds nothing.
+        InputError: It cannot be read, or holds nothing.
     """
+    # Not above: it needs pandas, which no other driving does.
+    from recordings.recording import read_recording, usable_samples
+
     samples = usable_samples([read_recording(folder, check_images=False)])
     steps_s = samples["time_s"].diff().fillna(0.0).clip(0.0, MOST_STEP_S)
     return [
@@ -62,11 +61,11 @@ def read_frames(folder: Path) -> list[RecordedFrame]:
 
 
 async def play(server: DriveServer, frames: list[RecordedFrame]) -> None:
-    """Show frames in the pages of a server, again and again.
+    """Show a recording's frames to the pages of a server, again and again.
 
     Args:
-        server: whose pages show them.
-        frames: of a recording.
+        server: The server whose pages show them.
+        frames: The recording's frames.
     """
     pilot, due_s = server.make_pilot(), time.perf_counter()
     for frame in cycle(frames):
@@ -74,24 +73,20 @@ async def play(server: DriveServer, frames: list[RecordedFrame]) -> None:
         await asyncio.sleep(max(0.001, due_s - time.perf_counter()))
         while server.wheel.is_stopped:
             await asyncio.sleep(0.05)
-        await asyncio.to_thread(_show, server, pilot, frame)
-        server.on_answer()
+        started_s = time.perf_counter()
+        moment = await asyncio.to_thread(_moment_of, frame, pilot)
+        latency_ms = 1e3 * (time.perf_counter() - started_s)
+        server.show(moment, frame.step_s, latency_ms)
 
 
-def _show(server: DriveServer, pilot: Pilot, recorded: RecordedFrame) -> None:
-    """Let the model look at a frame, and the pages at both."""
-    report, started_s = server.report, time.perf_counter()
+def _moment_of(recorded: RecordedFrame, pilot: Pilot) -> Moment | None:
+    """Let the model look at a frame; None where its picture cannot be used."""
     speed_mph, command = recorded.speed_mph, recorded.command
     try:
         jpeg = recorded.path.read_bytes()
         frame = Telemetry(0.0, command.throttle, speed_mph, jpeg, ".").frame()
     except (OSError, UnusableTelemetry):
-        report.unusable += 1
-        return
+        return None
     by_model = pilot(frame, speed_mph, recorded.step_s)
     choice = Choice(command, MODEL, by_model.steering, command.steering)
-    target_mph = pilot.speed_controller.target_mph
-    server.newest = Moment(jpeg, frame, speed_mph, target_mph, choice)
-    report.add_driven(speed_mph, recorded.step_s)
-    report.elapsed_s += recorded.step_s
-    report.latencies_ms.append(1e3 * (time.perf_counter() - started_s))
+    return Moment(jpeg, frame, speed_mph, choice)

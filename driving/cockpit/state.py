@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from driving.server import DriveServer
+from driving.server import DriveServer
 
 # The figures of all pages are made together, so often, and are of the last answers.
 FIGURES_S = 0.5
@@ -17,33 +16,28 @@ class CockpitState:
     """Makes the states of all pages.
 
     Args:
-        server: whose drive is told of.
+        server: The server of the drive.
     """
 
     def __init__(self, server: DriveServer) -> None:
         self.server = server
-        self.message = ""
-        """What else a person should know; "" for what the server says."""
-        self.command: str | None = None
-        """What to do next, once the run has ended."""
         self._figures: dict[str, Any] = {}
         self._made_s = float("-inf")
         self._answered = 0
 
-    def document(self, page: int, has_heat_map: bool) -> dict[str, Any]:
+    def document(
+        self, page: int, has_heat_map: bool, command: str | None
+    ) -> dict[str, Any]:
         """Return the state for a page.
 
         Args:
-            page: number of the page.
-            has_heat_map: whether it is sent heat maps.
+            page: The page's number.
+            has_heat_map: Whether it is sent heat maps.
+            command: What to do next, once the run has ended; None: it goes on.
         """
         now_s, server = time.perf_counter(), self.server
-        wheel, recorder, corrections = (
-            server.wheel,
-            server.recorder,
-            server.corrections,
-        )
-        is_free = wheel.is_free_for(page, now_s) and not server.replay
+        wheel, corrections = server.wheel, server.corrections
+        is_free = wheel.is_free_for(page, now_s) and not server.playing
         return {
             "type": "state",
             "simulator": server.simulator_state(),
@@ -57,18 +51,17 @@ class CockpitState:
                 "folder": str(corrections.folder) if corrections else None,
                 "frames": corrections.frames if corrections else 0,
             },
-            "recording": str(recorder.folder) if recorder else None,
-            "command": self.command,
-            "message": self.message or server.message(),
+            "recording": str(server.recorder.folder) if server.recorder else None,
+            "command": command,
+            "message": server.message(),
         }
 
     def _drive(self) -> dict[str, Any]:
         """Return what the newest moment says."""
-        moment, wheel = self.server.newest, self.server.wheel
+        moment = self.server.newest
         if moment is None:
             keys = "steering model_steering throttle speed_mph".split()
             said = dict.fromkeys(keys, 0.0) | {"person_steering": None}
-            target_mph = 0.0
         else:
             choice = moment.choice
             said = {
@@ -78,10 +71,7 @@ class CockpitState:
                 "throttle": choice.command.throttle,
                 "speed_mph": moment.speed_mph,
             }
-            target_mph = moment.target_mph
-        if wheel.target_mph is not None:
-            target_mph = wheel.target_mph
-        return said | {"target_speed_mph": target_mph}
+        return said | {"target_speed_mph": self.server.wheel.target_mph}
 
     def _recent_figures(self, now_s: float) -> dict[str, Any]:
         if now_s - self._made_s < FIGURES_S:

@@ -9,14 +9,14 @@ BY_MODEL = Command(steering=-0.5, throttle=0.3)
 
 
 def test_model_drives_when_nobody_is_at_the_wheel():
-    choice = Wheel().choose(BY_MODEL, 10.0, now_s=1.0)
+    choice = Wheel(15.0).choose(BY_MODEL, 10.0, now_s=1.0)
     assert (choice.command, choice.driver) == (BY_MODEL, MODEL)
     assert choice.person_steering is None
     assert not (choice.is_takeover or choice.is_intervention or choice.is_give_back)
 
 
 def test_person_steers_and_the_speed_is_held_as_before():
-    wheel = Wheel()
+    wheel = Wheel(15.0)
     assert wheel.steer(page=1, steering=0.8, now_s=1.0)
     choice = wheel.choose(BY_MODEL, 10.0, now_s=1.01)
     assert choice.command == Command(steering=0.8, throttle=0.3)
@@ -26,7 +26,7 @@ def test_person_steers_and_the_speed_is_held_as_before():
 
 
 def test_a_person_who_falls_silent_has_let_go():
-    wheel = Wheel()
+    wheel = Wheel(15.0)
     wheel.steer(page=1, steering=0.8, now_s=1.0)
     last_s = 1.0 + SILENCE_S
     assert wheel.choose(BY_MODEL, 10.0, now_s=last_s - 1e-6).driver == PERSON
@@ -40,7 +40,7 @@ def test_silence_and_a_frame_at_the_slowest_rate_are_less_than_200_ms():
 
 
 def test_release_gives_the_wheel_back_at_once():
-    wheel = Wheel()
+    wheel = Wheel(15.0)
     wheel.steer(page=1, steering=0.8, now_s=1.0)
     wheel.choose(BY_MODEL, 10.0, now_s=1.0)
     wheel.release(page=1)
@@ -49,7 +49,7 @@ def test_release_gives_the_wheel_back_at_once():
 
 
 def test_first_page_has_the_wheel_until_it_lets_go():
-    wheel = Wheel()
+    wheel = Wheel(15.0)
     assert wheel.steer(page=1, steering=0.8, now_s=1.0)
     assert not wheel.steer(page=2, steering=-1.0, now_s=1.05)
     wheel.release(page=2)
@@ -60,7 +60,7 @@ def test_first_page_has_the_wheel_until_it_lets_go():
 
 
 def test_a_key_let_go_and_pressed_again_is_one_intervention():
-    wheel, interventions = Wheel(), 0
+    wheel, interventions = Wheel(15.0), 0
     for start_s in (1.0, 1.5, 2.0, 10.0):
         wheel.steer(page=1, steering=0.8, now_s=start_s)
         taken = wheel.choose(BY_MODEL, 10.0, start_s)
@@ -72,15 +72,15 @@ def test_a_key_let_go_and_pressed_again_is_one_intervention():
 
 
 def test_stop_brakes_and_holds_whoever_steers():
-    wheel = Wheel()
-    wheel.is_stopped = True
+    wheel = Wheel(15.0)
+    wheel.stop()
     choice = wheel.choose(BY_MODEL, 10.0, now_s=1.0)
     assert (choice.command, choice.driver) == (Command(-0.5, -1.0), STOPPED)
     wheel.steer(page=1, steering=0.8, now_s=1.0)
     choice = wheel.choose(BY_MODEL, 0.5, now_s=1.0)
     assert choice.command == Command(0.8, 0.0) and not choice.is_intervention
     wheel.release(page=1)
-    wheel.is_stopped = False
+    wheel.go()
     choice = wheel.choose(BY_MODEL, 0.0, now_s=1.1)
     assert choice.command == BY_MODEL and choice.is_give_back
 

@@ -1,10 +1,8 @@
 """On the wire as the stock simulator: against a scripted server, and drive.py's own."""
 
-import asyncio
 import base64
 import json
 import threading
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -244,18 +242,13 @@ def test_car_that_leaves_the_road_is_put_back_and_counted(world):
     assert (
         summary.interventions == summary.off_road + summary.collisions + summary.stuck
     )
-    expected = 100 * (1 - 6 * summary.interventions / summary.simulated_s)
-    assert summary.autonomy_percent == pytest.approx(max(0, expected))
     assert not summary.complete and summary.laps == 0
-    assert json.loads(summary.to_json())["interventions"] == summary.interventions
     rms, mean = summary.rms_cross_track_error_m, summary.mean_abs_cross_track_error_m
     assert 0 < mean <= rms <= summary.max_abs_cross_track_error_m
 
 
 def test_drive_py_answers_every_frame_with_the_models_steering(world):
-    from driving import dialect as wire
-    from driving import server as drive_server
-    from driving.pilot import Pilot, SpeedController
+    from running_drive import serving
 
     answered, followed = [], []
 
@@ -263,24 +256,8 @@ def test_drive_py_answers_every_frame_with_the_models_steering(world):
         answered.append(round(float(frame[100:, :160].mean()) / 255 - 0.5, 3))
         return answered[-1]
 
-    def make_pilot():
-        return Pilot(predict, SpeedController(20.0))
-
-    server = drive_server.DriveServer(make_pilot)
-    listener = wire.listen("127.0.0.1", 0)
-    port = listener.getsockname()[1]
-    stage = SimpleNamespace(loop=None, stop=None)
-    started = threading.Event()
-
-    async def run():
-        stage.loop, stage.stop = asyncio.get_running_loop(), asyncio.Event()
-        await drive_server.serve(server, listener, stage.stop, started.set)
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    assert started.wait(20)
-    try:
-        connection = Client(f"http://127.0.0.1:{port}", world, wait_s=5)
+    with serving(predict=predict, target_mph=20.0) as running:
+        connection = Client(f"http://{running.host}", world, wait_s=5)
         summary = drive(
             connection,
             1,
@@ -288,9 +265,6 @@ def test_drive_py_answers_every_frame_with_the_models_steering(world):
             on_frame=lambda seen: followed.append(seen.steering),
         )
         connection.close()
-    finally:
-        stage.loop.call_soon_threadsafe(stage.stop.set)
-        thread.join(20)
     assert summary.frames == 2 * 50
     # The second answer for each picture is the one that is driven.
     assert followed == answered[1 : 2 * len(followed) : 2]

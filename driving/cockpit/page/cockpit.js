@@ -113,7 +113,7 @@ function takeState(news) {
     link = "ended";
     showEnd(news);
   }
-  if (news.simulator !== "driving" && news.simulator !== "replay") return;
+  if (news.simulator !== "driving" && news.simulator !== "playing") return;
   chart.add({
     atMs: performance.now(),
     model: news.model_steering,

@@ -5,7 +5,7 @@
  * What the server says with each frame; docs/protocol.md has the units.
  *
  * @typedef {object} State
- * @property {"waiting" | "driving" | "manual" | "replay"} simulator
+ * @property {"waiting" | "driving" | "manual" | "playing"} simulator
  * @property {"model" | "person" | "stop"} driver
  * @property {number} steering that was sent, -1 to 1, + is right
  * @property {number} model_steering
@@ -70,7 +70,7 @@ export function bannerOf(link, state, isSilent) {
     const hint = "Start it and choose Autonomous mode.";
     return say("waiting", "Waiting for the simulator", hint);
   }
-  if (state.simulator === "replay") {
+  if (state.simulator === "playing") {
     const isHeld = state.driver === "stop";
     const hint = isHeld ? "Held. Go on: press Space." : "Hold it: press Space.";
     return say("model", "A recording is played", hint);
