@@ -81,18 +81,9 @@ def drive(out: Path, port: int) -> None:
                 print(said, end="", file=sys.stderr)
                 raise subprocess.CalledProcessError(server.returncode, "drive.py")
             time.sleep(0.2)
-        address = said.partition("listening on ")[2].partition(";")[0]
-        url = ("--url", f"http://{address}")
-        run(
-            "simulate.py",
-            "drive",
-            "lake",
-            "--laps",
-            1,
-            *url,
-            "--video",
-            out / "drive.mp4",
-        )
+        url = "http://" + said.partition("listening on ")[2].partition(";")[0]
+        film = out / "drive.mp4"
+        run("simulate.py", "drive", "lake", "--laps", 1, "--url", url, "--video", film)
         if sys.platform == "win32":
             server.send_signal(signal.CTRL_BREAK_EVENT)
         else:
@@ -165,24 +156,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--data", type=Path, help="recording to learn (default: the expert makes one)")
-    add(
-        "--out",
-        type=Path,
-        default=Path("demo"),
-        help="folder to make (default: %(default)s)",
-    )
-    add(
-        "--epochs",
-        type=int,
-        help=f"epochs of training, 1 or more (default: {EPOCHS_OF_EXPERT}; "
-        f"{EPOCHS_OF_PERSON} with --data)",
-    )
-    add(
-        "--port",
-        type=int,
-        default=0,
-        help="port that drive.py listens on (default: 0, any free one)",
-    )
+    add("--out", type=Path, default=Path("demo"), help="folder to make (default: demo)")
+    longer = f"{EPOCHS_OF_EXPERT}; {EPOCHS_OF_PERSON} with --data"
+    add("--epochs", type=int, help=f"epochs of training, 1 or more (default: {longer})")
+    port_help = "port that drive.py listens on (default: 0, any free one)"
+    add("--port", type=int, default=0, help=port_help)
     args = parser.parse_args(argv)
     if args.epochs is None:
         args.epochs = EPOCHS_OF_PERSON if args.data else EPOCHS_OF_EXPERT
