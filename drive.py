@@ -11,9 +11,8 @@ What a person drives becomes a recording to train on; the second before each tak
 in which the model went wrong, is kept beside it, in DIR-before. An address given to
 --host is open to the network, and the page then needs a token, which is printed.
 
-What follows is one drive in the order in which it happens: the input is checked, the
-port opened, the model loaded; simulators and pages are served until somebody ends it;
-the last word is what to do next.
+Below is one drive as it happens: its input is checked, the port opened, the model
+loaded; simulators and pages are served until somebody ends it; then it says what next.
 """
 
 from __future__ import annotations
@@ -227,13 +226,7 @@ def load_driver(path: Path) -> tuple[Callable[[np.ndarray], float], HeatMap | No
 async def serve_until_signal(
     cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame]
 ) -> None:
-    """Serve until Ctrl+C, SIGTERM or a page ends it, then finish what is written.
-
-    Args:
-        cockpit: The pages, and behind them the server of the drive.
-        listener: The port's socket.
-        frames: A recording to play; empty to drive.
-    """
+    """Drive, or play frames if there are any, until a signal or a page ends it."""
     from driving.cockpit.playback import play
 
     stop, server = asyncio.Event(), cockpit.server
@@ -282,19 +275,17 @@ async def serve(cockpit: Cockpit, listener: socket.socket, stop: asyncio.Event) 
 
 def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
     """Say where the simulator and the page find this server, and who else might."""
-    from driving.port import reachable_address
+    from driving.port import url_of
 
     host, port = listener.getsockname()[:2]
     logger.info("listening on %s:%d; Ctrl+C stops it", host, port)
-    query = ""
-    if cockpit.token:
+    query = f"?token={cockpit.token}" if cockpit.token else ""
+    if query:
         logger.warning(
             "warning: whoever reaches %s can play the simulator; pages need the token",
             host,
         )
-        host, query = reachable_address(host), f"?token={cockpit.token}"
-    shown = f"[{host}]" if ":" in host else host
-    logger.info("cockpit: http://%s:%d/%s", shown, port, query)
+    logger.info("cockpit: %s%s", url_of(host, port), query)
 
 
 # --- What to do next ------------------------------------------------------------------

@@ -232,6 +232,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.watch:
         watch(args.watch, args.pages, args.heat)
+    from common.start_up import quiet_tensorflow
+
+    quiet_tensorflow()
     from model import build_model, make_predictor
     from network.files import load_model
     from network.saliency import clear_picture, make_saliency

@@ -122,6 +122,12 @@ def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
     return listener
 
 
+def url_of(host: str, port: int) -> str:
+    """Return the URL that others, or this machine, open a page of this port by."""
+    host = reachable_address(host)
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
 def reachable_address(host: str) -> str:
     """Return the address that others reach this machine by, for "all of them"."""
     if host not in ("0.0.0.0", "::"):
@@ -141,7 +147,7 @@ def reachable_address(host: str) -> str:
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn, with these bounds.
+    """A uvicorn server with these bounds.
 
     Args:
         app: What it serves to requests that come by an address of this machine.

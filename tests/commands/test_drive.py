@@ -221,7 +221,7 @@ def test_run_that_is_ended_from_the_page_prints_how_to_train(model_path, tmp_pat
         f"--share taught=0.3 --from {model_path} --name {model_path.parent.name}"
         "-corrected"
     )
-    args, _ = train.parse_args(shlex.split(said)[3:])
+    args = train.parse_args(shlex.split(said)[3:])
     assert args.shares == [("taught", 0.3)] and len(args.recordings) == 3
 
 
