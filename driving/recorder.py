@@ -119,6 +119,7 @@ class DriveRecorder:
 
     def _write_row(self, jpeg: bytes, name: str, numbers: str) -> None:
         path = self.folder / "IMG" / name
+        # Not by common.files, which waits for the disk: frames come faster than that.
         partial_path = path.with_name(name + ".partial")
         partial_path.write_bytes(jpeg)
         partial_path.replace(path)
