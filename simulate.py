@@ -11,11 +11,17 @@ A track is lake, jungle, mountain, or random:SEED for any of as many roads as on
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from common.car import autonomy_percent
+from common.command_line import HelpFormatter
+from common.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,9 +41,7 @@ VIDEO_FPS = 15
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the settings given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_window(commands)
     _add_record(commands)
@@ -52,35 +56,46 @@ def _add_command(
     """Add a command with the options that all of them have."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=summary,
+        help=summary.splitlines()[0],
         description=summary,
         epilog=f"Example:\n  python simulate.py {name} {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("track", help="lake, jungle, mountain or random:SEED")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of land, plants, textures and noise (0)"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of land, plants, textures and noise (default: 0)",
     )
     parser.add_argument(
         "--direction",
         choices=("forward", "reverse", "both"),
         default="forward",
-        help="which way round; both: the laps once each way (forward)",
+        metavar="WAY",
+        help="forward, reverse, or both one after the other (default: forward)",
     )
-    look = parser.add_argument_group("scenery")
-    look.add_argument("--look", help="kind of country, as lake or desert (the track's)")
-    look.add_argument(
-        "--sun-elevation", type=float, metavar="DEG", help="0 to 90 (the look's)"
+    add = parser.add_argument_group("scenery").add_argument
+    add("--look", help="kind of country, such as desert (default: the track's)")
+    add(
+        "--sun-elevation",
+        type=float,
+        metavar="DEG",
+        help="sun over the horizon, 0 to 90 degrees (default: the look's)",
     )
-    look.add_argument(
-        "--sun-azimuth", type=float, metavar="DEG", help="from east, + to north"
+    add(
+        "--sun-azimuth",
+        type=float,
+        metavar="DEG",
+        help="sun from east, + is to the north (default: the look's)",
     )
-    look.add_argument(
-        "--haze", type=float, default=1.0, help="gain of the haze, 0 to 2 (1)"
-    )
-    look.add_argument("--no-shadows", action="store_true", help="no cast shadows")
-    look.add_argument(
-        "--variation", type=float, default=0.0, help="of colours, 0 to 1 (0)"
+    add("--haze", type=float, default=1.0, help="gain of haze, 0 to 2 (default: 1)")
+    add("--no-shadows", action="store_true", help="leave out cast shadows")
+    add(
+        "--variation",
+        type=float,
+        default=0.0,
+        help="how far colours leave the look's, 0 to 1 (default: 0)",
     )
     return parser
 
@@ -89,19 +104,23 @@ def _add_window(commands: argparse._SubParsersAction) -> None:
     parser = _add_command(
         commands,
         "window",
-        "Drive yourself. Arrows or WASD, a dragged mouse or a gamepad drive, the space "
-        "bar cruises, R starts and stops a recording, Backspace puts the car back onto "
-        "the road, Esc leaves.",
+        "Drive yourself.\n\nArrows or WASD, a dragged mouse or a gamepad drive; the "
+        "space bar cruises, R starts and\nstops a recording, Backspace puts the car "
+        "back onto the road, Esc leaves.",
         "lake --out data/mine",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder that key R records into (nothing is recorded)"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder that key R records into (default: nothing is recorded)",
     )
     parser.add_argument(
         "--renderer",
         choices=("auto", "opengl", "software"),
         default="auto",
-        help="of the view; auto: OpenGL if it works, else software (auto)",
+        metavar="NAME",
+        help="opengl, software, or auto: what works (default: auto)",
     )
 
 
@@ -112,21 +131,24 @@ def _add_record(commands: argparse._SubParsersAction) -> None:
         "Let the expert drive and write a recording as the stock simulator does.",
         "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1",
     )
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--laps", type=int, default=1, help="each way round (1)")
-    length.add_argument("--frames", type=int, help="rows each way round, 15 a second")
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    expert = parser.add_argument_group("expert")
-    expert.add_argument("--speed", type=float, default=25.0, help="mph, 3 to 30 (25)")
-    expert.add_argument(
-        "--lane", type=float, metavar="M", help="right of the centre line (the track's)"
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--laps", type=int, default=1, help="laps each way round (default: 1)")
+    add("--frames", type=int, help="rows each way round, 15 a second, in place of laps")
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    add = parser.add_argument_group("expert").add_argument
+    add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
+    add(
+        "--lane",
+        type=float,
+        metavar="M",
+        help="metres right of the centre line (default: the track's lane)",
     )
-    expert.add_argument(
+    add(
         "--noise",
         type=float,
         default=0.0,
-        help="standard deviation of a disturbance of the steering, 0 to 1; the log "
-        "holds what the expert does against it (0)",
+        help="disturbance of the steering that is not logged, 0 to 1 (default: 0)",
     )
 
 
@@ -137,20 +159,23 @@ def _add_drive(commands: argparse._SubParsersAction) -> None:
         "Be the simulator for a running drive.py, without a window.",
         "lake --laps 3 --json",
     )
-    parser.add_argument("--laps", type=int, default=1, help="to complete (1)")
-    parser.add_argument(
-        "--url", default=DEFAULT_URL, help=f"of the drive server ({DEFAULT_URL})"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--laps", type=int, default=1, help="laps to complete (default: 1)")
+    add("--url", default=DEFAULT_URL, help=f"drive server (default: {DEFAULT_URL})")
+    add(
         "--real-time",
         action="store_true",
-        help="15 frames a second, answered or not (as fast as answered)",
+        help="send 15 frames a second, and do not wait for answers",
     )
-    parser.add_argument(
-        "--max-time", type=float, default=900.0, help="simulated s, then give up (900)"
+    add(
+        "--max-time",
+        type=float,
+        default=900.0,
+        metavar="S",
+        help="simulated seconds after which it gives up (default: 900)",
     )
-    parser.add_argument("--video", type=Path, help="film the drive to this .mp4")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add("--video", type=Path, metavar="MP4", help="film the drive")
+    add("--json", action="store_true", help="print one JSON document")
 
 
 def _add_render(commands: argparse._SubParsersAction) -> None:
@@ -160,14 +185,16 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
         "Draw a contact sheet (.png), or film the expert (.mp4).",
         "jungle --out jungle.mp4 --camera chase --seconds 20",
     )
-    parser.add_argument("--out", type=Path, required=True, help=".png or .mp4 to write")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help=".png or .mp4 to write")
+    add(
         "--camera",
         choices=("center", "left", "right", "chase"),
         default="center",
-        help="(center)",
+        metavar="NAME",
+        help="center, left, right, or chase: from behind (default: center)",
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="of film (20)")
+    add("--seconds", type=float, default=20.0, help="length of a film (default: 20)")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -296,17 +323,21 @@ def drive(args: argparse.Namespace) -> int:
         connection.close()
         world.close()
         summaries.append(summary)
-        print(summary.to_json() if args.json else _describe(road, summary))
+        autonomy = autonomy_percent(summary.interventions, summary.simulated_s)
+        if args.json:
+            print(json.dumps(asdict(summary) | {"autonomy_percent": autonomy}))
+        else:
+            print(_describe(road, summary, autonomy))
     return 0 if all(summary.complete for summary in summaries) else 1
 
 
-def _describe(road: Track, summary: DriveSummary) -> str:
+def _describe(road: Track, summary: DriveSummary, autonomy: float) -> str:
     """Return a summary as lines for a person."""
     laps = ", ".join(f"{time_s:.1f} s" for time_s in summary.lap_times_s) or "none"
     return (
         f"{road.name}: {summary.laps} laps ({laps}), {summary.interventions} "
         f"interventions ({summary.off_road} off road, {summary.collisions} collisions, "
-        f"{summary.stuck} stuck), autonomy {summary.autonomy_percent:.1f} %\n"
+        f"{summary.stuck} stuck), autonomy {autonomy:.1f} %\n"
         f"cross-track error: mean {summary.mean_abs_cross_track_error_m:.2f} m, "
         f"RMS {summary.rms_cross_track_error_m:.2f} m, "
         f"at most {summary.max_abs_cross_track_error_m:.2f} m\n"
@@ -355,10 +386,9 @@ def _render_sheet(args: argparse.Namespace, road: Track) -> None:
     grid = np.reshape(tiles, (SHEET_ROWS, SHEET_COLUMNS, height, width, 3))
     sheet = grid.swapaxes(1, 2).reshape(SHEET_ROWS * height, -1, 3)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    draft = args.out.with_name(f".{args.out.name}.part.png")
-    if not cv2.imwrite(str(draft), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise ValueError(f"{args.out} cannot be written")
-    draft.replace(args.out)
+    with whole_file(args.out) as partial_path:
+        if not cv2.imwrite(str(partial_path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+            raise ValueError(f"{args.out} cannot be written")
 
 
 def _render_film(args: argparse.Namespace, road: Track) -> None:

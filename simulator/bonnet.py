@@ -80,17 +80,14 @@ COLOURS: dict[str, dict[str, tuple[int, int, int]]] = {
 
 @dataclass(frozen=True)
 class Overlay:
-    """What is painted over the lower rows of one camera's frames.
-
-    Attributes:
-        first_row: The overlay covers the rows from here to the bottom.
-        mask: bool (rows, width, 3): true where the bonnet hides the world.
-        picture: uint8 (rows, width, 3), RGB.
-    """
+    """What is painted over the lower rows of one camera's frames."""
 
     first_row: int
+    """The row from which the overlay covers the frame, down to the bottom."""
     mask: np.ndarray
+    """Where the bonnet hides the world, bool (rows, width, 3)."""
     picture: np.ndarray
+    """What is painted there, uint8 RGB (rows, width, 3)."""
 
     def paint(self, frame: np.ndarray) -> None:
         """Paint the bonnet into `frame`, uint8 (height, width, 3), in place."""
@@ -101,8 +98,8 @@ def make_overlay(camera: str, size: tuple[int, int], colours: str) -> Overlay:
     """Return the overlay of one camera.
 
     Args:
-        camera: "left", "center" or "right".
-        size: (width, height) of the frame in pixels.
+        camera: The camera's name: "left", "center" or "right".
+        size: The (width, height) of the frame in pixels.
         colours: A key of `COLOURS`.
     """
     width, height = size

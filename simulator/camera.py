@@ -40,21 +40,20 @@ class RenderingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Mounting:
-    """Where a camera sits on the car, in car axes (x right, y forward, z up).
-
-    Attributes:
-        x_m, y_m, z_m: Position over the point of the road under the car's origin.
-        yaw_deg: + turns right.
-        pitch_deg: + looks up.
-        roll_deg: + lowers the right-hand side of the horizon.
-    """
+    """Where a camera sits on the car, in car axes (x right, y forward, z up)."""
 
     x_m: float
+    """Place to the right of the point of the road under the car's origin."""
     y_m: float
+    """Place ahead of that point."""
     z_m: float
+    """Height over that point."""
     yaw_deg: float
+    """How far the camera is turned to the right."""
     pitch_deg: float
+    """How far the camera looks up."""
     roll_deg: float
+    """How far the right-hand side of the horizon is lowered."""
 
 
 # Effective values: least squares on real frames of the bridge (0.6 px median residual);
@@ -69,21 +68,20 @@ MOUNTINGS = {
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the car stands.
-
-    Attributes:
-        x_m, y_m, z_m: The car's origin on the ground; x east, y north, z up.
-        heading_rad: Counter-clockwise from east.
-        pitch_rad: + nose up.
-        roll_rad: + right-hand side down.
-    """
+    """Where the car stands."""
 
     x_m: float
+    """The car's origin on the ground, to the east."""
     y_m: float
+    """The car's origin to the north."""
     z_m: float
+    """The height of the car's origin."""
     heading_rad: float
+    """The direction of the car's nose, counter-clockwise from east."""
     pitch_rad: float = 0.0
+    """How far the nose is raised."""
     roll_rad: float = 0.0
+    """How far the right-hand side is lowered."""
 
     def __post_init__(self) -> None:
         values = (self.x_m, self.y_m, self.z_m, self.heading_rad)
@@ -100,7 +98,7 @@ class Renderer:
     Args:
         scene: What there is to see.
         cameras: Keys of `MOUNTINGS`, at least one, each once.
-        size: (width, height) of each frame in pixels.
+        size: The (width, height) of each frame in pixels.
 
     Raises:
         RenderingError: If Panda3D's software renderer does not load.

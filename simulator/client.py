@@ -16,21 +16,19 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from simulator.recorder import encode_jpeg
-from simulator.vehicle import MPS_PER_MPH
+from simulator.vehicle import MAX_STEERING_DEG, MPS_PER_MPH
 from simulator.world import FRAME_DT_S, Observation, World
 
-MAX_STEERING_DEG = 25.0
 FRAGMENT_CHARS = 1016
 PING_INTERVAL_S = 25.0
 ANSWER_WITHIN_S = 30.0  # a server that loads its model at the first frame needs some
-INTERVENTION_S = 6.0  # that one costs, of NVIDIA's autonomy
 # Decimal mark and group mark of each culture.
 CULTURES = {"en": (".", ","), "de": (",", "."), "fr": (",", "\u202f")}
 
@@ -41,54 +39,45 @@ class DriveServerError(RuntimeError):
 
 @dataclass(frozen=True)
 class DriveSummary:
-    """How a drive went.
-
-    Attributes:
-        laps: Completed.
-        lap_times_s: Of each, simulated.
-        frames: Telemetry events answered with a command; each picture goes out twice.
-        interventions: Times the car was put back onto the road.
-        autonomy_percent: (1 - interventions * 6 s / time) * 100, at least 0.
-        mean_abs_cross_track_error_m: From the middle of the usual lane, all frames.
-        rms_cross_track_error_m: Over all frames.
-        max_abs_cross_track_error_m: Over all frames.
-        off_road: Interventions because the car left the asphalt.
-        collisions: Interventions because it ran into something.
-        stuck: Interventions because it stood still.
-        mean_speed_mph: Over all frames.
-        simulated_s: Time driven.
-        wall_s: Time it took.
-        complete: Whether all laps were driven before the time was over.
-    """
+    """How a drive went."""
 
     laps: int
+    """How many laps were completed."""
     lap_times_s: tuple[float, ...]
+    """The simulated time that each lap took."""
     frames: int
+    """Telemetry events answered with a command; each picture goes out twice."""
     interventions: int
-    autonomy_percent: float
+    """How often the car was put back onto the road."""
     mean_abs_cross_track_error_m: float
+    """The mean distance from the middle of the usual lane."""
     rms_cross_track_error_m: float
+    """The root mean square of that distance."""
     max_abs_cross_track_error_m: float
+    """The largest such distance."""
     off_road: int
+    """Interventions because the car left the asphalt."""
     collisions: int
+    """Interventions because it ran into something."""
     stuck: int
+    """Interventions because it stood still."""
     mean_speed_mph: float
+    """The mean speed of all frames."""
     simulated_s: float
+    """The simulated time driven."""
     wall_s: float
+    """The time that the drive took."""
     complete: bool
-
-    def to_json(self) -> str:
-        """Return one JSON document."""
-        return json.dumps(asdict(self))
+    """Whether all laps were driven before the time was over."""
 
 
 class Client:
     """One connection of the simulator to a drive server.
 
     Args:
-        url: Of the server, such as http://127.0.0.1:4567.
+        url: The server's address, such as http://127.0.0.1:4567.
         world: What is driven; its "center" camera goes out.
-        culture: A key of CULTURES: how numbers are written and read.
+        culture: A key of CULTURES, which says how numbers are written and read.
         wait_s: How long to wait for a server that does not listen yet.
 
     Raises:
@@ -251,10 +240,10 @@ def drive(
 
     Args:
         client: The connection; its world has been reset.
-        num_laps: To complete.
-        is_real_time: See above.
-        max_simulated_s: Give up after this time.
-        on_frame: Called with each observation.
+        num_laps: How many laps to complete.
+        is_real_time: Whether frames follow one another in real time.
+        max_simulated_s: The simulated time after which it is given up.
+        on_frame: Is called with each observation.
     """
     log = _Log(client.world.track.lane_offsets_m[0])
     started_s = due_s = time.monotonic()
@@ -280,7 +269,7 @@ def drive(
 
 
 class _Log:
-    """Adds up what a summary tells."""
+    """Adds up what the summary of a drive tells."""
 
     def __init__(self, lane_m: float) -> None:
         self._lane_m = lane_m
@@ -310,8 +299,6 @@ class _Log:
 
     def summary(self, frames: int, wall_s: float, complete: bool) -> DriveSummary:
         count = max(1, len(self._errors_m))
-        interventions = sum(self._causes.values())
-        lost_s = interventions * INTERVENTION_S
         ends_s = self._lap_ends_s
         laps_s = zip(ends_s[1:], ends_s, strict=False)
         squares = math.fsum(error * error for error in self._errors_m)
@@ -319,8 +306,7 @@ class _Log:
             laps=self.laps,
             lap_times_s=tuple(round(end - start, 2) for end, start in laps_s),
             frames=frames,
-            interventions=interventions,
-            autonomy_percent=max(0.0, 100 * (1 - lost_s / max(self._time_s, 1e-9))),
+            interventions=sum(self._causes.values()),
             mean_abs_cross_track_error_m=math.fsum(self._errors_m) / count,
             rms_cross_track_error_m=math.sqrt(squares / count),
             max_abs_cross_track_error_m=max(self._errors_m, default=0.0),

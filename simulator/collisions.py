@@ -44,7 +44,7 @@ class Collider:
         Args:
             car: Where the car stands.
             place: The same on the road.
-            height_m: Of the ground under it.
+            height_m: The height of the ground under it.
         """
         if self._track.on_bridge[place.index]:
             return "wall" if self._touches_wall(car, place) else ""

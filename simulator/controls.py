@@ -25,20 +25,19 @@ CRUISE_KEY = "space"
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the devices say now.
-
-    Attributes:
-        keys: Names of the keys held, as Panda3D has them.
-        drag: How far the mouse was dragged to the right, as a share of the window's
-            width; None: it is not dragged.
-        stick: Of the gamepad, [-1, 1], + is right; 0 without one.
-        pedals: Its right trigger less its left one, [-1, 1]; 0 without one.
-    """
+    """What the devices say now."""
 
     keys: Set[str] = frozenset()
+    """Names of the keys held, as Panda3D has them."""
     drag: float | None = None
+    """How far the mouse was dragged to the right, as a share of the window's width.
+
+    None: it is not dragged.
+    """
     stick: float = 0.0
+    """The gamepad's stick, [-1, 1], + is right; 0 without one."""
     pedals: float = 0.0
+    """The gamepad's right trigger less its left one, [-1, 1]; 0 without one."""
 
     def __post_init__(self) -> None:
         for name in ("stick", "pedals"):
@@ -48,15 +47,13 @@ class Inputs:
 
 
 class Controls:
-    """Steering wheel and pedals, moved by what is held.
-
-    Attributes:
-        steering: [-1, 1], + is right.
-        throttle: [-1, 1], negative brakes.
-    """
+    """Steering wheel and pedals, moved by what is held."""
 
     def __init__(self) -> None:
-        self.steering = self.throttle = 0.0
+        self.steering = 0.0
+        """Where the steering wheel is, [-1, 1], + is right."""
+        self.throttle = 0.0
+        """Where the pedals are, [-1, 1], negative brakes."""
 
     def step(self, inputs: Inputs, dt_s: float) -> None:
         """Move on by `dt_s`. The mouse goes before the gamepad, that before keys."""
@@ -80,10 +77,10 @@ def ramp(value: float, direction: int, rate_per_s: float, dt_s: float) -> float:
     """Return an axis of the keyboard `dt_s` later.
 
     Args:
-        value: [-1, 1].
+        value: Where the axis is, [-1, 1].
         direction: 1 or -1 while a key is held, 0 when none is, or both.
-        rate_per_s: Of its change while a key is held.
-        dt_s: Time that passes.
+        rate_per_s: How fast it changes while a key is held.
+        dt_s: The time that passes.
     """
     if direction:
         start = value if value * direction > 0 else 0.0  # snaps through the middle

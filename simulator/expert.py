@@ -58,7 +58,7 @@ class Expert:
         track: The road as it is driven.
         lane_offset_m: Where to drive, + is right of the centre line; None: the
             track's usual lane.
-        speed_mph: Not to be exceeded.
+        speed_mph: The speed not to be exceeded.
 
     Raises:
         ValueError: If the lane is not on the road or the speed is out of range.
@@ -178,9 +178,9 @@ class SteeringNoise:
     An expert who is pushed off the line shows how to come back to it.
 
     Args:
-        rng: Source of the disturbance.
-        size: Standard deviation of the steering, [0, 1].
-        duration_s: Time over which it changes.
+        rng: Draws the disturbance.
+        size: The standard deviation of the steering, [0, 1].
+        duration_s: The time over which it changes.
 
     Source: Laskey et al., "DART: Noise Injection for Robust Imitation Learning", 2017.
     """

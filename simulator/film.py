@@ -4,6 +4,7 @@ from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import imageio_ffmpeg
 import numpy as np
 
@@ -17,9 +18,9 @@ class Film:
     """A film, written frame by frame; it appears under its name when complete.
 
     Args:
-        path: An .mp4 to write; a file of that name is replaced.
-        size: (width, height) in pixels, both even.
-        frames_per_s: Of the film.
+        path: The .mp4 file to write; a file of that name is replaced.
+        size: The (width, height) of a frame in pixels, both even.
+        frames_per_s: How fast the film is shown.
 
     Raises:
         ValueError: If the path does not end in .mp4 or the size is odd.
@@ -73,12 +74,10 @@ def picture_in_picture(large: np.ndarray, small: np.ndarray, text: str) -> np.nd
     """Return a frame with a smaller one in its corner and a line of text below.
 
     Args:
-        large: uint8 RGB (height, width, 3).
-        small: uint8 RGB, drawn at a third of the width of `large`.
-        text: ASCII.
+        large: The frame, uint8 RGB (height, width, 3).
+        small: The smaller one, uint8 RGB, drawn at a third of the width of `large`.
+        text: A line of ASCII.
     """
-    import cv2
-
     frame = large.copy()
     width = large.shape[1] // 3
     height = width * small.shape[0] // small.shape[1]

@@ -15,23 +15,20 @@ _EDGE = 0.06  # distance of text from the window's edges
 
 @dataclass(frozen=True)
 class Readings:
-    """What the display shows.
-
-    Attributes:
-        speed_mph: Over ground.
-        steering: [-1, 1], + is right.
-        lap: The lap that is driven, from 1.
-        lap_s: Time in this lap.
-        num_rows: Recorded in this take; None: not recording.
-        message: A line for the driver, "" for none.
-    """
+    """What the display shows."""
 
     speed_mph: float
+    """The speed over ground."""
     steering: float
+    """The steering executed, [-1, 1], + is right."""
     lap: int
+    """The number of the lap that is driven, from 1."""
     lap_s: float
+    """The time in this lap."""
     num_rows: int | None
+    """How many rows this take has; None: nothing is recorded."""
     message: str
+    """A line for the driver, "" for none."""
 
     def __post_init__(self) -> None:
         if not -1 <= self.steering <= 1:
@@ -78,8 +75,8 @@ class Hud:
         """Take over what is to be shown.
 
         Args:
-            readings: See there.
-            aspect: Width over height of the window.
+            readings: The values to show.
+            aspect: The window's width over its height.
         """
         self._lens.setFilmSize(2 * aspect, 2)
         self._bottom_left.setPos(-aspect, 0, -1)

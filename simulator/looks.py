@@ -15,21 +15,18 @@ Colour = tuple[int, int, int]  # RGB in [0, 255]
 
 @dataclass(frozen=True)
 class Light:
-    """Sun and sky light.
-
-    Attributes:
-        sun_azimuth_deg: Direction towards the sun, counter-clockwise from east.
-        sun_elevation_deg: Height of the sun over the horizon, in (0, 90].
-        sun: Gain of red, green and blue on a surface that faces the sun.
-        fill: Gain of red, green and blue from the sky, everywhere.
-        shadow: Share of the sunlight that shadows take, in [0, 1].
-    """
+    """Sun and sky light."""
 
     sun_azimuth_deg: float
+    """The direction towards the sun, counter-clockwise from east."""
     sun_elevation_deg: float
+    """The height of the sun over the horizon, in (0, 90]."""
     sun: tuple[float, float, float] = (1.0, 0.9, 0.7)
+    """Gain of red, green and blue on a surface that faces the sun."""
     fill: tuple[float, float, float] = (0.28, 0.4, 0.52)
+    """Gain of red, green and blue from the sky, everywhere."""
     shadow: float = 0.8
+    """Share of the sunlight that shadows take, in [0, 1]."""
 
     def __post_init__(self) -> None:
         if not 0 < self.sun_elevation_deg <= 90:
@@ -53,8 +50,8 @@ class Light:
         """Return the gain (..., 3) of surfaces.
 
         Args:
-            normals: (..., 3), unit vectors.
-            lit: Share of the sun that reaches the surface, in [0, 1], (...).
+            normals: The surfaces' unit vectors, (..., 3).
+            lit: The share of the sun that reaches the surface, in [0, 1], (...).
         """
         facing = np.clip(normals @ self.direction, 0, 1) * lit
         return np.array(self.fill) + facing[..., None] * np.array(self.sun)
@@ -62,114 +59,108 @@ class Light:
 
 @dataclass(frozen=True)
 class Relief:
-    """Heights around the road, in metres.
-
-    Attributes:
-        bump_m: Peak-to-peak size of the small bumps beside the road.
-        hill_m: Height of the hills, besides their bumps.
-        hill_start_m, hill_run_m: Distance from the road where hills begin, and the
-            distance over which they rise.
-        far_m: Additional height of what lies 120-240 m from the road.
-        cliff_m: Height of the cliffs beside the road.
-        cliff_share: Share of the road that has cliffs beside it, in [0, 1].
-        cliff_start_m: Distance of the foot of the cliffs from the road's middle.
-        terrace_m: Height of steps in the hills; 0 for none.
-        lake_m: Depth of the water inside the loop, where the track is one; 0 for none.
-    """
+    """Heights around the road, in metres."""
 
     bump_m: float = 1.0
+    """The size of the small bumps beside the road, from peak to peak."""
     hill_m: float = 16.0
+    """The height of the hills without their bumps."""
     hill_start_m: float = 16.0
+    """The distance from the road at which hills begin."""
     hill_run_m: float = 50.0
+    """The distance over which they rise."""
     far_m: float = 16.0
+    """How much higher lies what is 120 to 240 m from the road."""
     cliff_m: float = 9.0
+    """Height of the cliffs beside the road."""
     cliff_share: float = 0.3
+    """Share of the road that has cliffs beside it, in [0, 1]."""
     cliff_start_m: float = 15.0
+    """Distance of the foot of the cliffs from the road's middle."""
     terrace_m: float = 0.0
+    """Height of steps in the hills; 0 for none."""
     lake_m: float = 0.0
+    """Depth of the water inside the loop, where the track is one; 0 for none."""
 
 
 @dataclass(frozen=True)
 class Plants:
-    """How many props of which sprites there are per hectare (10,000 m²).
-
-    Attributes:
-        trees: Sprites of trees.
-        tree_height_m: Range of their heights.
-        near_per_ha: Trees within 40 m of the road's middle.
-        far_per_ha: Trees farther away.
-        bushes: Sprites of undergrowth.
-        bushes_per_ha: Undergrowth within 40 m.
-    """
+    """How many props of which sprites there are per hectare (10,000 m²)."""
 
     trees: tuple[str, ...]
+    """The sprites of trees."""
     tree_height_m: tuple[float, float]
+    """The range of the trees' heights."""
     near_per_ha: float
+    """How many trees stand within 40 m of the road's middle."""
     far_per_ha: float
+    """How many trees stand farther away."""
     bushes: tuple[str, ...]
+    """The sprites of undergrowth."""
     bushes_per_ha: float
+    """How much undergrowth stands within 40 m."""
 
 
 @dataclass(frozen=True)
 class Rocks:
-    """Boulders or needles of rock within 40 m of the road's middle.
-
-    Attributes:
-        per_ha: How many per hectare (10,000 m²).
-        radius_m: Range of their radii.
-        slenderness: Range of height over radius; above 1.5 they are needles.
-    """
+    """Boulders or needles of rock within 40 m of the road's middle."""
 
     per_ha: float
+    """How many there are per hectare (10,000 m²)."""
     radius_m: tuple[float, float]
+    """The range of their radii."""
     slenderness: tuple[float, float]
+    """The range of height over radius; above 1.5 they are needles."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """A kind of country.
-
-    Attributes:
-        road: "kerbs" (lake: yellow lines, kerbs, concrete banks) or "lanes" (jungle:
-            white lines, two lanes, grass beside it).
-        sky: RGB at the elevations `SKY_ELEVATIONS_DEG`.
-        haze: Colour of what is far away.
-        haze_strength: Share of haze in what is farthest, in [0, 1].
-        grass, grass_dark, dirt, rock: Ground in white light.
-        dirt_share: Share of the land beside the road that is bare, in [0, 1].
-        water: Colour of the water.
-        leaves: Colours of the sprites: "leaf", "leaf_lit", "bush", "trunk".
-        road_tint: Gain of red, green and blue of the road's texture.
-        light: Sun and sky light.
-        relief: Shape of the land.
-        plants: What grows.
-        rocks: What lies around.
-        bonnet: Key of `bonnet.COLOURS`.
-        ground_texture: Name of the detail texture of the land.
-        power_line: Whether a power line crosses the land.
-        roadside: Sprites of signs and posts beside the road.
-    """
+    """A kind of country."""
 
     road: str
+    """The kind of road: "kerbs" or "lanes".
+
+    The lake has kerbs: yellow lines, kerbs, concrete banks. The jungle has lanes: white
+    lines, two lanes, grass beside it.
+    """
     sky: tuple[Colour, ...]
+    """The sky's RGB at each of SKY_ELEVATIONS_DEG."""
     haze: Colour
+    """The colour of what is far away."""
     haze_strength: float
+    """The share of haze in what is farthest, in [0, 1]."""
     grass: Colour
+    """The colour of grass in white light."""
     grass_dark: Colour
+    """The colour of its darker patches."""
     dirt: Colour
+    """The colour of bare ground in white light."""
     rock: Colour
+    """The colour of rock in white light."""
     dirt_share: float
+    """The share of the land beside the road that is bare, in [0, 1]."""
     water: Colour
+    """The colour of the water."""
     leaves: dict[str, Colour]
+    """The colours of the sprites: "leaf", "leaf_lit", "bush", "trunk"."""
     light: Light
+    """The light of sun and sky."""
     relief: Relief
+    """The shape of the land."""
     plants: Plants
+    """What grows beside the road."""
     rocks: Rocks
+    """What lies around."""
     road_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Gain of red, green and blue of the road's texture."""
     bonnet: str = "lake"
+    """The car's colours, a key of bonnet.COLOURS."""
     ground_texture: str = "ground"
+    """The name of the land's detail texture."""
     power_line: bool = False
+    """Whether a power line crosses the land."""
     roadside: tuple[str, ...] = field(default=())
+    """The sprites of signs and posts beside the road."""
 
 
 SKY_ELEVATIONS_DEG = (-30, -3, 0, 3, 5.5, 9, 12, 22, 45, 90)
@@ -326,7 +317,7 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
 
     Args:
         look: The look to begin with.
-        rng: Source of the draws.
+        rng: Draws the colours and the light.
         strength: 0 changes nothing; 1 turns hues by up to 20 degrees, brightness by a
             fifth, haze and shadow by a third, and puts the sun anywhere.
 

@@ -15,28 +15,30 @@ LAYERS = ("road", "ground", "water", "decal", "props", "sky")
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles that share one texture and one layer.
-
-    Attributes:
-        texture: Name of the texture, a key of `Scene.textures`.
-        layer: One of `LAYERS`. "props" are cut out where the texture is transparent,
-            "decal" is blended by the alpha of the colours.
-        vertices: float32 (n, 3), metres.
-        colours: uint8 (n, 4), RGBA, multiplied with the texture.
-        uv: float32 (n, 2), texture coordinates; v points up in the image.
-        triangles: int32 (m, 3), rows of `vertices`; counter-clockwise seen from outside
-            where the layer is "road" or "ground", which are drawn from above only.
-        visible_m: Distances from the camera (nearest, farthest) between which the mesh
-            is drawn, in metres, measured from its middle.
-    """
+    """Triangles that share one texture and one layer."""
 
     texture: str
+    """The name of its texture, a key of Scene.textures."""
     layer: str
+    """One of LAYERS, which decides how it is drawn.
+
+    "props" are cut out where the texture is transparent; "decal" is blended by the
+    alpha of the colours.
+    """
     vertices: np.ndarray
+    """Where the corners are, float32 (n, 3), in metres."""
     colours: np.ndarray
+    """The corners' RGBA, uint8 (n, 4), multiplied with the texture."""
     uv: np.ndarray
+    """The corners' texture coordinates, float32 (n, 2); v points up in the image."""
     triangles: np.ndarray
+    """Rows of `vertices`, int32 (m, 3).
+
+    They go counter-clockwise seen from outside where the layer is "road" or "ground",
+    which are drawn from above only.
+    """
     visible_m: tuple[float, float] = (0.0, np.inf)
+    """The nearest and farthest distance of the camera at which it is drawn."""
 
     @property
     def is_plain(self) -> bool:
@@ -53,18 +55,14 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a renderer draws, besides the car.
-
-    Attributes:
-        meshes: Everything that stands still, in world coordinates; "sky" meshes follow
-            the camera instead.
-        textures: Name to uint8 (height, width, 3 or 4), RGB or RGBA.
-        bonnet: Name of the bonnet's colours, a key of `bonnet.COLOURS`.
-    """
+    """All that a renderer draws, besides the car."""
 
     meshes: tuple[Mesh, ...]
+    """Everything that stands still, in world coordinates; "sky" follows the camera."""
     textures: dict[str, np.ndarray] = field(repr=False)
+    """Each texture by its name, uint8 RGB or RGBA (height, width, 3 or 4)."""
     bonnet: str = "lake"
+    """The name of the bonnet's colours, a key of bonnet.COLOURS."""
 
 
 def make_mesh(
@@ -79,13 +77,13 @@ def make_mesh(
     """Return a mesh from arrays of any number type.
 
     Args:
-        texture: See `Mesh`.
-        layer: See `Mesh`.
-        vertices: (n, 3), metres.
-        colours: (n, 3) RGB or (n, 4) RGBA, clipped to [0, 255].
-        uv: (n, 2).
-        triangles: (m, 3).
-        visible_m: See `Mesh`.
+        texture: The field of `Mesh`, as all that follow.
+        layer: One of LAYERS.
+        vertices: Any numbers (n, 3).
+        colours: Any numbers, RGB (n, 3) or RGBA (n, 4), clipped to [0, 255].
+        uv: Any numbers (n, 2).
+        triangles: Whole numbers (m, 3).
+        visible_m: The nearest and the farthest distance.
     """
     rgba = np.full((len(vertices), 4), 255, np.uint8)
     rgba[:, : colours.shape[1]] = np.clip(colours, 0, 255)

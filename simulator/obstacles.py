@@ -22,21 +22,18 @@ CURVE_PER_M = 1 / 60  # tighter curves have signs or posts on their outer side
 
 @dataclass(frozen=True, eq=False)
 class Obstacles:
-    """Things that stand on the land; arrays have one row per thing.
-
-    Attributes:
-        kind: Name of a sprite, or BOULDER or SPIRE, str (n,).
-        foot_m: x, y, z of the middle of its foot, float64 (n, 3).
-        size_m: Width and height, float64 (n, 2).
-        heading_rad: Direction that its face looks to, (n,); of those that have one.
-        radius_m: Of the cylinder that stops a car, (n,); 0: the car passes through.
-    """
+    """Things that stand on the land; arrays have one row per thing."""
 
     kind: np.ndarray
+    """What it is: the name of a sprite, or BOULDER or SPIRE, str (n,)."""
     foot_m: np.ndarray
+    """The x, y, z of the middle of its foot, float64 (n, 3)."""
     size_m: np.ndarray
+    """Its width and height, float64 (n, 2)."""
     heading_rad: np.ndarray
+    """The direction that its face looks to, (n,), if it has one."""
     radius_m: np.ndarray
+    """The radius of what stops a car, (n,); 0: the car passes through."""
 
     def __post_init__(self) -> None:
         n = len(self.kind)
@@ -96,7 +93,7 @@ def _scatter(
     Args:
         land: The terrain.
         per_ha: Expected number per hectare at each node of the lattice.
-        rng: Source of places.
+        rng: Draws the places.
     """
     counts = rng.poisson(per_ha * CELL_M**2 / 10_000)
     nodes = np.repeat(np.arange(counts.size), counts.ravel())

@@ -57,8 +57,8 @@ def _billboards(
     Args:
         things: What to draw; all kinds are sprites.
         light: Shades the faces.
-        texture: Name of the atlas.
-        visible_m: Distances at which they are drawn.
+        texture: The name of the atlas.
+        visible_m: The distances at which they are drawn.
         crossed: Give what is not flat a second quad across the first.
     """
     headings, chosen = things.heading_rad, np.arange(len(things))
@@ -96,9 +96,9 @@ def _upright(foot: np.ndarray, size: np.ndarray, headings: np.ndarray) -> np.nda
     """Return the corners of upright rectangles, (n, 4, 3), from the lower left.
 
     Args:
-        foot: Middle of the lower side, (n, 3).
-        size: Width and height, (n, 2).
-        headings: Direction that the face looks to [rad], (n,).
+        foot: The middles of the lower sides, (n, 3).
+        size: The widths and heights, (n, 2).
+        headings: The directions that the faces look to [rad], (n,).
     """
     across = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
     half = np.column_stack([across * size[:, :1] / 2, np.zeros(len(foot))])

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 
 from simulator.expert import Expert, SteeringNoise
@@ -37,9 +38,9 @@ class Recorder:
     drive gives the same bytes wherever it is written.
 
     Args:
-        folder: Where the recording shall be; must not exist.
-        seed: Of the drive; sets the date that the file names carry, as simulated time
-            has none.
+        folder: Where the recording shall be; it must not exist.
+        seed: The drive's seed; it sets the date that the file names carry, as simulated
+            time has none.
 
     Raises:
         FileExistsError: If `folder` exists, also when it appears meanwhile.
@@ -63,9 +64,9 @@ class Recorder:
         """Write a row and its three images.
 
         Args:
-            seen: Frames of all three CAMERAS, time and speed.
-            steering: What the driver does seeing this, [-1, 1], + is right.
-            throttle: [-1, 1]; negative is logged as brake.
+            seen: What the driver sees: frames of all three CAMERAS, time and speed.
+            steering: What the driver does then, [-1, 1], + is right.
+            throttle: The throttle in [-1, 1]; negative is logged as brake.
         """
         stamp = self._stamp(seen.time_s)
         names = [f"{IMAGE_DIR}/{camera}_{stamp}.jpg" for camera in CAMERAS]
@@ -120,12 +121,12 @@ def record_expert(
 
     Args:
         recorder: Takes the rows, after those it has.
-        world: With all three CAMERAS; is reset.
-        expert: Drives.
+        world: The world to drive in, which has all three CAMERAS; it is reset.
+        expert: Drives the car.
         noise: Disturbs the steering that is executed.
-        num_laps: To drive, unless `num_rows` is given.
-        num_rows: To write.
-        on_frame: Called with each observation that was recorded.
+        num_laps: How many laps to drive, unless `num_rows` is given.
+        num_rows: How many rows to write.
+        on_frame: Is called with each observation that was recorded.
 
     Raises:
         RuntimeError: If the noise throws the expert off the road for good.
@@ -149,8 +150,6 @@ def record_expert(
 
 def encode_jpeg(frame: np.ndarray) -> bytes:
     """Return a frame, uint8 RGB (height, width, 3), as JPEG of the stock quality."""
-    import cv2
-
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     done, encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality

@@ -21,25 +21,22 @@ CLEAR_M = 0.2  # a verge ends this far from another part of the road
 
 @dataclass(frozen=True)
 class Strip:
-    """A band of surface along the road between two rails.
-
-    Attributes:
-        texture: Name of the texture.
-        lateral_m: Of the two rails, (n, 2), + is right.
-        rise_m: Height of the rails over the centre line, (n, 2).
-        columns: Texture coordinates u at the two rails.
-        repeat_m: Length of one repeat of the texture along the road.
-        colours: RGB at the sections, (n, 3); 255 leaves the texture as it is.
-        chosen: Which sections start a piece of the band, bool (n,).
-    """
+    """A band of surface along the road between two rails."""
 
     texture: str
+    """The name of its texture."""
     lateral_m: np.ndarray
+    """Where the two rails are beside the centre line, (n, 2), + is right."""
     rise_m: np.ndarray
+    """The height of the rails over the centre line, (n, 2)."""
     columns: tuple[float, float]
+    """The texture coordinates u at the two rails."""
     repeat_m: float
+    """The length of one repeat of the texture along the road."""
     colours: np.ndarray
+    """RGB at the sections, (n, 3); 255 leaves the texture as it is."""
     chosen: np.ndarray
+    """Which sections start a piece of the band, bool (n,)."""
 
 
 class RoadBuilder:

@@ -27,28 +27,24 @@ LOOKS_OF_STYLE = {
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """What varies between scenes of the same road.
-
-    Attributes:
-        scenery_seed: Shape of the land, places of trees and rocks.
-        texture_seed: Grain of asphalt, grass and leaves.
-        look: A key of `looks.LOOKS`; None: the one that belongs to the road.
-        sun_azimuth_deg: Towards the sun, counter-clockwise from east; None: the look's.
-        sun_elevation_deg: Over the horizon, (0, 90]; None: the look's.
-        haze: Gain of the look's haze, in [0, 2].
-        shadows: Share of the sunlight that shadows take, [0, 1]; None: the look's.
-        variation: How far colours and light are drawn away from the look's, by
-            `texture_seed`, in [0, 1].
-    """
+    """What varies between scenes of the same road."""
 
     scenery_seed: int = 0
+    """The seed of the land's shape and the places of trees and rocks."""
     texture_seed: int = 0
+    """The seed of the grain of asphalt, grass and leaves."""
     look: str | None = None
+    """A key of looks.LOOKS; None: the one that belongs to the road."""
     sun_azimuth_deg: float | None = None
+    """The direction to the sun, counter-clockwise from east; None: the look's."""
     sun_elevation_deg: float | None = None
+    """The sun's height over the horizon, (0, 90]; None: the look's."""
     haze: float = 1.0
+    """The gain of the look's haze, in [0, 2]."""
     shadows: float | None = None
+    """The share of sunlight that shadows take, [0, 1]; None: the look's."""
     variation: float = 0.0
+    """How far texture_seed draws colours and light from the look's, in [0, 1]."""
 
     def __post_init__(self) -> None:
         if min(self.scenery_seed, self.texture_seed) < 0:
@@ -63,17 +59,14 @@ class SceneSettings:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """The land and what stands on it, as physics needs it.
-
-    Attributes:
-        land: Heights of the land.
-        things: Trees, rocks and signs.
-        look: Colours and light.
-    """
+    """The land and what stands on it, as physics needs it."""
 
     land: terrain.Terrain
+    """The heights of the land."""
     things: obstacles.Obstacles
+    """The trees, rocks and signs on it."""
     look: looks.Look
+    """Its colours and light."""
 
 
 def canonical(track: Track) -> Track:
@@ -121,7 +114,7 @@ def build_scene(
 
     Args:
         track: The road, driven either way.
-        settings: Seeds, sun and haze.
+        settings: The seeds, the sun and the haze.
         surroundings: What `make_surroundings` gave for the same road and settings;
             made anew if None.
     """

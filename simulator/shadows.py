@@ -25,8 +25,8 @@ def sun_hidden_m(
 
     Args:
         land: What casts the shadow.
-        light: Direction of the sun.
-        points: x, y, z, (n, 3), metres.
+        light: Says where the sun is.
+        points: The x, y, z of the places, (n, 3), in metres.
     """
     east, north, up = light.direction
     flat = max(float(np.hypot(east, north)), 1e-6)
@@ -189,7 +189,7 @@ def _reaching_road(
     Args:
         track: The road.
         things: What may cast a shadow.
-        throw: Length and direction of the shadow of a pole of one metre, (2,).
+        throw: The length and direction of the shadow of a pole of one metre, (2,).
     """
     casts = np.isin(things.kind, list(sprites.PAINTERS)) & (things.radius_m > 0)
     half = things.size_m[:, 1:] * throw / 2

@@ -66,12 +66,12 @@ def _crown(
     """Fill a crown with clumps of leaves, those at the back first.
 
     Args:
-        canvas: Drawn into.
+        canvas: The picture that is drawn into.
         rng: Places the clumps.
-        colours: Uses "leaf" and "leaf_lit".
-        profile: Half width [0, 1] at a depth [0, 1] below the tip.
-        extent: Tip and foot of the crown, shares of the height from the top.
-        count: Number of clumps.
+        colours: Names "leaf" and "leaf_lit".
+        profile: Gives the half width [0, 1] at a depth [0, 1] below the tip.
+        extent: The tip and foot of the crown, as shares of the height from the top.
+        count: How many clumps there are.
     """
     dark, lit = np.array(colours["leaf"], float), np.array(colours["leaf_lit"], float)
     for k in range(count):
@@ -275,7 +275,7 @@ def make_atlas(seed: int, colours: Colours) -> np.ndarray:
 
     Args:
         seed: Each sprite draws from its own generator, by its name.
-        colours: RGB of "leaf", "leaf_lit", "bush" and "trunk".
+        colours: The RGB of "leaf", "leaf_lit", "bush" and "trunk".
     """
     atlas = np.zeros((_GRID_ROWS * CELL, _PER_ROW * CELL, 4), np.uint8)
     for index, (name, painter) in enumerate(PAINTERS.items()):

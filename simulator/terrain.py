@@ -23,16 +23,12 @@ OTHER_ROAD_M = 25.0  # along the road: farther is another part of it
 
 @dataclass(frozen=True)
 class Verge:
-    """The profile from the edge of the asphalt to open land, per side.
-
-    Attributes:
-        bank_m: (lateral distance from the edge of the asphalt, height over the road)
-            of the corners of the profile, in metres.
-        meets_land_m: Lateral distance from the edge where the land is reached.
-    """
+    """The profile from the edge of the asphalt to open land, per side."""
 
     bank_m: tuple[tuple[float, float], ...]
+    """The corners of the profile: metres from the edge and metres over the road."""
     meets_land_m: float
+    """How far from the edge the land is reached."""
 
 
 # Lake: concrete rises by half a metre; jungle: a bevel, then grass.
@@ -44,27 +40,24 @@ VERGES = {
 
 @dataclass(frozen=True, eq=False)
 class Terrain:
-    """Heights on a square lattice; row i, column j is at origin + CELL_M * (j, i).
-
-    Attributes:
-        origin_m: (x, y) of the lattice's first point.
-        heights_m: float64 (rows, columns).
-        distance_m: To the nearest centre line, (rows, columns).
-        nearest: Index of the nearest sample of the centre line, int (rows, columns).
-        inside: Whether the loop goes around the point, bool (rows, columns).
-        track: The road.
-        verge: Profile beside the road.
-        water_level_m: Height of still water; -inf if there is none.
-    """
+    """Heights on a square lattice; row i, column j is at origin + CELL_M * (j, i)."""
 
     origin_m: tuple[float, float]
+    """The (x, y) of the lattice's first point."""
     heights_m: np.ndarray
+    """The land's height at each point, float64 (rows, columns)."""
     distance_m: np.ndarray
+    """The distance to the nearest centre line, (rows, columns)."""
     nearest: np.ndarray
+    """The nearest sample of the centre line, int (rows, columns)."""
     inside: np.ndarray
+    """Whether the loop goes around the point, bool (rows, columns)."""
     track: Track
+    """The road that the land is made for."""
     verge: Verge
+    """The profile beside the road."""
     water_level_m: float
+    """The height of still water; -inf if there is none."""
 
     @cached_property
     def grid_m(self) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +146,7 @@ class Terrain:
         """Return heights where the verge of a road at `road_m` meets land, (n,).
 
         Args:
-            road_m: Heights of the road, (n,).
+            road_m: The heights of the road, (n,).
             points_m: Where the verge ends, (n, 2).
         """
         rise_m = self.land_m(points_m[:, 0], points_m[:, 1]) - road_m
@@ -202,7 +195,7 @@ def _hills(
 
     Args:
         relief: Sizes.
-        noise: Source of shapes.
+        noise: Draws the shapes.
         beside: Distance from the edge of the asphalt.
         inside: Where the loop goes around.
     """

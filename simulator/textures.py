@@ -42,9 +42,9 @@ def value_noise(
     """Return smooth noise that tiles in both directions.
 
     Args:
-        rng: Source of the lattice values.
-        shape: (height, width) in pixels, multiples of `cell`.
-        cell: (rows, columns) between lattice points.
+        rng: Draws the lattice's values.
+        shape: The (height, width) in pixels, multiples of `cell`.
+        cell: The (rows, columns) between lattice points.
 
     Returns:
         float64 (height, width) in [-0.5, 0.5].
@@ -191,9 +191,9 @@ def _nearest_two(points: np.ndarray, size: int, cells: int) -> tuple:
     """Return distances to the nearest two points and the index of the nearest.
 
     Args:
-        points: float (cells, cells, 2), offsets [0, 1.5) (row, column) in each cell.
-        size: Side of the square image in pixels.
-        cells: Cells along a side; the pattern tiles.
+        points: Offsets (row, column) in each cell, float (cells, cells, 2), [0, 1.5).
+        size: The side of the square image in pixels.
+        cells: How many cells lie along a side; the pattern tiles.
     """
     rows, columns = np.mgrid[:size, :size] / (size / cells)
     first = np.full((size, size), 9.0)

@@ -22,17 +22,14 @@ STYLES = ("lake", "jungle", "mountain")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A point in road coordinates.
-
-    Attributes:
-        index: The last sample of the centre line before the point.
-        station_m: Along the road, [0, length_m).
-        lateral_m: Across it, + is right of the centre line.
-    """
+    """A point in road coordinates."""
 
     index: int
+    """The last sample of the centre line before the point."""
     station_m: float
+    """The distance along the road, [0, length_m)."""
     lateral_m: float
+    """The distance across it, + is right of the centre line."""
 
 
 class RoadPoint(NamedTuple):
@@ -48,28 +45,31 @@ class RoadPoint(NamedTuple):
 class Track:
     """A closed road of constant width. All arrays have one row per sample.
 
-    Attributes:
-        name: What it is called on the command line.
-        points: Centre line, float64 (n, 3), evenly spaced horizontally, about a metre
-            apart, in driving direction; the last is followed by the first.
-        half_width_m: From the centre line to the edge of the asphalt.
-        style: One of STYLES: what grows and stands beside the road.
-        lane_offsets_m: `lateral_m` of the middle of each lane, the usual one first.
-        start_m: Station where the car starts.
-        bridge_m: (first, last) station of a bridge over water or a valley; none if
-            None. Where the road passes over itself is found without it.
-
     Raises:
         ValueError: If a value is out of range or the line is not closed evenly.
     """
 
     name: str
+    """What the road is called on the command line."""
     points: np.ndarray
+    """The centre line, float64 (n, 3), in driving direction.
+
+    The points are evenly spaced horizontally, about a metre apart; the last is followed
+    by the first.
+    """
     half_width_m: float
+    """The distance from the centre line to the edge of the asphalt."""
     style: str = "lake"
+    """One of STYLES, which says what grows and stands beside the road."""
     lane_offsets_m: tuple[float, ...] = (0.0,)
+    """The lateral_m of the middle of each lane, the usual one first."""
     start_m: float = 0.0
+    """The station at which the car starts."""
     bridge_m: tuple[float, float] | None = None
+    """The first and last station of a bridge over water or a valley, if there is one.
+
+    Where the road passes over itself is found without it.
+    """
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.points) < 20:
@@ -170,8 +170,9 @@ class Track:
         """Return where on the road a point of the plane is.
 
         Args:
-            x_m, y_m: The point.
-            hint: Index of a place nearby, as of the step before. With it the search
+            x_m: The point's place to the east.
+            y_m: The point's place to the north.
+            hint: The index of a place nearby, as of the step before. With it the search
                 follows the road from there, so that a crossing is no trap; without,
                 the nearest of all samples is taken.
         """
@@ -264,8 +265,8 @@ def resample_closed(points: np.ndarray, spacing_m: float = SPACING_M) -> np.ndar
     """Return points on the same closed line, evenly spaced horizontally.
 
     Args:
-        points: float (m, 3), dense: they are joined by straight lines.
-        spacing_m: Wanted distance; the nearest that divides the lap is taken.
+        points: A dense line, float (m, 3); straight lines join the points.
+        spacing_m: The wanted distance; the nearest that divides the lap is taken.
 
     Returns:
         float64 (n, 3), beginning with the first point.
@@ -282,7 +283,7 @@ def turning_per_m(points: np.ndarray) -> np.ndarray:
     """Return the curvature of a closed line, float64 (n,), + where it turns right.
 
     Args:
-        points: float (n, 2 or 3), evenly spaced horizontally.
+        points: The line, float (n, 2 or 3), evenly spaced horizontally.
     """
     back = points[:, :2] - np.roll(points[:, :2], 1, axis=0)
     ahead = np.roll(points[:, :2], -1, axis=0) - points[:, :2]

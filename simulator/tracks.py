@@ -58,25 +58,22 @@ MOUNTAIN_POINTS = """
 
 @dataclass(frozen=True)
 class RandomTrackRanges:
-    """What a random road is drawn from, uniformly; each pair is (lowest, highest).
-
-    Attributes:
-        length_range_m: Length of the lap.
-        radius_range_m: Smallest radius of a curve that the road may have.
-        half_width_range_m: Centre line to edge of the asphalt.
-        grade_range: Steepest metres up or down per metre forward.
-        control_points_range: Corners of the outline: more make it more winding.
-        crossing_probability: Share of the roads that pass over themselves.
-        styles: What stands beside the road.
-    """
+    """What a random road is drawn from, uniformly; each pair is (lowest, highest)."""
 
     length_range_m: tuple[float, float] = (600.0, 1500.0)
+    """The length of the lap."""
     radius_range_m: tuple[float, float] = (12.0, 30.0)
+    """The smallest radius of a curve that the road may have."""
     half_width_range_m: tuple[float, float] = (4.0, 6.0)
+    """The distance from the centre line to the edge of the asphalt."""
     grade_range: tuple[float, float] = (0.02, 0.16)
+    """The steepest metres up or down per metre forward."""
     control_points_range: tuple[int, int] = (9, 20)
+    """The corners of the outline: more make it more winding."""
     crossing_probability: float = 0.25
+    """Share of the roads that pass over themselves."""
     styles: tuple[str, ...] = ("lake", "jungle", "mountain")
+    """What stands beside the road."""
 
     def __post_init__(self) -> None:
         pairs: list[tuple[float, float]] = [self.length_range_m, self.radius_range_m]
@@ -169,7 +166,7 @@ def spline_points(control: np.ndarray) -> np.ndarray:
     """Return the closed cubic spline through `control`, sampled every metre.
 
     Args:
-        control: float (m, 3), in order; the last is followed by the first.
+        control: The points in order, float (m, 3); the first follows the last.
 
     Returns:
         float64 (n, 3), evenly spaced horizontally.
@@ -200,7 +197,7 @@ def walk_pieces(pieces: str, start: tuple[float, float, float]) -> np.ndarray:
     """Return the closed centre line that pieces of road make, sampled every metre.
 
     Args:
-        pieces: Letters of PIECES; a + or - after one lifts or lowers its end by
+        pieces: The letters of PIECES; a + or - after one lifts or lowers its end by
             CLIMB_M, level at both ends.
         start: x, y, z of the first piece, which heads east.
 

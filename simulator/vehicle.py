@@ -15,7 +15,8 @@ WHEELBASE_M = 2.87
 FRONT_AXLE_M = 1.27  # before the car's origin
 REAR_AXLE_M = WHEELBASE_M - FRONT_AXLE_M
 BODY_LENGTH_M, BODY_WIDTH_M = 4.47, 2.43
-MAX_STEERING_RAD = math.radians(25.0)
+MAX_STEERING_DEG = 25.0
+MAX_STEERING_RAD = math.radians(MAX_STEERING_DEG)
 MASS_KG = 1000.0
 YAW_INERTIA_KGM2 = 1800.0  # of a box of the body's size and the car's mass
 TOP_SPEED_MPS = 30.19 * MPS_PER_MPH  # the cap of 30 mph, as logs show it
@@ -37,25 +38,27 @@ SUBSTEPS = 2
 class Car:
     """A car on a plane: x east, y north, heading counter-clockwise from east.
 
-    Attributes:
-        x_m, y_m: Its origin, on the ground between the axles.
-        heading_rad: Direction of its nose; not wrapped.
-        forward_mps: Speed along the nose, negative when it drives backwards.
-        leftward_mps: Speed across it, + to the left.
-        yaw_rate_per_s: Turning, + to the left [rad/s].
-        steering: Of the last step, [-1, 1], + is right.
+    Its origin is on the ground between the axles.
     """
 
     def __init__(
         self, x_m: float, y_m: float, heading_rad: float, speed_mps: float = 0.0
     ) -> None:
-        self.x_m, self.y_m, self.heading_rad = x_m, y_m, heading_rad
+        self.x_m, self.y_m = x_m, y_m
+        self.heading_rad = heading_rad
+        """The direction of its nose; not wrapped."""
         self.forward_mps = speed_mps
-        self.leftward_mps = self.yaw_rate_per_s = self.steering = 0.0
+        """The speed along the nose, negative when it drives backwards."""
+        self.leftward_mps = 0.0
+        """The speed across the nose, + is to the left."""
+        self.yaw_rate_per_s = 0.0
+        """How fast it turns, + is to the left [rad/s]."""
+        self.steering = 0.0
+        """The steering of the last step, [-1, 1], + is right."""
 
     @property
     def speed_mps(self) -> float:
-        """Speed over ground, as the speedometer shows it."""
+        """The speed over ground, as the speedometer shows it."""
         return math.hypot(self.forward_mps, self.leftward_mps)
 
     def state(self) -> tuple[float, ...]:
@@ -76,10 +79,10 @@ class Car:
         """Drive on for a moment.
 
         Args:
-            steering: [-1, 1] of 25 degrees, + is right; clipped.
-            throttle: [-1, 1]; negative brakes, backs up a slow car; clipped.
-            dt_s: Length of the step, at most 1/30 s.
-            grade: Metres up per metre along the nose.
+            steering: The steering in [-1, 1] of 25 degrees, + is right; clipped.
+            throttle: The throttle in [-1, 1]; negative brakes, or backs up; clipped.
+            dt_s: The length of the step, at most 1/30 s.
+            grade: The slope, in metres up per metre along the nose.
         """
         self.steering = max(-1.0, min(1.0, steering))
         throttle = max(-1.0, min(1.0, throttle))

@@ -72,7 +72,7 @@ class Window:
     """A window with keyboard, mouse and gamepad.
 
     Args:
-        title: Of the window.
+        title: The window's title.
         renderer: One of RENDERERS; auto takes OpenGL if it works, else software.
 
     Raises:
@@ -193,13 +193,10 @@ class Session:
 
     Args:
         world: What is driven.
-        window: Where.
-        out: Folder of the first take, "-2", "-3" and so on are added for later ones;
-            None: nothing can be recorded.
+        window: Where it is shown.
+        out: The folder of the first take; "-2", "-3" and so on are added for later
+            ones. None: nothing can be recorded.
         seed: Sets the date in the takes' file names.
-
-    Attributes:
-        takes: Folders written, each with its number of rows.
     """
 
     def __init__(
@@ -214,6 +211,7 @@ class Session:
         self._lap_started_s = 0.0
         self._message, self._message_until_s = HELP, math.inf
         self.takes: list[tuple[Path, int]] = []
+        """The folders written, each with its number of rows."""
         window.attach(world.scene())
 
     def run(self) -> None:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator import scenery
 from simulator.collisions import Collider
-from simulator.scenery import SceneSettings
+from simulator.mesh import Scene
+from simulator.scenery import SceneSettings, Surroundings
 from simulator.track import Place, Track
 from simulator.vehicle import (
     BODY_LENGTH_M,
@@ -31,9 +33,8 @@ from simulator.vehicle import (
 )
 
 if TYPE_CHECKING:
+    # Not above: physics alone needs neither Panda3D nor OpenCV.
     from simulator.camera import Renderer
-    from simulator.mesh import Scene
-    from simulator.scenery import Surroundings
 
 PHYSICS_DT_S = 1 / 60
 STEPS_PER_FRAME = 4
@@ -47,42 +48,40 @@ HALF_TRACK_M = 1.0  # of the wheels
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What is known after a step.
-
-    Attributes:
-        frames: Camera name to frame, uint8 RGB (160, 320, 3).
-        time_s: Simulated, since the reset.
-        x_m, y_m, heading_rad: The car; x east, y north, counter-clockwise from east.
-        speed_mps: Over ground, 0 or more.
-        forward_mps: Along the nose; negative when it drives backwards.
-        steering: Executed, [-1, 1], + is right.
-        station_m: Along the road, [0, length of the track).
-        cross_track_error_m: From the centre line, + is right of it.
-        heading_error_rad: Of the car's nose from the road, [-pi, pi], + is left of it.
-        progress_m: Along the road since the reset; backwards counts negative.
-        lap: Laps completed since the reset.
-        off_road: Whether the middle of the car is beside the asphalt.
-        collision: What the car has run into since the last step, "" if nothing.
-        stuck: Whether the car has hardly moved for STUCK_AFTER_S although it was driven
-            or has run into something.
-    """
+    """What is known after a step."""
 
     frames: dict[str, np.ndarray] = field(repr=False)
+    """The frame of each camera by its name, uint8 RGB (160, 320, 3)."""
     time_s: float
+    """The simulated time since the reset."""
     x_m: float
+    """Where the car is to the east."""
     y_m: float
+    """Where the car is to the north."""
     heading_rad: float
+    """The direction of the car's nose, counter-clockwise from east."""
     speed_mps: float
+    """The speed over ground, 0 or more."""
     forward_mps: float
+    """The speed along the nose; negative when it drives backwards."""
     steering: float
+    """The steering executed, [-1, 1], + is right."""
     station_m: float
+    """The distance along the road, [0, length of the track)."""
     cross_track_error_m: float
+    """The distance from the centre line, + is right of it."""
     heading_error_rad: float
+    """The angle of the nose to the road, [-pi, pi], + is left of it."""
     progress_m: float
+    """The way along the road since the reset; backwards counts negative."""
     lap: int
+    """How many laps were completed since the reset."""
     off_road: bool
+    """Whether the middle of the car is beside the asphalt."""
     collision: str
+    """What the car has run into since the last step, "" if nothing."""
     stuck: bool
+    """Whether it has hardly moved for STUCK_AFTER_S although it was driven or hit."""
 
 
 class World:
@@ -90,9 +89,9 @@ class World:
 
     Args:
         track: The road as it is driven; `track.reversed()` for the other direction.
-        seed: Of land, plants and textures, in place of those in `settings`.
+        seed: The seed of land, plants and textures, in place of those in `settings`.
         cameras: Which frames an observation has: "left", "center", "right", "chase".
-        settings: Sun, haze, look and seeds of the scenery.
+        settings: The sun, haze, look and seeds of the scenery.
 
     Raises:
         camera.RenderingError: At the first reset, if the renderer does not load.
@@ -117,11 +116,9 @@ class World:
         self._put(track.start_m, track.lane_offsets_m[0], 0.0, 0.0)
 
     @property
-    def surroundings(self) -> "Surroundings":
+    def surroundings(self) -> Surroundings:
         """The land and what stands on it, made when first needed."""
         if self._surroundings is None:
-            from simulator import scenery
-
             self._surroundings = scenery.make_surroundings(self.track, self.settings)
         return self._surroundings
 
@@ -137,11 +134,11 @@ class World:
         """Put the car onto the road and set time, progress and laps to zero.
 
         Args:
-            seed: Of a new scenery; None keeps the one there is.
-            station_m: Along the road; None: the track's start.
-            lateral_m: From the centre line, + is right; None: the usual lane.
-            heading_error_rad: From the road's direction, + is left.
-            speed_mps: Along the car's nose.
+            seed: The seed of a new scenery; None keeps the one there is.
+            station_m: Where along the road to start; None: at the track's start.
+            lateral_m: Where across the road, + is right; None: in the usual lane.
+            heading_error_rad: The angle to the road's direction, + is left.
+            speed_mps: The speed along the car's nose.
         """
         if seed is not None and _with_seed(self.settings, seed) != self.settings:
             self.close()
@@ -181,8 +178,8 @@ class World:
         """Drive on for 1/15 s of simulated time.
 
         Args:
-            steering: [-1, 1], + is right; clipped.
-            throttle: [-1, 1], negative brakes; clipped.
+            steering: The steering in [-1, 1], + is right; clipped.
+            throttle: The throttle in [-1, 1], negative brakes; clipped.
 
         Raises:
             ValueError: If a command is not finite.
@@ -307,20 +304,20 @@ class World:
         """Return what cameras show now, beyond the frames of the observations.
 
         Args:
-            cameras: "left", "center", "right" or "chase".
-            size: (width, height) in pixels.
+            cameras: Names among "left", "center", "right" and "chase".
+            size: The (width, height) of a frame in pixels.
 
         Returns:
-            Camera name to uint8 RGB (height, width, 3).
+            The frame of each camera by its name, uint8 RGB (height, width, 3).
         """
         from simulator.camera import Pose, Renderer
 
         key = (tuple(cameras), size)
         if key not in self._renderers:
             if self._scene is None:
-                from simulator.scenery import build_scene
-
-                self._scene = build_scene(self.track, self.settings, self.surroundings)
+                self._scene = scenery.build_scene(
+                    self.track, self.settings, self.surroundings
+                )
             self._renderers[key] = Renderer(self._scene, key[0], size)
         height_m, pitch_rad, roll_rad = self._attitude()
         pose = (self._car.x_m, self._car.y_m, height_m, self._car.heading_rad)

@@ -214,3 +214,5 @@ def test_drive_reports_as_one_json_document(capsys):
         thread.join(10)
     report = json.loads(capsys.readouterr().out)
     assert report["frames"] == 30 and report["laps"] == 0 and not report["complete"]
+    expected = 100 * (1 - 6 * report["interventions"] / report["simulated_s"])
+    assert report["autonomy_percent"] == pytest.approx(max(0, expected))
