@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.command_line import HelpFormatter
 from common.errors import InputError
 from common.files import whole_file
 from common.start_up import quiet_tensorflow
@@ -30,25 +31,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         epilog="Example:\n  python evaluate.py models/both/model.json zero oracle "
-        "--recording data/a --track lake --direction both --report report.html",
+        "--recording data/a \\\n    --track lake --direction both --report report.html",
     )
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "drivers",
         nargs="+",
         metavar="MODEL",
         help="a model.json, or zero, oracle, oracle:SECONDS, expert",
-    )
-    add("--json", action="store_true", help="print one JSON document, not a table")
-    add("--report", type=Path, metavar="HTML", help="write a page with pictures")
-    add("--video", type=Path, metavar="MP4", help="film the first driver's first drive")
-    add(
-        "--saliency",
-        type=Path,
-        metavar="FRAME",
-        help="only draw what the first model looks at, to FRAME_saliency.png",
     )
     add = parser.add_argument_group("on recordings").add_argument
     add("--recording", type=Path, nargs="+", default=[], metavar="DIR", help="folders")
@@ -61,22 +52,29 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="part of each, as fractions of its rows (default: 0 1)",
     )
     add = parser.add_argument_group("on the embedded simulator's tracks").add_argument
-    add(
-        "--track",
-        nargs="+",
-        default=[],
-        help="lake, jungle, mountain, random:SEED or random:FIRST-LAST",
-    )
+    names = "lake, jungle, mountain, random:SEED or random:FIRST-LAST"
+    add("--track", nargs="+", default=[], metavar="NAME", help=names)
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
     add(
         "--direction",
         choices=("forward", "reverse", "both"),
         default="forward",
-        help="which way round (default: forward)",
+        metavar="WAY",
+        help="forward, reverse, or both one after the other (default: forward)",
     )
     add("--seed", type=int, default=0, help="seed of the scenery (default: 0)")
-    add("--workers", type=int, default=2, help="drives at one time (default: 2)")
+    add("--workers", type=int, default=2, help="how many drive at once (default: 2)")
+    add = parser.add_argument_group("what to show").add_argument
+    add("--json", action="store_true", help="print one JSON document, not a table")
+    add("--report", type=Path, metavar="HTML", help="write a page with pictures")
+    add("--video", type=Path, metavar="MP4", help="film the first driver's first drive")
+    add(
+        "--saliency",
+        type=Path,
+        metavar="FRAME",
+        help="only draw FRAME_saliency.png: what the first model looks at",
+    )
     return parser.parse_args(argv)
 
 
