@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_recordings import write_recording
 
+from common.car import MPS_PER_MPH, WHEELBASE_M
 from explore import find_out, main, row_ranges, what_to_record
 from recordings.recording import read_recording, usable_rows
 from recordings.steering import savitzky_golay
@@ -18,11 +19,11 @@ def findings_of(folder):
 
 
 def test_circle_is_counted_as_its_turns(tmp_path):
-    """A constant steering s drives v t tan(25 deg s) / 2.87 m / 2 pi turns."""
+    """A constant steering s drives v t tan(25 deg s) / wheelbase / 2 pi turns."""
     folder = write_recording(tmp_path / "circle", np.full(201, 0.5))
     found = findings_of(folder)
-    path_m = 20 * 0.44704 * 20
-    turns = path_m * np.tan(np.radians(12.5)) / 2.87 / (2 * np.pi)
+    path_m = 20 * MPS_PER_MPH * 20
+    turns = path_m * np.tan(np.radians(12.5)) / WHEELBASE_M / (2 * np.pi)
     assert found.clockwise == pytest.approx(turns, rel=1e-3)
     assert found.counter_clockwise == 0
     assert found.distance_m == pytest.approx(path_m, rel=1e-3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from common.car import MPS_PER_MPH
 from common.errors import InputError
 from driving.pilot import Command, Pilot, SpeedController
 
@@ -19,12 +20,12 @@ def drive_for(controller, seconds, grade=0.0, speed_mps=0.0, held=False):
     """Return speeds [mph] of a car on the model fitted to the real one, at 15 Hz."""
     dt_s, speeds = 1 / 15, []
     for _ in range(round(seconds / dt_s)):
-        throttle = controller(speed_mps / 0.44704, dt_s)
+        throttle = controller(speed_mps / MPS_PER_MPH, dt_s)
         if not held:
             pull = 5.6 * throttle if throttle > 0 else 6.2 * throttle
             rolling = (0.1 * speed_mps + 0.3) * (speed_mps > 0)
             speed_mps = max(0.0, speed_mps + dt_s * (pull - rolling - 9.81 * grade))
-        speeds.append(speed_mps / 0.44704)
+        speeds.append(speed_mps / MPS_PER_MPH)
     return np.array(speeds)
 
 
@@ -38,7 +39,7 @@ def test_speed_is_reached_and_held(target_mph):
 def test_speed_is_held_on_a_hill():
     controller = SpeedController(15)
     drive_for(controller, 20)
-    uphill = drive_for(controller, 20, grade=0.15, speed_mps=15 * 0.44704)
+    uphill = drive_for(controller, 20, grade=0.15, speed_mps=15 * MPS_PER_MPH)
     np.testing.assert_allclose(uphill[-100:], 15, atol=0.5)
 
 

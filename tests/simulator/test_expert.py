@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simulator import tracks
+from simulator import tracks, vehicle
 from simulator.expert import Expert, SteeringNoise, plan_speeds
 from simulator.vehicle import BODY_LENGTH_M, BODY_WIDTH_M
 from simulator.world import FRAME_DT_S, World
@@ -81,7 +81,7 @@ def test_expert_keeps_its_speed():
     speeds = []
     for _ in range(600):
         seen = world.step(*expert(seen))
-        speeds.append(seen.speed_mps / 0.44704)
+        speeds.append(seen.speed_mps / vehicle.MPS_PER_MPH)
     assert np.median(speeds) == pytest.approx(15, abs=0.6)
     assert max(speeds) < 16
 
