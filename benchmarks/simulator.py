@@ -84,10 +84,16 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--frames", type=int, default=2000, help="of each drive, 1,000 or more (2000)"
+        "--frames",
+        type=int,
+        default=2000,
+        help="frames of each drive, 1,000 or more (default: 2000)",
     )
     parser.add_argument(
-        "--tracks", nargs="+", default=["lake", "jungle"], help="(lake jungle)"
+        "--tracks",
+        nargs="+",
+        default=["lake", "jungle"],
+        help="tracks to drive (default: lake jungle)",
     )
     args = parser.parse_args(argv)
     if args.frames < WARM_UP_FRAMES or args.frames % BATCH:

@@ -5,9 +5,9 @@ NVIDIA judged and taught its network with recorded frames moved sideways and tur
 plane and everything above the horizon for infinitely far, so two homographies move a
 frame; the steering that brings the car back is pure pursuit of the recorded path.
 
-A car stands e_m metres to the right of the recorded path (negative: left) and points
-psi_rad to the right of it. Crests and dips break the plane, and beyond 2 m to the side
-the picture is not to be trusted.
+A car stands cross_track_error_m metres to the right of the recorded path (negative:
+left) and points heading_error_rad to the right of it. Crests and dips break the plane,
+and beyond 2 m to the side the picture is not to be trusted.
 """
 
 from __future__ import annotations
@@ -81,19 +81,23 @@ RAW_FRAME = ViewGeometry()
 
 
 def view_homographies(
-    e_m: np.ndarray, psi_rad: np.ndarray, geometry: ViewGeometry = RAW_FRAME
+    cross_track_error_m: np.ndarray,
+    heading_error_rad: np.ndarray,
+    geometry: ViewGeometry = RAW_FRAME,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the maps of recorded pixels to those of a camera that was moved.
 
     Args:
-        e_m: Float (n,), metres to the right.
-        psi_rad: Float (n,), radians turned to the right.
+        cross_track_error_m: How far it was moved to the right, float (n,).
+        heading_error_rad: How far it was turned to the right, float (n,).
         geometry: The view's geometry; the raw frame's if not given.
 
     Returns:
-        For pixels of the road and for those infinitely far, each float64 (n, 3, 3).
+        The maps for pixels of the road and for those infinitely far, each float64
+        (n, 3, 3).
     """
-    e_m, psi_rad = np.asarray(e_m, float), np.asarray(psi_rad, float)
+    cross_track_error_m = np.asarray(cross_track_error_m, float)
+    heading_error_rad = np.asarray(heading_error_rad, float)
     intrinsics = np.array(
         [
             [FOCAL_LENGTH_PX, 0, CENTRE_PX[0]],
@@ -104,41 +108,41 @@ def view_homographies(
     to_view = geometry.from_frame @ intrinsics
     cos, sin = math.cos(PITCH_RAD), math.sin(PITCH_RAD)
     pitch = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    turn = np.zeros((len(e_m), 3, 3))
+    turn = np.zeros((len(cross_track_error_m), 3, 3))
     turn[:, 1, 1] = 1
-    turn[:, 0, 0] = turn[:, 2, 2] = np.cos(psi_rad)
-    turn[:, 2, 0] = np.sin(psi_rad)
+    turn[:, 0, 0] = turn[:, 2, 2] = np.cos(heading_error_rad)
+    turn[:, 2, 0] = np.sin(heading_error_rad)
     turn[:, 0, 2] = -turn[:, 2, 0]
     rotation = pitch @ turn @ pitch.T
     # The road is where normal . x = height, so a move is linear there.
     normal = pitch @ (0, 1, 0)
-    move = (pitch @ turn)[:, :, 0] * -e_m[:, None]
+    move = (pitch @ turn)[:, :, 0] * -cross_track_error_m[:, None]
     road = rotation + move[:, :, None] * normal / CAMERA_HEIGHT_M
     from_view = np.linalg.inv(to_view)
     return to_view @ road @ from_view, to_view @ rotation @ from_view
 
 
-def nearest_camera(e_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_camera(cross_track_error_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Choose the real camera from which to re-project: the less, the truer.
 
     Args:
-        e_m: Float (n,), metres to the right.
+        cross_track_error_m: How far to the right the car stands, float (n,).
 
     Returns:
         int64 (n,), which of CAMERAS is nearest; and float64 (n,), how far to the right
         of that one the car stands.
     """
-    e_m = np.asarray(e_m, float)
+    cross_track_error_m = np.asarray(cross_track_error_m, float)
     place_m = {"center": 0.0, "left": -SIDE_CAMERA_M, "right": SIDE_CAMERA_M}
     places_m = np.array([place_m[camera] for camera in CAMERAS])
-    nearest = np.abs(e_m[:, None] - places_m).argmin(axis=1)
-    return nearest, e_m - places_m[nearest]
+    nearest = np.abs(cross_track_error_m[:, None] - places_m).argmin(axis=1)
+    return nearest, cross_track_error_m - places_m[nearest]
 
 
 def reproject(
     frames: np.ndarray,
-    e_m: np.ndarray,
-    psi_rad: np.ndarray,
+    cross_track_error_m: np.ndarray,
+    heading_error_rad: np.ndarray,
     geometry: ViewGeometry = RAW_FRAME,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -146,8 +150,9 @@ def reproject(
 
     Args:
         frames: The frames, uint8 (n, h, w, 3); they are left as they are.
-        e_m: Float (n,), metres to the right of the camera that took each frame.
-        psi_rad: Float (n,), radians turned to the right.
+        cross_track_error_m: How far to the right of the camera that took each frame the
+            car stands, float (n,).
+        heading_error_rad: How far it is turned to the right, float (n,).
         geometry: The frames' geometry; that of raw ones if not given.
         out: What to write to, uint8 (n, h, w, 3), not frames itself; made if not given.
 
@@ -159,13 +164,15 @@ def reproject(
     assert not np.shares_memory(frames, out)
     road, far = (
         np.linalg.inv(homographies).astype(np.float32)
-        for homographies in view_homographies(e_m, psi_rad, geometry)
+        for homographies in view_homographies(
+            cross_track_error_m, heading_error_rad, geometry
+        )
     )
     pixels = _pixels(geometry)
     split = geometry.num_far_rows * geometry.width
     come_from = np.empty_like(pixels)
     for i, frame in enumerate(frames):
-        if e_m[i] == psi_rad[i] == 0:
+        if cross_track_error_m[i] == heading_error_rad[i] == 0:
             out[i] = frame
             continue
         np.matmul(far[i], pixels[:, :split], out=come_from[:, :split])
@@ -192,8 +199,8 @@ def _pixels(geometry: ViewGeometry) -> np.ndarray:
 
 def recovery_steering(
     steering: np.ndarray,
-    e_m: np.ndarray,
-    psi_rad: np.ndarray,
+    cross_track_error_m: np.ndarray,
+    heading_error_rad: np.ndarray,
     speed_mps: np.ndarray,
     look_ahead_s: float = LOOK_AHEAD_S,
 ) -> np.ndarray:
@@ -204,8 +211,8 @@ def recovery_steering(
     Args:
         steering: Steering of the recorded path, float (n,) in [-1, 1]; averaged over a
             moment (smooth_steering), or pulses of a keyboard are taken for bends.
-        e_m: Float (n,), metres to the right of the path.
-        psi_rad: Float (n,), radians turned to the right of it.
+        cross_track_error_m: How far to the right of the path the car is, float (n,).
+        heading_error_rad: How far it is turned to the right of it, float (n,).
         speed_mps: Speed, float (n,).
         look_ahead_s: How far ahead it aims, as a time; at least LOOK_AHEAD_MIN_M.
 
@@ -215,5 +222,6 @@ def recovery_steering(
     Source: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorithm.
     """
     ahead_m = np.maximum(LOOK_AHEAD_MIN_M, look_ahead_s * np.asarray(speed_mps, float))
-    back_per_m = -2 * (np.asarray(e_m) + ahead_m * np.asarray(psi_rad)) / ahead_m**2
+    turned_m = ahead_m * np.asarray(heading_error_rad)
+    back_per_m = -2 * (np.asarray(cross_track_error_m) + turned_m) / ahead_m**2
     return steering_of(curvature_of(steering) + back_per_m)

@@ -1,9 +1,10 @@
 """How straight did the driver of a lake recording drive, and what can a model score?
 
-Replay (replay.py) counts a car that keeps a perfect line as off by the driver's own
-wandering. The lake's yellow lines, 7.4 m apart, give the driver's place on the road in
-every frame; a car that keeps its place on that road, and knows it exactly, is then
-driven along the recording. No model that keeps a line can be expected to score more.
+The replay (evaluation/replay.py) counts a car that keeps a perfect line as off by the
+driver's own wandering. The lake's yellow lines, 7.4 m apart, give the driver's place on
+the road in every frame; a car that keeps its place on that road, and knows it exactly,
+is then driven along the recording. No model that keeps a line can be expected to score
+more.
 
     python benchmarks/experiments/driver_line.py --recording data/lake --part 0.5 1
 
@@ -71,7 +72,7 @@ def line_scores(samples: pd.DataFrame) -> np.ndarray:
     """Return how much speaks for each place of the left line in every frame.
 
     Returns:
-        float (n, places), grey levels; place i is ASIDE_M[i].
+        The score of place ASIDE_M[i] in grey levels, float (n, places).
     """
     import cv2
 
@@ -113,10 +114,10 @@ def likeliest_places(scores: np.ndarray) -> np.ndarray:
     """Return the sequence of places with the best sum that does not jump: Viterbi.
 
     Args:
-        scores: float (n, places).
+        scores: What speaks for each place in every frame, float (n, places).
 
     Returns:
-        int (n,).
+        The index of the place in every frame, int (n,).
     """
     count, num_places = scores.shape
     total, came_from = scores[0].copy(), np.zeros(scores.shape, int)
@@ -159,14 +160,14 @@ def keep_line(
     moves as a damped spring. Beyond the limit it is put back onto the recorded path.
 
     Args:
-        place_m: float (n,), of the recorded car, right of the middle; where that is
-            NaN nothing is counted.
-        dt_s: float (n,), until the next row.
-        keep_m: where this one drives, right of the middle.
-        limit_m: farthest from the recorded car.
+        place_m: How far right of the middle the recorded car is, float (n,); where that
+            is NaN nothing is counted.
+        dt_s: The time until the next row, float (n,).
+        keep_m: How far right of the middle this one drives.
+        limit_m: How far it may be from the recorded car.
 
     Returns:
-        Interventions, and the root mean square of the cross-track error in metres.
+        The interventions, and the root mean square of the cross-track error in metres.
     """
     import pandas as pd
 
@@ -195,14 +196,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recording", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0))
+    parser.add_argument(
+        "--part",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("FROM", "TO"),
+        help="part of it, as fractions of its rows (default: 0 1)",
+    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="picture to write")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from common.car import INTERVENTION_S
+    from common.car import autonomy_percent
     from evaluation.judging import read_recordings
     from evaluation.replay import LIMITS_M, read_path
 
@@ -222,7 +230,7 @@ def main(argv: list[str] | None = None) -> int:
         found = {m: keep_line(place_m, path.dt_s, keep_m, m) for m in LIMITS_M}
         cells = []
         for limit_m, (count, rms_m) in found.items():
-            autonomy = max(0.0, 100 * (1 - count * INTERVENTION_S / elapsed_s))
+            autonomy = autonomy_percent(count, elapsed_s)
             figures[f"keeps_{keep_m:g}_m_limit_{limit_m:g}_m"] = {
                 "interventions": count,
                 "autonomy_percent": round(autonomy, 1),

@@ -1,9 +1,9 @@
 """How does a model drive when the recording looks, or was driven, otherwise?
 
 Other players bring other versions of the simulator, other settings and other hands. A
-recording is driven again (replay.py) with its frames changed in ways that training does
-not know (augment.py changes light, colour, noise and blur evenly), or as a keyboard
-would have recorded it.
+recording is driven again (evaluation/replay.py) with its frames changed in ways that
+training does not know (augment.py changes light, colour, noise and blur evenly), or as
+a keyboard would have recorded it.
 
     python benchmarks/experiments/robustness.py models/a/model.json \\
         --recording data/a --part 0.5 1
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,11 +108,11 @@ def as_pulses(steering: np.ndarray, pulse: float = 0.25) -> np.ndarray:
     """Return steering as a keyboard gives it: nothing or full pulses, the same path.
 
     Args:
-        steering: float (n,) in [-1, 1].
-        pulse: size of a pulse; steering beyond it is passed on as it is.
+        steering: The smooth steering, float (n,) in [-1, 1].
+        pulse: The size of a pulse; steering beyond it is passed on as it is.
 
     Returns:
-        float (n,): 0 or ±pulse, what is left over being carried to the next row.
+        0 or ±pulse, float (n,); what is left over is carried to the next row.
     """
     import numpy as np
 
@@ -175,14 +174,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.json")
     parser.add_argument("--recording", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0))
+    parser.add_argument(
+        "--part",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("FROM", "TO"),
+        help="part of it, as fractions of its rows (default: 0 1)",
+    )
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="picture to write")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from common.start_up import quiet_tensorflow
+
+    if args.models:
+        quiet_tensorflow()
     from evaluation.judging import read_recordings
 
     (samples,) = read_recordings([args.recording], args.part)

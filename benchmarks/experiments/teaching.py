@@ -136,16 +136,26 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=Path)
     parser.add_argument("--track", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument("--laps", type=int, default=3, help="of each part (3)")
-    parser.add_argument("--speed", type=float, default=20.0, help="mph (20)")
-    parser.add_argument("--epochs", type=int, default=4, help="of fine-tuning (4)")
-    parser.add_argument("--steps", type=int, default=150, help="an epoch (150)")
+    parser.add_argument(
+        "--laps", type=int, default=3, help="laps of each part (default: 3)"
+    )
+    parser.add_argument(
+        "--speed", type=float, default=20.0, help="speed in mph (default: 20)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=4, help="epochs of fine-tuning (default: 4)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=150, help="steps of an epoch (default: 150)"
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from common.start_up import quiet_tensorflow
+
+    quiet_tensorflow()
     os.chdir(ROOT)
     args.out.mkdir(parents=True)
     before, places = drive_alone(args.model, args)

@@ -11,15 +11,15 @@ from recordings.images import read_frame
 from recordings.recording import read_recording, usable_samples
 
 VIEW = rp.ViewGeometry(*VIEW_SHAPE[:2], CROP_TOP_ROWS, CROP_BOTTOM_ROWS)
-E_M = np.array([0.0, 0.3, -0.5, 0.8, 1.2])
-PSI_RAD = np.radians([0.0, 4.0, -3.0, 0.0, 8.0])
+ERRORS_M = np.array([0.0, 0.3, -0.5, 0.8, 1.2])
+HEADINGS_RAD = np.radians([0.0, 4.0, -3.0, 0.0, 8.0])
 
 
-def project(ahead_m, right_m, e_m, psi_rad):
+def project(ahead_m, right_m, error_m, heading_rad):
     """Return the pixel (x, y) of a road point, from angles alone."""
-    right, ahead = right_m - e_m, ahead_m
-    along = ahead * np.cos(psi_rad) + right * np.sin(psi_rad)
-    across = right * np.cos(psi_rad) - ahead * np.sin(psi_rad)
+    right, ahead = right_m - error_m, ahead_m
+    along = ahead * np.cos(heading_rad) + right * np.sin(heading_rad)
+    across = right * np.cos(heading_rad) - ahead * np.sin(heading_rad)
     # Angle below the optical axis: below the horizontal, less the pitch.
     below = np.arctan2(rp.CAMERA_HEIGHT_M, along) - rp.PITCH_RAD
     depth = np.hypot(along, rp.CAMERA_HEIGHT_M) * np.cos(below)
@@ -55,32 +55,32 @@ def test_zero_offset_changes_nothing(geometry, rng):
 
 
 def test_road_points_land_where_the_moved_camera_sees_them():
-    road, _ = rp.view_homographies(E_M, PSI_RAD)
+    road, _ = rp.view_homographies(ERRORS_M, HEADINGS_RAD)
     for ahead_m, right_m in ((4.0, -1.0), (8.0, 2.0), (30.0, -3.0)):
         seen = project(ahead_m, right_m, 0.0, 0.0)
-        for i, (e_m, psi_rad) in enumerate(zip(E_M, PSI_RAD, strict=True)):
-            expected = project(ahead_m, right_m, e_m, psi_rad)
+        for i, pose in enumerate(zip(ERRORS_M, HEADINGS_RAD, strict=True)):
+            expected = project(ahead_m, right_m, *pose)
             np.testing.assert_allclose(moved(road[i], *seen), expected, atol=1e-9)
 
 
 def test_the_view_moves_as_the_frame_that_it_is_cut_from():
     to_view = VIEW.from_frame
     for in_frame, in_view in zip(
-        rp.view_homographies(E_M, PSI_RAD),
-        rp.view_homographies(E_M, PSI_RAD, VIEW),
+        rp.view_homographies(ERRORS_M, HEADINGS_RAD),
+        rp.view_homographies(ERRORS_M, HEADINGS_RAD, VIEW),
         strict=True,
     ):
-        for i in range(len(E_M)):
+        for i in range(len(ERRORS_M)):
             expected = moved(to_view, *moved(in_frame[i], 100.0, 110.0))
             seen = moved(to_view, 100.0, 110.0)
             np.testing.assert_allclose(moved(in_view[i], *seen), expected, atol=1e-9)
 
 
 def test_moving_a_view_is_cutting_it_from_a_moved_frame(rng):
-    frames = smooth_frames(rng, len(E_M))
+    frames = smooth_frames(rng, len(ERRORS_M))
     views = np.array([view_of(frame) for frame in frames])
-    moved_views = rp.reproject(views, E_M, PSI_RAD, VIEW)
-    moved_frames = rp.reproject(frames, E_M, PSI_RAD)
+    moved_views = rp.reproject(views, ERRORS_M, HEADINGS_RAD, VIEW)
+    moved_frames = rp.reproject(frames, ERRORS_M, HEADINGS_RAD)
     expected = np.array([view_of(frame) for frame in moved_frames])
     # Inside, where both see the scene: outside, each repeats a border of its own.
     difference = cv2.absdiff(moved_views, expected)[:, 12:40, 70:130]
@@ -89,7 +89,7 @@ def test_moving_a_view_is_cutting_it_from_a_moved_frame(rng):
 
 
 def test_the_horizon_stays_in_its_row():
-    far = rp.view_homographies(np.zeros(5), PSI_RAD)[1]
+    far = rp.view_homographies(np.zeros(5), HEADINGS_RAD)[1]
     horizon_row = 80 - rp.FOCAL_LENGTH_PX * np.tan(rp.PITCH_RAD)
     assert horizon_row == pytest.approx(61.1, abs=0.1)
     assert [moved(h, 90.0, horizon_row)[1] for h in far] == pytest.approx(
@@ -102,8 +102,8 @@ def test_the_horizon_stays_in_its_row():
 def test_left_and_right_mirror_each_other():
     mirror = np.array([[-1, 0, 2 * rp.CENTRE_PX[0]], [0, 1, 0], [0, 0, 1]])
     for one, other in zip(
-        rp.view_homographies(E_M, PSI_RAD),
-        rp.view_homographies(-E_M, -PSI_RAD),
+        rp.view_homographies(ERRORS_M, HEADINGS_RAD),
+        rp.view_homographies(-ERRORS_M, -HEADINGS_RAD),
         strict=True,
     ):
         np.testing.assert_allclose(mirror @ one @ mirror, other, atol=1e-9)
@@ -112,11 +112,12 @@ def test_left_and_right_mirror_each_other():
 def test_a_batch_is_its_frames_one_by_one_in_the_array_given(rng):
     frames = rng.integers(0, 256, (5, *VIEW_SHAPE), np.uint8)
     before, out = frames.copy(), np.zeros_like(frames)
-    assert rp.reproject(frames, E_M, PSI_RAD, VIEW, out) is out
+    assert rp.reproject(frames, ERRORS_M, HEADINGS_RAD, VIEW, out) is out
     np.testing.assert_array_equal(frames, before)
     for i in range(5):
-        one = rp.reproject(frames[i : i + 1], E_M[i : i + 1], PSI_RAD[i : i + 1], VIEW)
-        np.testing.assert_array_equal(one[0], out[i])
+        one = slice(i, i + 1)
+        alone = rp.reproject(frames[one], ERRORS_M[one], HEADINGS_RAD[one], VIEW)
+        np.testing.assert_array_equal(alone[0], out[i])
 
 
 @pytest.mark.parametrize("geometry", [rp.RAW_FRAME, VIEW], ids=["frame", "view"])
@@ -135,8 +136,8 @@ def test_a_centre_frame_moved_sideways_resembles_the_side_camera(shared_dir, geo
         moved(geometry.from_frame, 0, 130)[1],
     )
     road = np.s_[:, int(top) : min(height, int(bottom)), width // 5 : -width // 5]
-    for side, e_m in ((left, -rp.SIDE_CAMERA_M), (right, rp.SIDE_CAMERA_M)):
-        e = np.full(len(center), e_m)
+    for side, error_m in ((left, -rp.SIDE_CAMERA_M), (right, rp.SIDE_CAMERA_M)):
+        e = np.full(len(center), error_m)
         shifted = rp.reproject(center, e, np.zeros(len(center)), geometry)
         wrong = rp.reproject(center, -e, np.zeros(len(center)), geometry)
         far_off, unmoved, close = (
@@ -171,24 +172,24 @@ def test_on_the_path_the_label_is_the_recorded_steering():
 def test_off_a_straight_path_the_label_is_the_arc_to_the_point_ahead(
     speed_mps, ahead_m
 ):
-    for e_m, psi_rad in ((0.8, 0.0), (0.0, 0.05), (-0.8, 0.05)):
+    for error_m, heading_rad in ((0.8, 0.0), (0.0, 0.05), (-0.8, 0.05)):
         # In the car's frame the point lies this far to the right.
-        right_m = -e_m - ahead_m * psi_rad
+        right_m = -error_m - ahead_m * heading_rad
         arc = WHEELBASE_M * 2 * right_m / ahead_m**2
         expected = np.degrees(np.arctan(arc)) / 25
-        taught = rp.recovery_steering(0.0, e_m, psi_rad, speed_mps)
+        taught = rp.recovery_steering(0.0, error_m, heading_rad, speed_mps)
         assert taught == pytest.approx(expected)
 
 
 def test_a_car_that_follows_the_labels_returns_to_a_bend_in_two_seconds():
     speed_mps, dt_s, recorded = 9.0, 0.01, 0.2
-    for e_m, psi_rad in ((1.0, 0.0), (-1.0, 0.0), (0.0, np.radians(8))):
+    for error_m, heading_rad in ((1.0, 0.0), (-1.0, 0.0), (0.0, np.radians(8))):
         for _ in range(200):
-            steering = rp.recovery_steering(recorded, e_m, psi_rad, speed_mps)
+            steering = rp.recovery_steering(recorded, error_m, heading_rad, speed_mps)
             turn = rp.curvature_of(steering) - rp.curvature_of(recorded)
-            e_m += speed_mps * np.sin(psi_rad) * dt_s
-            psi_rad += speed_mps * turn * dt_s
-        assert abs(e_m) < 0.15
+            error_m += speed_mps * np.sin(heading_rad) * dt_s
+            heading_rad += speed_mps * turn * dt_s
+        assert abs(error_m) < 0.15
 
 
 def test_geometry_is_checked():
