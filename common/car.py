@@ -25,7 +25,7 @@ def curvature_of(steering: np.ndarray | float) -> np.ndarray:
     """Return the curvature of the path that a steering gives.
 
     Args:
-        steering: in [-1, 1], any shape.
+        steering: Steering in [-1, 1], of any shape.
 
     Returns:
         float64 of that shape, in 1/m; + is right.
@@ -50,8 +50,8 @@ def autonomy_percent(num_interventions: int, elapsed_s: float) -> float:
     """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100, at least 0.
 
     Args:
-        num_interventions: how often a person took, or would have taken, the wheel.
-        elapsed_s: time driven.
+        num_interventions: How often a person took, or would have taken, the wheel.
+        elapsed_s: Time driven, in seconds.
 
     Source: Bojarski et al. 2016, arXiv 1604.07316, section 7.1.
     """

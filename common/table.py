@@ -9,8 +9,8 @@ def text_table(rows: Sequence[Sequence[str]], align: str = "") -> str:
     """Return rows of cells as lines of text, the columns two spaces apart.
 
     Args:
-        rows: the headings first; all of one length.
-        align: "<" (left) or ">" (right) for each column; a last one stands for all
+        rows: Rows of cells, the headings first, all of one length.
+        align: Side of each column, "<" (left) or ">" (right); the last one stands for all
             that follow it. Left if not given.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -15,7 +15,7 @@ def follow_with_tensorboard(folder: Path) -> None:
     """Let every epoch of a run be written for TensorBoard, from now on.
 
     Raises:
-        InputError: the package tensorboard is missing; TensorFlow does not bring it.
+        InputError: The package tensorboard is missing; TensorFlow does not bring it.
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError(

@@ -1,9 +1,9 @@
-"""What is known of image files, and their decoded views, kept between runs.
+"""Decoded views of frames, kept between runs in memory-mapped files.
 
-Both lie in a cache folder (BC_CACHE_DIR, else the system's usual place), beside nothing
-of the user's, are keyed by the content of the images, and are safe to delete at any
-time. Two runs may use them at once: a file appears under its name only when it is
-whole, and both would write the same.
+They lie in the cache folder (recordings/images.py), are keyed by the content of the
+images and by the layers that make the views, and are safe to delete at any time. Two
+runs may use them at once: a file appears under its name only when it is whole, and both
+would write the same.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class ViewCache:
     """Decoded frames as the network sees them, in memory-mapped files.
 
     Args:
-        image_paths: of the frames; one that occurs twice is kept once.
-        view: makes uint8 views (n, h, w, 3) from uint8 RGB frames (n, 160, 320, 3).
-        view_key: names the view; another key is another cache.
-        cache_dir: where the files lie; None for cache_folder().
+        image_paths: Paths of the frames; one that occurs twice is kept once.
+        view: Makes uint8 views (n, h, w, 3) from uint8 RGB frames (n, 160, 320, 3).
+        view_key: Names the view; another key is another cache.
+        cache_dir: Where the files lie; None for cache_folder().
 
     Raises:
-        InputError: a frame cannot be read.
+        InputError: A frame cannot be read.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class ViewCache:
     ) -> None:
         paths = list(dict.fromkeys(image_paths))
         self.position = {path: i for i, path in enumerate(paths)}
+        """Place of each path's view."""
         self._folder = make_cache_folder((cache_dir or cache_folder()) / "views")
         _remove_leftovers(self._folder)
         facts = image_facts(paths)
@@ -75,6 +76,7 @@ class ViewCache:
         self._shards = [_Shard(self._folder / name) for name in names]
         self._bytes_read = 0
         self.view_shape = self._shards[0].views.shape[1:] if names else (0, 0, 3)
+        """Height, width and channels of a view."""
 
     def __len__(self) -> int:
         return len(self.position)
@@ -83,11 +85,11 @@ class ViewCache:
         """Copy views out of the cache.
 
         Args:
-            rows: int (n,), each a value of `position`.
-            out: uint8 (n, h, w, 3) to write into; None makes a new one.
+            rows: Places of views, int (n,), each a value of `position`.
+            out: What to write into, uint8 (n, h, w, 3); None makes a new one.
 
         Returns:
-            out, uint8 (n, h, w, 3).
+            The views, uint8 (n, h, w, 3): `out`, or a new array.
         """
         if out is None:
             out = np.empty((len(rows), *self.view_shape), np.uint8)

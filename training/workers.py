@@ -47,7 +47,7 @@ def check_workers(num_workers: int, batch_size: int) -> None:
     """Refuse a number of workers that cannot share the batches, and a missing Ray.
 
     Raises:
-        InputError: it is below 1 or no divisor of the batch size, or Ray is missing.
+        InputError: It is below 1 or no divisor of the batch size, or Ray is missing.
     """
     if num_workers < 1 or batch_size % num_workers:
         raise InputError(
@@ -62,7 +62,7 @@ def check_address(address: str) -> None:
     """Refuse an address where nothing listens: Ray itself would ask for many minutes.
 
     Raises:
-        InputError: it is neither `auto` nor HOST:PORT, or nothing answers there.
+        InputError: It is neither `auto` nor HOST:PORT, or nothing answers there.
     """
     if address == "auto":
         return
@@ -83,7 +83,7 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[None]:
     """Start a Ray on this machine, or join the one at an address; leave it at the end.
 
     Raises:
-        InputError: there is none at the address, or it has too few cores.
+        InputError: There is none at the address, or it has too few cores.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is not None:
@@ -125,7 +125,7 @@ def run_on_workers(
     """Train a run on several workers, each of which runs the same program in step.
 
     Args:
-        run: train.run, which is called in every worker.
+        run: The function train.run, which is called in every worker.
         folder: The run's folder, which has its settings.
         settings: The run's settings.
         num_workers: How many, a divisor of the batch size.
@@ -189,7 +189,7 @@ def _show(said: str | dict[int, Exception]) -> None:
     """Show a line of the chief, or tell whose failure has stopped the workers.
 
     Raises:
-        InputError: that was the failure, and trying again will not mend it.
+        InputError: That was the failure, and trying again will not mend it.
     """
     if isinstance(said, str):
         print(said, flush=True)
