@@ -10,8 +10,8 @@ def text_table(rows: Sequence[Sequence[str]], align: str = "") -> str:
 
     Args:
         rows: Rows of cells, the headings first, all of one length.
-        align: Side of each column, "<" (left) or ">" (right); the last one stands for all
-            that follow it. Left if not given.
+        align: Side of each column, "<" (left) or ">" (right). The last one stands for
+            all that follow it; left if not given.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = (align or "<").ljust(len(widths), (align or "<")[-1])

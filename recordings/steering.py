@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    # The flags of train.py need this module, and a refusal need not wait for pandas.
+    import pandas as pd
 
 BALANCE_MODES = ("off", "cap", "inverse")
 # Bins over [-1, 1] in which steering is counted: a tenth of full lock each, and one
