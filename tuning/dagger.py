@@ -10,29 +10,32 @@ No-Regret Online Learning, arXiv 1011.0686.
 
 from __future__ import annotations
 
-import argparse
 import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from common.car import autonomy_percent
+import numpy as np
+import pandas as pd
+
+from common.car import CAMERAS, autonomy_percent
+from common.table import text_table
 from evaluation.closed_loop import Job, drive_all, make_driver, road_of, track_names
+from simulator.expert import Expert
+from simulator.recorder import PAUSE_S, Recorder
+from simulator.world import Observation, World
+from training.settings import Settings
 from tuning.fine_tuning import (
+    Given,
+    TrainRun,
     draw_share,
     read_document,
     tune,
     tuning_settings,
     write_document,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from simulator.recorder import Recorder
-    from simulator.world import Observation, World
+from tuning.plans import DaggerPlan
 
 LIMIT_M = 1.0
 # Turned farther than this, the expert turns round at walking pace: no model could.
@@ -42,46 +45,43 @@ MOST_TURNED_RAD = math.radians(60)
 # --- Rounds ---------------------------------------------------------------------------
 
 
-def improve_on_tracks(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Run the rounds that are not done yet; return a row of figures for each."""
-    tracks = track_names(args.track)
-    judged = track_names(args.judge) if args.judge else tracks
-    document = read_document(folder, args)
+def improve_on_tracks(
+    plan: DaggerPlan, folder: Path, given: Given, run: TrainRun
+) -> list[dict[str, Any]]:
+    """Run the rounds that are not done yet; return a row of figures for each.
+
+    Args:
+        plan: What to do.
+        folder: The result's folder.
+        given: The arguments of the command, which must be those that it began with.
+        run: Trains.
+
+    Raises:
+        InputError: An input cannot be used, or the folder is not this command's, or
+            fine-tuning was interrupted.
+    """
+    document = read_document(folder, given)
     rows = document["rounds"]
+    if len(rows) > plan.num_rounds:
+        return list(rows)
+    settings = tuning_settings(plan.tuning)
     if not rows:
-        rows.append(judge(args, args.model, judged, 0, 0))
+        rows.append(judge_round(plan, plan.tuning.model_path, 0))
         write_document(folder, document)
-    for number in range(len(rows), args.rounds + 1):
-        before = Path(rows[-1]["model"])
-        new = record_round(args, folder, before, tracks, number)
-        settings = tuning_settings(args, before)
-        earlier = [folder / f"states{i}" for i in range(1, number)]
-        states = [path for each in (*earlier, new) for path in sorted(each.iterdir())]
-        settings = replace(
-            settings,
-            recordings=(
-                *settings.recordings,
-                *(str(path.resolve()) for path in states),
-            ),
-        )
-        names = {path.name for path in states}
-
-        def draw(samples: pd.DataFrame, names: set[str] = names) -> np.ndarray:
-            return draw_share(
-                samples["recording"].isin(names).to_numpy(), args.new_share
-            )
-
-        model_path = tune(folder / f"round{number}", settings, draw)
-        rows.append(judge(args, model_path, judged, number, number * args.frames))
+    for number in range(len(rows), plan.num_rounds + 1):
+        model_path = Path(rows[-1]["model"])
+        record_round(plan, folder, model_path, number)
+        settings = replace(settings, from_model=str(model_path.resolve()))
+        model_path = tune_round(plan, folder, settings, number, run)
+        rows.append(judge_round(plan, model_path, number))
         write_document(folder, document)
-    return rows
+    return list(rows)
 
 
-def record_round(
-    args: argparse.Namespace, folder: Path, model: Path, tracks: list[str], number: int
-) -> Path:
+def record_round(plan: DaggerPlan, folder: Path, model_path: Path, number: int) -> Path:
     """Record the states of a round, a recording for each track; return their folder."""
-    states, rows_each = folder / f"states{number}", -(-args.frames // len(tracks))
+    tracks = track_names(plan.tracks)
+    states, num_rows = folder / f"states{number}", -(-plan.num_frames // len(tracks))
     draft = folder / f".states{number}.partial"
     for cut_short in draft.glob(".*"):  # By a kill, within a recording.
         shutil.rmtree(cut_short)
@@ -89,41 +89,52 @@ def record_round(
         name = f"{track.replace(':', '')}_round{number}"
         if states.exists() or (draft / name).exists():
             continue
-        driver = "expert" if args.expert_drives else str(model)
+        driver = "expert" if plan.expert_drives else str(model_path)
         direction = "reverse" if (i + number) % 2 else "forward"
-        job = Job(driver, track, direction, 1, args.speed, args.seed + number)
-        put_back = record_states(draft / name, job, rows_each, number)
+        seed = plan.tuning.seed + number
+        job = Job(driver, track, direction, 1, plan.speed_mph, seed)
+        put_back = record_states(draft / name, job, num_rows, number)
         print(f"round {number}: {track} {direction}, put back {put_back} times")
     if not states.exists():
         draft.rename(states)
     return states
 
 
-def judge(
-    args: argparse.Namespace, model: Path, tracks: list[str], number: int, added: int
-) -> dict[str, Any]:
-    """Return a round's row: how the model drives a lap of each track."""
-    import numpy as np
+def tune_round(
+    plan: DaggerPlan, folder: Path, settings: Settings, number: int, run: TrainRun
+) -> Path:
+    """Fine-tune on the states of the rounds so far; return the model's path."""
+    rounds = [folder / f"states{i}" for i in range(1, number + 1)]
+    states = [path for each in rounds for path in sorted(each.iterdir())]
+    names = {path.name for path in states}
+    added = tuple(str(path.resolve()) for path in states)
 
-    jobs = [Job(str(model), track, speed_mph=args.speed) for track in tracks]
-    results = list(drive_all(jobs, args.workers))
+    def draw(samples: pd.DataFrame) -> np.ndarray:
+        is_new = samples["recording"].isin(names).to_numpy()
+        return draw_share(is_new, plan.tuning.new_share)
+
+    settings = replace(settings, recordings=(*settings.recordings, *added))
+    return tune(folder / f"round{number}", settings, draw, run)
+
+
+def judge_round(plan: DaggerPlan, model_path: Path, number: int) -> dict[str, Any]:
+    """Return a round's row: how the model drives a lap of each track."""
+    tracks = track_names(plan.judged_on or plan.tracks)
+    jobs = [Job(str(model_path), track, speed_mph=plan.speed_mph) for track in tracks]
+    results = list(drive_all(jobs, plan.num_workers))
     counts = [len(result.rollout.interventions) for result in results]
     elapsed_s = sum(result.rollout.elapsed_s for result in results)
     excursions = sum(result.excursions[LIMIT_M] for result in results)
     error_m = np.concatenate([each.rollout.cross_track_error_m for each in results])
-
-    def autonomy(count: int) -> float:
-        return round(autonomy_percent(count, elapsed_s), 2)
-
     return {
         "round": number,
-        "model": str(model),
-        "samples_added": added,
+        "model": str(model_path),
+        "samples_added": number * plan.num_frames,
         "tracks": len(tracks),
         "tracks_without_intervention": counts.count(0),
         "interventions": sum(counts),
-        "autonomy_percent": autonomy(sum(counts)),
-        "autonomy_1_m_percent": autonomy(excursions),
+        "autonomy_percent": round(autonomy_percent(sum(counts), elapsed_s), 2),
+        "autonomy_1_m_percent": round(autonomy_percent(excursions, elapsed_s), 2),
         "mean_abs_cross_track_error_m": round(float(np.abs(error_m).mean()), 3),
     }
 
@@ -136,59 +147,61 @@ def best_round(rows: list[dict[str, Any]]) -> dict[str, Any]:
     )
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def rounds_table(rows: list[dict[str, Any]]) -> str:
     """Return the rounds as a table for a person."""
-    lines = [
-        f"{'round':>5}{'samples added':>15}{'tracks without':>16}{'interventions':>15}"
-        f"{'autonomy':>10}{'at 1 m':>9}{'mean error':>12}"
-    ]
-    for row in rows:
-        clean = f"{row['tracks_without_intervention']} of {row['tracks']}"
-        lines.append(
-            f"{row['round']:>5}{row['samples_added']:>15,}{clean:>16}"
-            f"{row['interventions']:>15}{row['autonomy_percent']:>8.1f} %"
-            f"{row['autonomy_1_m_percent']:>7.1f} %"
-            f"{row['mean_abs_cross_track_error_m']:>10.2f} m"
+    heads = (
+        "round",
+        "samples added",
+        "tracks without",
+        "interventions",
+        "autonomy",
+        "at 1 m",
+        "mean error",
+    )
+    cells = [
+        (
+            f"{row['round']}",
+            f"{row['samples_added']:,}",
+            f"{row['tracks_without_intervention']} of {row['tracks']}",
+            f"{row['interventions']}",
+            f"{row['autonomy_percent']:.1f} %",
+            f"{row['autonomy_1_m_percent']:.1f} %",
+            f"{row['mean_abs_cross_track_error_m']:.2f} m",
         )
-    return "\n".join(lines)
+        for row in rows
+    ]
+    return text_table([heads, *cells], ">")
 
 
 # --- Where the model gets to ----------------------------------------------------------
 
 
-def record_states(folder: Path, job: Job, num_rows: int, num_rounds: int = 1) -> int:
+def record_states(folder: Path, job: Job, num_rows: int, number: int = 1) -> int:
     """Let a driver drive, and write a recording with the expert's steering.
 
     Args:
-        folder: of the recording; must not exist.
-        job: who drives where; `expert` gives an expert's own drive, for comparison. Its
+        folder: The recording's folder; must not exist.
+        job: Who drives where; `expert` gives an expert's own drive, for comparison. Its
             laps do not count.
-        num_rows: to write.
-        num_rounds: of such recordings, so that each has a time of its own.
+        num_rows: Rows to write.
+        number: The round's, which sets the date that the file names carry.
 
     Returns:
         How often the car was put back into its lane.
 
     Raises:
-        InputError: the model cannot be loaded, or there is no such track.
-        FileExistsError: the folder exists.
+        InputError: The model cannot be loaded, or there is no such track.
+        FileExistsError: The folder exists.
     """
-    from simulator.recorder import CAMERAS, Recorder
-    from simulator.world import World
-
-    road = road_of(job)
-    world = World(road, seed=job.seed, cameras=CAMERAS)
+    world = World(road_of(job), seed=job.seed, cameras=CAMERAS)
     try:
-        with Recorder(folder, seed=num_rounds) as recorder:
+        with Recorder(folder, seed=number) as recorder:
             return _record(recorder, world, job, num_rows)
     finally:
         world.close()
 
 
 def _record(recorder: Recorder, world: World, job: Job, num_rows: int) -> int:
-    from simulator.expert import Expert
-    from simulator.recorder import PAUSE_S
-
     drive = make_driver(job, world)
     expert = Expert(world.track, speed_mph=job.speed_mph)
     seen, paused_s, put_back = world.reset(lateral_m=expert.lane_offset_m), 0.0, 0
@@ -200,7 +213,7 @@ def _record(recorder: Recorder, world: World, job: Job, num_rows: int) -> int:
         seen = world.step(command.steering, command.throttle)
         if seen.off_road or seen.collision or seen.stuck:
             seen = world.move_to_road()
-            paused_s += PAUSE_S  # another session: its frames do not go on from here
+            paused_s += PAUSE_S  # Another session: its frames do not go on from here.
             put_back += 1
     return put_back
 

@@ -6,70 +6,82 @@ favour what is new, and a document in the result's folder that says how far they
 
 from __future__ import annotations
 
-import argparse
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
 
 from common.errors import InputError
+from common.files import write_bytes, write_json
+from training.progress import Progress
+from training.run_folder import make_run, read_config
+from training.settings import Settings
+from tuning.plans import Tuning
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+Draw = Callable[[pd.DataFrame], np.ndarray]
+"""Samples (n,) to the probability of drawing each, float64 (n,)."""
+Given = dict[str, str | list[str]]
+"""The arguments of a command by name, as its improve.json records them."""
 
-    from training.settings import Settings
+
+class TrainRun(Protocol):
+    """Trains the run of a folder from where it stands: train.run, handed down."""
+
+    def __call__(
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        draw: Draw | None = None,
+        after_epoch: Callable[[Progress], None] | None = None,
+    ) -> dict[str, Any]:
+        """Return the metrics; `is_finished` says whether the run came to its end."""
 
 
-def tuning_settings(args: argparse.Namespace, model_path: Path) -> Settings:
+def tuning_settings(tuning: Tuning) -> Settings:
     """Return the settings of the model's own run, for fine-tuning it.
 
     Raises:
-        InputError: its recordings are not known, or not there.
+        InputError: Its recordings are not known, or not there.
     """
-    from training.run_folder import read_config
-    from training.settings import Settings
-
-    base = Settings(())
-    if (args.model.parent / "config.json").is_file():
-        base = Settings.from_json(read_config(args.model.parent)["settings"])
-    recordings = args.base or [Path(path) for path in base.recordings]
+    base, run_dir = Settings(()), tuning.model_path.parent
+    if (run_dir / "config.json").is_file():
+        base = Settings.from_json(read_config(run_dir)["settings"])
+    recordings = tuning.base or [Path(path) for path in base.recordings]
     missing = [str(path) for path in recordings if not path.is_dir()]
     if missing or not recordings:
         raise InputError(
-            f"{args.model}: what it was trained on is not there "
+            f"{tuning.model_path}: what it was trained on is not there "
             f"({', '.join(missing) or 'no config.json'}); give --base DIR [DIR ...]"
         )
-    if base.part != (0.0, 1.0) and not args.base:
+    if base.part != (0.0, 1.0) and not tuning.base:
         raise InputError(
-            f"{args.model}: trained on the part {base.part} of its recordings; give "
-            "what to train on with --base"
+            f"{tuning.model_path}: trained on the part {base.part} of its recordings; "
+            "give what to train on with --base"
         )
     return replace(
         base,
         recordings=tuple(str(path.resolve()) for path in recordings),
         part=(0.0, 1.0),
         limit=None,
-        from_model=str(model_path.resolve()),
-        epochs=args.epochs,
-        steps_per_epoch=args.steps_per_epoch,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
+        from_model=str(tuning.model_path.resolve()),
+        epochs=tuning.epochs,
+        steps_per_epoch=tuning.steps_per_epoch,
+        learning_rate=tuning.learning_rate,
+        seed=tuning.seed,
     )
 
 
-def tune(
-    folder: Path, settings: Settings, draw: Callable[[pd.DataFrame], np.ndarray]
-) -> Path:
+def tune(folder: Path, settings: Settings, draw: Draw, run: TrainRun) -> Path:
     """Fine-tune as train.py does, in a run folder; return the path of the model.
 
     Raises:
-        InputError: it was interrupted.
+        InputError: It was interrupted.
     """
-    from train import make_run, run
-
     metrics_path = folder / "metrics.json"
     metrics = json.loads(metrics_path.read_bytes()) if metrics_path.is_file() else {}
     if not metrics.get("is_finished"):
@@ -86,13 +98,11 @@ def draw_share(is_wanted: np.ndarray, share: float) -> np.ndarray:
 
     Args:
         is_wanted: bool (n,).
-        share: of all draws, [0, 1].
+        share: The part of all draws that goes to them, [0, 1].
 
     Returns:
         float64 (n,), summing to 1; all alike where none, or every one, is wanted.
     """
-    import numpy as np
-
     count = int(is_wanted.sum())
     if count in (0, len(is_wanted)):
         return np.full(len(is_wanted), 1 / len(is_wanted))
@@ -102,18 +112,13 @@ def draw_share(is_wanted: np.ndarray, share: float) -> np.ndarray:
 # --- What is kept ---------------------------------------------------------------------
 
 
-def read_document(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def read_document(folder: Path, given: Given) -> dict[str, Any]:
     """Return what is done so far, or begin.
 
     Raises:
-        InputError: the folder is something else, or of another command.
+        InputError: The folder is something else, or of another command.
     """
     path = folder / "improve.json"
-    given = {
-        name: [str(each) for each in value] if isinstance(value, list) else str(value)
-        for name, value in vars(args).items()
-        if name not in ("workers", "json", "rounds")
-    }
     if path.is_file():
         document: dict[str, Any] = json.loads(path.read_bytes())
         changed = [n for n, value in given.items() if document["given"].get(n) != value]
@@ -129,8 +134,7 @@ def read_document(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_document(folder: Path, document: dict[str, Any]) -> None:
-    from common.files import write_json
-
+    """Write what is done so far into the result's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "improve.json", document)
 
@@ -138,6 +142,4 @@ def write_document(folder: Path, document: dict[str, Any]) -> None:
 def keep(folder: Path, model_path: Path) -> None:
     """Copy the two files of a model into the folder, the weights first."""
     for name in ("model.weights.h5", "model.json"):
-        partial_path = folder / f"{name}.partial"
-        shutil.copyfile(model_path.with_name(name), partial_path)
-        partial_path.replace(folder / name)
+        write_bytes(folder / name, model_path.with_name(name).read_bytes())
