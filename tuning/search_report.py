@@ -11,25 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from common.car import CAMERAS
 from common.files import write_bytes
-from model import network_of, view_key, view_of
+from common.table import text_table
+from model import network_of
 from network.files import load_model
-from training.batches import (
-    TrainingSet,
-    loss_weights_of,
-    make_labels,
-    make_training_set,
-)
 from training.epochs import validation_loss
-from training.selection import DrivingTest
-from training.view_cache import FrameCache
+from training.preparation import Split, make_driving_test, open_cache
+from training.samples import make_labels, make_training_set
 from tuning.search_space import Plan
 from tuning.search_trials import epoch_of, finished_trials, is_default, shown
 
@@ -48,7 +41,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
 # --- The table ------------------------------------------------------------------------
 
 
-def table(study: optuna.Study, plan: Plan) -> str:
+def trials_table(study: optuna.Study, plan: Plan) -> str:
     """Return the finished trials as lines of text, the best first.
 
     A pruned trial shows the value of the epoch at which it was given up.
@@ -57,10 +50,7 @@ def table(study: optuna.Study, plan: Plan) -> str:
     trials.sort(key=lambda t: (t.state, np.inf if t.value is None else t.value))
     names = plan.searched
     rows = [(*COLUMNS, *names), *(_cells(trial, names) for trial in trials)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in rows
-    )
+    return text_table(rows, ">")
 
 
 def _cells(trial: FrozenTrial, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -166,40 +156,31 @@ class Judge:
     """Judges models on samples that no trial has seen, all by the default's labels."""
 
     samples: pd.DataFrame
-    """As rest_of returns them."""
+    """The samples, as rest_of returns them."""
     plan: Plan
+    """The search's, for the objective and the default's labels."""
 
     def __call__(self, run_dir: Path) -> float:
         """Return the objective's value for the model of a run."""
-        model = load_model(run_dir / "model.json")
-        cache = self._cache(model)
-        network, settings = network_of(model), self.plan.base
-        if settings.select == "driving":
-            test = DrivingTest(self.samples, cache)
-            return test(network.predict_on_batch).penalty
-        return validation_loss(network, self._set(cache), settings)
-
-    def _cache(self, model: keras.Model) -> FrameCache:
-        paths = [path for camera in CAMERAS for path in self.samples[camera] if path]
-        return FrameCache(paths, view_of(model).predict_on_batch, view_key(model))
-
-    def _set(self, cache: FrameCache) -> TrainingSet:
-        settings = self.plan.base
+        model, settings = load_model(run_dir / "model.json"), self.plan.base
         before_s, after_s = settings.label_before_s, settings.label_after_s
-        taught = make_labels(self.samples, before_s, after_s).trained
-        weights = np.ones(len(taught), np.float32)
-        if settings.weigh_recordings == "spread":
-            weights = loss_weights_of(self.samples, taught)
-        return make_training_set(self.samples, taught, weights, cache, "off")
+        labels = make_labels(self.samples, before_s, after_s)
+        rows = np.arange(len(self.samples))
+        held_out = Split([], self.samples, labels, train=rows[:0], validation=rows)
+        cache, network = open_cache(held_out, model), network_of(model)
+        if test := make_driving_test(held_out, cache, settings):
+            return test(network.predict_on_batch).penalty
+        judged = make_training_set(self.samples, labels.trained, cache, "off")
+        return validation_loss(network, judged, settings)
 
 
 def verdict(study: optuna.Study, folder: Path, judge: Judge) -> str:
     """Return the best trial and the default side by side, and which is better.
 
     Args:
-        study: with at least one trial that ran to its end.
-        folder: of the study.
-        judge: of both.
+        study: The study, with at least one trial that ran to its end.
+        folder: The study's folder.
+        judge: Judges both.
     """
     best = best_trial(study)
     assert best is not None
@@ -207,22 +188,21 @@ def verdict(study: optuna.Study, folder: Path, judge: Judge) -> str:
     default = next((trial for trial in complete if is_default(trial)), None)
     if default is None:
         return "the default's trial has not ended yet: nothing to hold the best against"
-    runs = folder / "trials"
-    values = {
-        trial.number: judge(runs / f"{trial.number:04d}") for trial in (default, best)
-    }
-    lines = [f"{'':<10}{'search':>10}{'held out':>10}"]
     shown_trials = {"default": default}
     if best.number != default.number:
         shown_trials[f"trial {best.number}"] = best
-    for name, trial in shown_trials.items():
-        lines.append(
-            f"{name:<10}{shown(trial.value):>10}{shown(values[trial.number]):>10}"
-        )
+    held_out = {
+        name: judge(folder / "trials" / f"{trial.number:04d}")
+        for name, trial in shown_trials.items()
+    }
+    cells = [
+        (name, shown(trial.value), shown(held_out[name]))
+        for name, trial in shown_trials.items()
+    ]
     if best.number == default.number:
-        lines.append("no trial is better than the default")
-    elif values[best.number] < values[default.number]:
-        lines.append(f"trial {best.number} beats the default on held-out data")
+        said = "no trial is better than the default"
     else:
-        lines.append(f"trial {best.number} does not beat the default on held-out data")
-    return "\n".join(lines)
+        is_better = held_out[f"trial {best.number}"] < held_out["default"]
+        beats = "beats" if is_better else "does not beat"
+        said = f"trial {best.number} {beats} the default on held-out data"
+    return text_table([("", "search", "held out"), *cells], "<>") + f"\n{said}"

@@ -1,4 +1,4 @@
-"""What a search varies, and how train.py is told: every setting searched is a flag.
+"""What a search varies, and on which samples.
 
 Validation loss cannot judge the look-ahead, for its labels follow from it: the farther
 ahead one aims, the smaller the steering, and the smaller its errors. So that one is
@@ -8,18 +8,23 @@ searched only where driving is judged.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
 
 from augment import AugmentSettings
+from common.car import CAMERAS
 from common.errors import InputError
 from model import PRESETS
-from training.run_list import changes_of
+from recordings.recording import read_recording, usable_samples
+from recordings.split import part_of, rest_of, split_by_time
 from training.settings import Settings
-
-if TYPE_CHECKING:
-    import optuna
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "preset": tuple(PRESETS),
@@ -48,7 +53,7 @@ class Plan:
     """What the trials of a search have in common.
 
     Raises:
-        InputError: the base has no steps per epoch, or nothing is left to search.
+        InputError: The base has no steps per epoch, or nothing is left to search.
     """
 
     base: Settings
@@ -61,6 +66,13 @@ class Plan:
             raise InputError(f"--steps is {self.base.steps_per_epoch}, expected >= 1")
         if not self.searched:
             raise InputError("every setting is fixed; leave some to the search")
+
+    @property
+    def objective(self) -> str:
+        """What the objective's values are."""
+        if self.base.select == "loss":
+            return "val_loss"
+        return "interventions/min + RMS m / 10"
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -79,6 +91,53 @@ class Plan:
         """Return the plan as a document that equals itself when read back."""
         document = {"settings": asdict(self.base), "fixed": sorted(self.fixed)}
         return dict(json.loads(json.dumps(document)))
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search works on."""
+
+    plan: Plan
+    """What its trials have in common."""
+    fingerprints: dict[str, str]
+    """The fingerprint of each recording, by its folder."""
+    num_samples: int
+    """Samples that the trials train and validate on."""
+    rest: pd.DataFrame
+    """Samples that no trial sees, as rest_of returns them."""
+
+
+def prepare(settings: Settings, fixed: Collection[str]) -> Search:
+    """Read the recordings, and see that there is enough to search and to judge on.
+
+    Args:
+        settings: Those of the default trial. Without steps per epoch, it gets as many
+            as the frames of all cameras fill.
+        fixed: Names of settings that are not searched.
+
+    Raises:
+        InputError: There is not enough, or a recording cannot be read.
+    """
+    recordings = [read_recording(Path(path)) for path in settings.recordings]
+    samples = usable_samples(recordings)
+    seen = part_of(samples, settings.part).head(settings.limit)
+    rest = rest_of(samples, settings.part)
+    if rest.empty:
+        first, last = settings.part
+        raise InputError(
+            f"--part {first:g} {last:g} leaves nothing to hold the best trial against "
+            "the default on; leave a fifth out"
+        )
+    rng = np.random.default_rng(settings.seed)
+    rows, _ = split_by_time(seen, settings.validation_fraction, rng)
+    num_frames = int((seen.iloc[rows][list(CAMERAS)] != "").to_numpy().sum())
+    steps = settings.steps_per_epoch or math.ceil(num_frames / settings.batch_size)
+    plan = Plan(replace(settings, steps_per_epoch=steps), tuple(sorted(fixed)))
+    fingerprints = {str(each.folder): each.fingerprint for each in recordings}
+    return Search(plan, fingerprints, len(seen), rest)
+
+
+# --- The values of a trial ------------------------------------------------------------
 
 
 def default_values(plan: Plan) -> dict[str, Any]:
@@ -110,8 +169,8 @@ def settings_of(plan: Plan, chosen: dict[str, Any]) -> Settings:
     """Return the settings of a trial.
 
     Args:
-        plan: of the search.
-        chosen: values by name, as `suggest` returns them; rounded to three digits here,
+        plan: The search's.
+        chosen: Values by name, as `suggest` returns them; rounded to three digits here,
             so that the command of a trial is one to read.
     """
     chosen = {
@@ -122,13 +181,3 @@ def settings_of(plan: Plan, chosen: dict[str, Any]) -> Settings:
     rest = {name: value for name, value in chosen.items() if name not in strengths}
     augment = replace(plan.base.augment, **strengths)
     return replace(plan.base, **rest, augment=augment)
-
-
-def flags_of(settings: Settings) -> list[str]:
-    """Return the flags of train.py for all that differs from its defaults."""
-    flags = []
-    for name, value in changes_of(json.loads(json.dumps(asdict(settings)))).items():
-        flag = "from" if name == "from_model" else name.replace("_", "-")
-        values: Sequence[Any] = value if isinstance(value, list) else [value]
-        flags += [f"--{flag}", *map(str, values)]
-    return flags

@@ -20,14 +20,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import InputError, NonFiniteLossError
-from training.run_folder import Progress
-from tuning.search_space import Plan, default_values, flags_of, settings_of, suggest
+from training.epochs import is_finished
+from training.progress import Progress
+from training.run_folder import make_run
+from training.selection import Driving
+from training.settings import RETIRED, Settings
+from tuning.fine_tuning import TrainRun
+from tuning.search_space import Plan, default_values, settings_of, suggest
 
 STUDY_NAME = "search"
 HEARTBEAT_S = 5
@@ -58,12 +65,12 @@ def open_study(path: Path, plan: Plan, fingerprints: dict[str, str]) -> optuna.S
     """Make a study, with the default settings as its first trial, or go on with it.
 
     Args:
-        path: of the study's file.
-        plan: of the search.
-        fingerprints: of the recordings, by their folders.
+        path: The study's file.
+        plan: The search's.
+        fingerprints: The fingerprint of each recording, by its folder.
 
     Raises:
-        InputError: the file is no study, or that of another search.
+        InputError: The file is no study, or that of another search.
     """
     # What SQLite's URL would take for something else, or the folder's own name.
     if set("?{}") & set(str(path)) or not path.suffix:
@@ -111,7 +118,7 @@ def load_study(path: Path) -> optuna.Study:
     """Open a study that exists.
 
     Raises:
-        InputError: the file is none.
+        InputError: The file is none.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -148,7 +155,7 @@ def _check_same(path: Path, began: dict[str, Any], now: dict[str, Any]) -> None:
     def flat(plan: dict[str, Any]) -> dict[str, Any]:
         return plan | plan["settings"] | plan["settings"]["augment"]
 
-    was, wanted = flat(began), flat(now)
+    was, wanted = flat(began), RETIRED | flat(now)
     for name in sorted(set(was) - {"settings", "augment"}):
         if was[name] != wanted.get(name):
             raise InputError(
@@ -166,8 +173,8 @@ def next_step(study: optuna.Study, num_trials: int) -> str:
     Trials of processes that are gone are put back into the queue on the way.
 
     Args:
-        study: that the workers share.
-        num_trials: to be finished in all, pruned ones among them.
+        study: The one that the workers share.
+        num_trials: Trials to be finished in all, pruned ones among them.
     """
     with _experimental():
         optuna.storages.fail_stale_trials(study)
@@ -232,14 +239,17 @@ class Worker:
     """Does trials of a study until all are finished, or the time is up."""
 
     path: Path
-    """Of the study's file."""
+    """The study's file."""
     plan: Plan
+    """What the trials have in common."""
     num_trials: int
-    """To be finished in all, by whomever."""
+    """Trials to be finished in all, by whomever."""
+    run: TrainRun
+    """Trains."""
     stop_at_s: float = float("inf")
     """Unix time from which on no trial is begun."""
     number: int | None = None
-    """Of the trial at hand."""
+    """Number of the trial at hand; None while there is none."""
 
     def __call__(self) -> None:
         # Each trial builds its functions anew, which TensorFlow would warn of.
@@ -257,8 +267,8 @@ class Worker:
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         # By the trial's number, so that no two processes draw the same values.
-        rng = [self.plan.base.seed, number]
-        return optuna.samplers.TPESampler(seed=_seed_from(rng))
+        sequence = np.random.SeedSequence([self.plan.base.seed, number])
+        return optuna.samplers.TPESampler(seed=int(sequence.generate_state(1)[0]))
 
     def _run_one(self, study: optuna.Study) -> None:
         self.number = None
@@ -282,17 +292,12 @@ class Worker:
         self.number = trial.number
         trial.set_user_attr("began", trial.number)
         trial.study.sampler = self._sampler(trial.number)
-        flags = flags_of(settings_of(self.plan, suggest(trial, self.plan)))
+        settings = settings_of(self.plan, suggest(trial, self.plan))
+        run_dir = study_folder(self.path) / "trials" / f"{trial.number:04d}"
         try:
-            return train_trial(trial, flags, self.plan, study_folder(self.path))
+            return train_trial(trial, settings, run_dir, self.run)
         except NonFiniteLossError as error:
             raise optuna.TrialPruned(str(error)) from error
-
-
-def _seed_from(numbers: list[int]) -> int:
-    import numpy as np
-
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _line(study: optuna.Study, number: int | None, num_trials: int) -> str:
@@ -321,27 +326,21 @@ def epoch_of(trial: FrozenTrial) -> str:
 
 
 def train_trial(
-    trial: optuna.Trial, flags: list[str], plan: Plan, folder: Path
+    trial: optuna.Trial, settings: Settings, run_dir: Path, run: TrainRun
 ) -> float:
-    """Train as train.py does with these flags; return what the weights were chosen by.
+    """Train as train.py does with these settings; return what chose the weights.
 
     Args:
-        trial: is told of every epoch.
-        flags: of train.py, for all but the recordings and the name.
-        plan: of the search.
-        folder: of the study; the run is kept in trials/NUMBER.
+        trial: The trial, which is told of every epoch.
+        settings: The settings of its run.
+        run_dir: The folder of its run, which is made.
+        run: Trains.
 
     Raises:
-        TrialPruned: it is worse than most were at this epoch.
-        KeyboardInterrupt: the run was told to stop.
+        TrialPruned: It is worse than most were at this epoch.
+        KeyboardInterrupt: The run was told to stop.
     """
-    import keras
-
-    from train import open_run, parse_args, run
-    from training.epochs import is_finished
-
-    named = ["--name", f"{trial.number:04d}", "--models-dir", str(folder / "trials")]
-    run_dir, settings = open_run(*parse_args([*plan.base.recordings, *flags, *named]))
+    make_run(run_dir, settings)
     reached = Progress()
 
     def after_epoch(progress: Progress) -> None:
@@ -366,7 +365,7 @@ def train_trial(
         keras.backend.clear_session()
     if not is_finished(reached, settings):
         raise KeyboardInterrupt
-    trial.set_user_attr("best_epoch", reached.epoch - reached.epochs_since_best)
+    trial.set_user_attr("best_epoch", reached.kept_epoch)
     return reached.best_penalty
 
 
@@ -374,8 +373,6 @@ def penalty_of(epoch: dict[str, float]) -> float:
     """Return what an epoch of a run's history is judged by."""
     if "rms_m" not in epoch:
         return epoch["val_loss"]
-    from training.selection import Driving
-
     return Driving(epoch["interventions_per_min"], epoch["rms_m"]).penalty
 
 

@@ -1,4 +1,4 @@
-"""Searching settings: what is tried, by whom, that nothing is lost, what is said."""
+"""Searching settings: whole searches, what is said, that nothing is lost."""
 
 import csv
 import io
@@ -21,44 +21,18 @@ import pytest
 from made_recordings import write_recording
 
 pytest.importorskip("keras")
-optuna = pytest.importorskip("optuna", reason="needs pip install --group search")
-from common.errors import InputError  # noqa: E402
+optuna = pytest.importorskip("optuna", reason="needs the dependency group search")
 from search import main  # noqa: E402
 from train import main as train  # noqa: E402
-from training.selection import Driving  # noqa: E402
-from training.settings import Settings, make_parser, settings_from  # noqa: E402
-from tuning import search_trials  # noqa: E402
-from tuning.search_report import best_trial, table  # noqa: E402
-from tuning.search_space import (  # noqa: E402
-    Plan,
-    default_values,
-    flags_of,
-    settings_of,
-    suggest,
-)
-from tuning.search_trials import (  # noqa: E402
-    Worker,
-    is_surplus,
-    load_study,
-    next_step,
-    open_study,
-    put_back,
-)
+from training.settings import Settings  # noqa: E402
+from tuning.search_report import best_trial, trials_table  # noqa: E402
+from tuning.search_space import Plan  # noqa: E402
+from tuning.search_trials import is_default, load_study  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPLETE, PRUNED, WAITING = (
-    optuna.trial.TrialState.COMPLETE,
-    optuna.trial.TrialState.PRUNED,
-    optuna.trial.TrialState.WAITING,
-)
+PRUNED, WAITING = optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.WAITING
 # The smallest trials that still have two epochs.
 SHORT = ["--epochs", "2", "--steps", "2", "--part", "0", "0.7"]
-
-
-def make_plan(**changed):
-    fixed = changed.pop("fixed", ())
-    given = {"recordings": ("/data/a",), "steps_per_epoch": 30} | changed
-    return Plan(Settings(**given), fixed)
 
 
 @pytest.fixture(scope="module")
@@ -71,165 +45,7 @@ def search(recording, study_path, *more):
     return main([str(recording), "--study", str(study_path), *SHORT, *more])
 
 
-# --- What is searched -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("select", ["loss", "driving"])
-def test_flags_of_a_trial_mean_its_settings_to_train(select):
-    plan = make_plan(select=select, part=(0.0, 0.8), epochs=4)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    for _ in range(20):
-        settings = settings_of(plan, suggest(study.ask(), plan))
-        argv = ["/data/a", "--name", "x", *flags_of(settings)]
-        assert settings_from(make_parser().parse_args(argv)) == settings
-
-
-def test_first_trial_is_the_default():
-    plan = make_plan()
-    expected = Settings(("/data/a",), steps_per_epoch=30, dropout=0.2)
-    assert settings_of(plan, default_values(plan)) == expected
-
-
-def test_look_ahead_is_searched_only_where_driving_is_judged():
-    assert "look_ahead_s" not in make_plan().searched
-    assert "look_ahead_s" in make_plan(select="driving").searched
-    assert "look_ahead_s" not in make_plan(select="driving", recovery="shift").searched
-
-
-def test_what_is_given_is_not_searched():
-    plan = make_plan(fixed=("flip", "batch_size"), batch_size=128)
-    assert not {"flip", "batch_size"} & set(plan.searched)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    assert settings_of(plan, suggest(study.ask(), plan)).batch_size == 128
-
-
-def test_layers_of_a_fine_tuned_model_are_not_searched():
-    plan = make_plan(from_model="/models/a/model.json")
-    assert not {"preset", "dropout"} & set(plan.searched)
-
-
-# --- Who does which -------------------------------------------------------------------
-
-
-# Asking for a trial without running it here leaves it without a heartbeat.
-asks = pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
-
-
-@pytest.fixture
-def study(tmp_path):
-    return open_study(tmp_path / "s.sqlite", make_plan(), {"/data/a": "1"})
-
-
-@asks
-def test_trial_that_is_put_back_comes_again_with_its_values_once(study):
-    plan = make_plan()
-    assert suggest(study.ask(), plan) == default_values(plan)
-    drawn = study.ask()
-    values = suggest(drawn, plan)
-    assert put_back(study, drawn.number)
-    assert not put_back(study, drawn.number)
-    again = study.ask()
-    assert again.number == 2
-    assert suggest(again, plan) == values
-    assert suggest(study.ask(), plan) != values
-
-
-@asks
-def test_default_that_is_put_back_is_still_the_default(study):
-    put_back(study, study.ask().number)
-    again = study.ask()
-    assert search_trials.is_default(again)
-    assert suggest(again, make_plan()) == default_values(make_plan())
-
-
-@asks
-def test_worker_waits_for_the_last_trials_of_others_then_ends(study):
-    assert next_step(study, 2) == "run"
-    first, second = study.ask(), study.ask()
-    assert next_step(study, 2) == "wait"
-    assert next_step(study, 3) == "run"
-    study.tell(first, 0.5)
-    put_back(study, second.number)
-    assert next_step(study, 2) == "run"
-    study.tell(study.ask(), 0.4)
-    assert next_step(study, 2) == "end"
-
-
-@asks
-def test_trial_killed_before_its_first_sign_of_life_is_put_back(study, monkeypatch):
-    study.ask()
-    assert next_step(study, 1) == "wait"
-    monkeypatch.setattr(search_trials, "GRACE_S", 0)
-    assert next_step(study, 1) == "run"
-    assert [trial.state for trial in study.trials][1:] == [WAITING]
-
-
-@asks
-def test_one_trial_too_many_is_told_by_its_number(study):
-    trials = [study.ask() for _ in range(4)]
-    assert [is_surplus(trial, 3) for trial in trials] == [False, False, False, True]
-    put_back(study, 1)
-    again = study.ask()
-    assert not is_surplus(again, 4)
-    assert is_surplus(again, 3)
-
-
-@asks
-def test_study_goes_on_with_what_it_has(study, tmp_path):
-    study.tell(study.ask(), 0.25)
-    again = open_study(tmp_path / "s.sqlite", make_plan(), {"/data/a": "1"})
-    assert [trial.value for trial in again.trials] == [0.25]
-
-
 # --- What is refused ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("plan", "fingerprint", "said"),
-    [
-        (make_plan(epochs=3), "1", "began with epochs 30, now it is 3"),
-        (make_plan(fixed=("flip",)), "1", r"began with fixed \[\], now it is \['flip'"),
-        (make_plan(), "2", "began with data_fingerprints"),
-    ],
-)
-def test_two_searches_do_not_mix(study, tmp_path, plan, fingerprint, said):
-    with pytest.raises(InputError, match=said):
-        open_study(tmp_path / "s.sqlite", plan, {"/data/a": fingerprint})
-
-
-@pytest.mark.parametrize("content", [b"", b"text", "table"])
-def test_file_that_is_no_study_is_refused_and_left(tmp_path, content):
-    path = tmp_path / "s.sqlite"
-    if content == "table":
-        with sqlite3.connect(path) as file:
-            file.execute("CREATE TABLE mine (a)")
-    else:
-        path.write_bytes(content)
-    before = path.read_bytes()
-    with pytest.raises(InputError, match=r"not a study of search.py"):
-        open_study(path, make_plan(), {})
-    assert path.read_bytes() == before
-
-
-def test_folder_of_another_study_is_refused(tmp_path):
-    (tmp_path / "s").mkdir()
-    with pytest.raises(InputError, match="s exists already, without"):
-        open_study(tmp_path / "s.sqlite", make_plan(), {})
-
-
-def test_place_that_cannot_hold_a_study_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be made"):
-        open_study(tmp_path / "file" / "s.sqlite", make_plan(), {})
-    (tmp_path / "folder.sqlite").mkdir()
-    with pytest.raises(InputError, match=r"not a study of search.py"):
-        open_study(tmp_path / "folder.sqlite", make_plan(), {})
-
-
-@pytest.mark.parametrize("name", ["study", "a?b.sqlite", "a{b}.sqlite"])
-def test_name_that_cannot_be_a_study_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match="expected one like"):
-        open_study(tmp_path / name, make_plan(), {})
 
 
 @pytest.mark.parametrize(
@@ -312,7 +128,7 @@ def test_printed_command_reproduces_the_best_trial(searched, tmp_path):
     path, out = searched
     assert train([*printed_command(out), "--models-dir", str(tmp_path)]) == 0
     best = best_trial(load_study(path))
-    # The same bits: the trial ran train.py with the very same flags.
+    # The same bits: the flags mean the very settings of the trial.
     assert best_loss(tmp_path / "s-best") == best.value
 
 
@@ -329,8 +145,8 @@ def test_value_of_a_trial_is_its_best_epoch(searched):
 def test_table_has_the_best_first(searched):
     path, out = searched
     study = load_study(path)
-    plan = make_plan()
-    lines = table(study, plan).splitlines()
+    plan = Plan(Settings(("/data/a",), steps_per_epoch=30))
+    lines = trials_table(study, plan).splitlines()
     assert "\n".join(lines) in out
     assert lines[0].split()[:3] == ["trial", "state", "value"]
     assert lines[1].split()[0] == str(best_trial(study).number)
@@ -352,29 +168,6 @@ def test_search_says_whether_the_best_beats_the_default(searched):
         assert best[0] <= default[0]
         beats = "beats" if best[1] < default[1] else "does not beat"
         assert f"{name} {beats} the default on held-out data" in out
-
-
-@asks
-def test_trial_that_drives_worse_than_most_is_given_up(recording, tmp_path):
-    path = tmp_path / "s.sqlite"
-    driving = {"epochs": 3, "steps_per_epoch": 2, "select": "driving"}
-    plan = make_plan(recordings=(str(recording),), fixed=("preset",), **driving)
-    study = open_study(path, plan, {})
-    study.tell(study.ask(), 0.0)
-    for _ in range(5):
-        study.add_trial(
-            optuna.create_trial(
-                state=COMPLETE, value=0.0, intermediate_values={1: 0.0, 2: 0.0, 3: 0.0}
-            )
-        )
-    Worker(path, plan, num_trials=7)()
-    worse = load_study(path).trials[-1]
-    assert (worse.number, worse.state, worse.last_step) == (6, PRUNED, 2)
-    with (tmp_path / "s/trials/0006/history.csv").open() as file:
-        epochs = [
-            Driving(*map(float, list(row.values())[3:])) for row in csv.DictReader(file)
-        ]
-    assert [e.penalty for e in epochs] == list(worse.intermediate_values.values())
 
 
 def test_loss_that_is_not_finite_is_given_up_and_the_search_goes_on(
@@ -497,4 +290,4 @@ def test_process_that_slept_leaves_its_trial_to_who_took_it(recording, tmp_path)
     assert (sleeper.returncode, other.returncode) == (0, 0), slept + took
     assert "trial 0: another process does it" in slept
     assert len(finished(path)) == 3
-    assert sum(map(search_trials.is_default, load_study(path).trials)) == 2
+    assert sum(map(is_default, load_study(path).trials)) == 2

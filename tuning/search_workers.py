@@ -1,0 +1,65 @@
+"""The processes of a search; light to load, so that each first quiets TensorFlow."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+
+from common.errors import InputError
+from common.start_up import quiet_tensorflow
+
+
+def run_workers(worker: Callable[[], None], num_workers: int) -> None:
+    """Do trials in this process, or in several that end with it.
+
+    Args:
+        worker: Does trials until there are none left.
+        num_workers: How many processes; 1 is this one alone.
+
+    Raises:
+        InputError: Every one of them has failed.
+    """
+    if num_workers == 1:
+        worker()
+        return
+    context = multiprocessing.get_context("spawn")
+    # As bytes: to unpickle it imports TensorFlow.
+    pickled = pickle.dumps(worker)
+    processes = [
+        context.Process(target=_work, args=(pickled,)) for _ in range(num_workers)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        for process in processes:
+            process.join()
+    except KeyboardInterrupt:
+        # They were interrupted as well, and put their trials back.
+        for process in processes:
+            process.join()
+        raise
+    if all(process.exitcode for process in processes):
+        raise InputError(f"all {num_workers} workers have failed, as they say above")
+
+
+def _work(pickled: bytes) -> None:
+    """Do trials in a process of its own, which ends with its parent, killed or not."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        quiet_tensorflow()
+        pickle.loads(pickled)()
+    except InputError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(1)
