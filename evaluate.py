@@ -42,7 +42,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="a model.json, or zero, oracle, oracle:SECONDS, expert",
     )
     add = parser.add_argument_group("on recordings").add_argument
-    add("--recording", type=Path, nargs="+", default=[], metavar="DIR", help="folders")
+    folders = "recordings to drive again"
+    add("--recording", type=Path, nargs="+", default=[], metavar="DIR", help=folders)
     add(
         "--part",
         type=float,
@@ -69,12 +70,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--json", action="store_true", help="print one JSON document, not a table")
     add("--report", type=Path, metavar="HTML", help="write a page with pictures")
     add("--video", type=Path, metavar="MP4", help="film the first driver's first drive")
-    add(
-        "--saliency",
-        type=Path,
-        metavar="FRAME",
-        help="only draw FRAME_saliency.png: what the first model looks at",
-    )
+    saliency = "only draw FRAME_saliency.png: what the first model looks at"
+    add("--saliency", type=Path, metavar="FRAME", help=saliency)
     return parser.parse_args(argv)
 
 

@@ -62,12 +62,8 @@ def _add_command(
         formatter_class=HelpFormatter,
     )
     parser.add_argument("track", help="lake, jungle, mountain or random:SEED")
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="seed of land, plants, textures and noise (default: 0)",
-    )
+    seed = "seed of land, plants, textures and noise (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument(
         "--direction",
         choices=("forward", "reverse", "both"),
@@ -77,26 +73,14 @@ def _add_command(
     )
     add = parser.add_argument_group("scenery").add_argument
     add("--look", help="kind of country, such as desert (default: the track's)")
-    add(
-        "--sun-elevation",
-        type=float,
-        metavar="DEG",
-        help="sun over the horizon, 0 to 90 degrees (default: the look's)",
-    )
-    add(
-        "--sun-azimuth",
-        type=float,
-        metavar="DEG",
-        help="sun from east, + is to the north (default: the look's)",
-    )
+    height = "sun over the horizon, 0 to 90 degrees (default: the look's)"
+    add("--sun-elevation", type=float, metavar="DEG", help=height)
+    direction = "sun from east, + is to the north, in degrees (default: the look's)"
+    add("--sun-azimuth", type=float, metavar="DEG", help=direction)
     add("--haze", type=float, default=1.0, help="gain of haze, 0 to 2 (default: 1)")
     add("--no-shadows", action="store_true", help="leave out cast shadows")
-    add(
-        "--variation",
-        type=float,
-        default=0.0,
-        help="how far colours leave the look's, 0 to 1 (default: 0)",
-    )
+    variation = "how far colours leave the look's, 0 to 1 (default: 0)"
+    add("--variation", type=float, default=0.0, help=variation)
     return parser
 
 
@@ -109,12 +93,8 @@ def _add_window(commands: argparse._SubParsersAction) -> None:
         "back onto the road, Esc leaves.",
         "lake --out data/mine",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder that key R records into (default: nothing is recorded)",
-    )
+    out = "folder that key R records into (default: nothing is recorded)"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=out)
     parser.add_argument(
         "--renderer",
         choices=("auto", "opengl", "software"),
@@ -138,18 +118,10 @@ def _add_record(commands: argparse._SubParsersAction) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add = parser.add_argument_group("expert").add_argument
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
-    add(
-        "--lane",
-        type=float,
-        metavar="M",
-        help="metres right of the centre line (default: the track's lane)",
-    )
-    add(
-        "--noise",
-        type=float,
-        default=0.0,
-        help="disturbance of the steering that is not logged, 0 to 1 (default: 0)",
-    )
+    lane = "metres right of the centre line (default: the track's lane)"
+    add("--lane", type=float, metavar="M", help=lane)
+    noise = "disturbance of the steering that is not logged, 0 to 1 (default: 0)"
+    add("--noise", type=float, default=0.0, help=noise)
 
 
 def _add_drive(commands: argparse._SubParsersAction) -> None:
@@ -162,18 +134,10 @@ def _add_drive(commands: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("--laps", type=int, default=1, help="laps to complete (default: 1)")
     add("--url", default=DEFAULT_URL, help=f"drive server (default: {DEFAULT_URL})")
-    add(
-        "--real-time",
-        action="store_true",
-        help="send 15 frames a second, and do not wait for answers",
-    )
-    add(
-        "--max-time",
-        type=float,
-        default=900.0,
-        metavar="S",
-        help="simulated seconds after which it gives up (default: 900)",
-    )
+    pace = "send 15 frames a second, and do not wait for answers"
+    add("--real-time", action="store_true", help=pace)
+    end = "simulated seconds after which it gives up (default: 900)"
+    add("--max-time", type=float, default=900.0, metavar="S", help=end)
     add("--video", type=Path, metavar="MP4", help="film the drive")
     add("--json", action="store_true", help="print one JSON document")
 

@@ -174,14 +174,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.json")
     parser.add_argument("--recording", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--part",
-        type=float,
-        nargs=2,
-        default=(0.0, 1.0),
-        metavar=("FROM", "TO"),
-        help="part of it, as fractions of its rows (default: 0 1)",
-    )
+    part = "part of it, as fractions of its rows (default: 0 1)"
+    parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help=part)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="picture to write")
     return parser.parse_args(argv)
 

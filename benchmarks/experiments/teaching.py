@@ -136,18 +136,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=Path)
     parser.add_argument("--track", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument(
-        "--laps", type=int, default=3, help="laps of each part (default: 3)"
-    )
-    parser.add_argument(
-        "--speed", type=float, default=20.0, help="speed in mph (default: 20)"
-    )
-    parser.add_argument(
-        "--epochs", type=int, default=4, help="epochs of fine-tuning (default: 4)"
-    )
-    parser.add_argument(
-        "--steps", type=int, default=150, help="steps of an epoch (default: 150)"
-    )
+    add = parser.add_argument
+    add("--laps", type=int, default=3, help="laps of each part (default: 3)")
+    add("--speed", type=float, default=20.0, help="speed in mph (default: 20)")
+    add("--epochs", type=int, default=4, help="epochs of fine-tuning (default: 4)")
+    add("--steps", type=int, default=150, help="steps of an epoch (default: 150)")
     return parser.parse_args(argv)
 
 

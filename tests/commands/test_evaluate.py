@@ -1,6 +1,9 @@
 """The command line of evaluate.py: figures, table, refusals."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import evaluate
 from evaluation.closed_loop import track_names
 from model import build_model
 from network.files import load_model, save_model
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +109,22 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(capsys, arguments, text
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (1, "")
     assert text in err and len(err.strip().splitlines()) == 1
+
+
+def test_a_refusal_does_not_wait_for_keras():
+    code = """
+import sys, evaluate
+for refused in (
+    "nowhere.json zero --track lake --video a.mp4",
+    "zero --track monza",
+    "zero --recording nowhere --report a.html",
+    "nowhere.json --saliency frame.png",
+):
+    assert evaluate.main(refused.split()) == 1, refused
+assert not {"keras", "pandas"} & set(sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
+    assert ran.returncode == 0 and len(ran.stderr.splitlines()) == 4, ran.stderr
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(
