@@ -83,8 +83,6 @@ def run(
         found = {str(each.folder): each.fingerprint for each in split.recordings}
         check_fingerprints(folder, found)
     model = starting_model(settings)
-    if engine.is_chief and not (folder / "model.json").exists():
-        save_model(model, folder)
     # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)
     engine.say(
@@ -96,6 +94,8 @@ def run(
         weights = draw(split.samples.iloc[split.train])
         training_set = replace(training_set, weights=weights)
     driving_test = make_driving_test(split, cache, settings)
+    if engine.is_chief and not (folder / "model.json").exists():
+        save_model(model, folder)
     with engine:
         progress = fit(
             folder,

@@ -173,14 +173,14 @@ class Settings:
         0.2,
         LABELS,
         float,
-        "start of the label's average, seconds before the frame",
+        "average labels from so many seconds before",
         ZERO_OR_MORE,
     )
     label_after_s: float = _setting(
         0.5,
         LABELS,
         float,
-        "end of the label's average, seconds after the frame",
+        "average labels to so many seconds after",
         ZERO_OR_MORE,
     )
     balance: str = _setting(
