@@ -105,7 +105,7 @@ def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
     """Return what is to be done, and refuse what cannot be before any work is done.
 
     Raises:
-        InputError: It makes no sense, or a file is not there or no good.
+        InputError: It makes no sense, or a file or track is not there, or no good.
     """
     from network.files import check_model
     from recordings.log import find_log
@@ -138,6 +138,10 @@ def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
     for folder in (*args.recording, *args.guard, *args.base):
         find_log(folder)
     if args.track:
+        from evaluation.closed_loop import Job, track_names
+
+        for track in track_names([*args.track, *args.judge]):
+            Job(str(args.model), track)  # It checks the name.
         return tracks
     return HardPlacesPlan(tuning, tuple(args.recording), tuple(args.guard))
 

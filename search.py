@@ -200,27 +200,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="search to begin or to go on with (default: %(default)s)",
     )
     duration = parser.add_argument_group("how long")
-    duration.add_argument(
-        "--trials",
-        type=int,
-        default=20,
-        metavar="N",
-        help="trials to finish, or to give up early (default: %(default)s)",
-    )
-    duration.add_argument(
-        "--time",
-        type=float,
-        default=math.inf,
-        metavar="MIN",
-        help="minutes after which no trial is begun (default: no limit)",
-    )
-    duration.add_argument(
-        "--epochs",
-        type=int,
-        default=10,
-        metavar="N",
-        help="epochs of a trial at most; its best one counts (default: %(default)s)",
-    )
+    for flag, default, text in (
+        ("--trials", 20, "trials to finish, or to give up early"),
+        ("--epochs", 10, "epochs of a trial at most; its best one counts"),
+        ("--workers", 1, "processes that do trials"),
+    ):
+        text = f"{text} (default: {default})"
+        duration.add_argument(flag, type=int, default=default, metavar="N", help=text)
     duration.add_argument(
         "--steps",
         type=int,
@@ -228,11 +214,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="batches an epoch, from half to twice it (default: all frames)",
     )
     duration.add_argument(
-        "--workers",
-        type=int,
-        default=1,
-        metavar="N",
-        help="processes that do trials (default: %(default)s)",
+        "--time",
+        type=float,
+        default=math.inf,
+        metavar="MIN",
+        help="minutes after which no trial is begun (default: no limit)",
     )
     args = parser.parse_args(argv[:end])
     args.train_flags = argv[end + 1 :]

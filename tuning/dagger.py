@@ -150,13 +150,7 @@ def best_round(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def rounds_table(rows: list[dict[str, Any]]) -> str:
     """Return the rounds as a table for a person."""
     heads = (
-        "round",
-        "samples added",
-        "tracks without",
-        "interventions",
-        "autonomy",
-        "at 1 m",
-        "mean error",
+        "round,samples added,tracks without,interventions,autonomy,at 1 m,mean error"
     )
     cells = [
         (
@@ -170,7 +164,7 @@ def rounds_table(rows: list[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return text_table([heads, *cells], ">")
+    return text_table([heads.split(","), *cells], ">")
 
 
 # --- Where the model gets to ----------------------------------------------------------

@@ -37,10 +37,9 @@ class Tuning:
     """Seed of the batches, and of the scenery that is recorded."""
 
     def __post_init__(self) -> None:
+        steps, share = self.steps_per_epoch, self.new_share
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
-        steps = self.steps_per_epoch
         _check("steps-per-epoch", steps, steps >= 1, "1 or more")
-        share = self.new_share
         _check("new-share", share, 0 < share < 1, "between 0 and 1")
 
 

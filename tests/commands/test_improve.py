@@ -86,6 +86,8 @@ def test_refusals_say_what_to_give(model_path, tiny_recording, tmp_path, capsys)
     assert "no driving_log.csv" in refusal(
         capsys, model_path, "--recording", tmp_path, *name
     )
+    nowhere = ("--track", "lake", "--judge", "nowhere")
+    assert "--track nowhere" in refusal(capsys, model_path, *nowhere, *name)
     few = ("--track", "lake", "--frames", "5")
     assert "--frames is 5" in refusal(capsys, model_path, *few, *name)
     (tmp_path / "x").mkdir()
