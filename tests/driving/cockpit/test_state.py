@@ -5,6 +5,8 @@ import time
 import pytest
 from running_drive import STEERING, Drive, picture_of, state_of
 
+from common.car import MPS_PER_MPH
+
 STATE_FIELDS = """
     type simulator driver steering model_steering person_steering throttle speed_mph
     target_speed_mph frames_per_s latency_ms unusable faults dropped autonomy_percent
@@ -31,7 +33,7 @@ def test_a_page_is_told_what_to_wait_for_then_shown_the_drive(running, jpegs):
         assert (state["speed_mph"], state["target_speed_mph"]) == (12, 15)
         assert state["autonomy_percent"] == 100 and state["frames_per_s"] > 0
         assert state["distance_m"] == pytest.approx(
-            12 * 0.44704 * state["elapsed_s"], abs=0.1
+            12 * MPS_PER_MPH * state["elapsed_s"], abs=0.1
         )
         state_of(page, lambda s: s["simulator"] == "waiting")
 
