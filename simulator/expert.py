@@ -65,10 +65,7 @@ class Expert:
     """
 
     def __init__(
-        self,
-        track: Track,
-        lane_offset_m: float | None = None,
-        speed_mph: float = 30.0,
+        self, track: Track, lane_offset_m: float | None = None, speed_mph: float = 30.0
     ) -> None:
         lane_m = track.lane_offsets_m[0] if lane_offset_m is None else lane_offset_m
         if abs(lane_m) > track.half_width_m - 1.0:

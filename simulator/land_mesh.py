@@ -19,37 +19,26 @@ HAZE_FROM_M, HAZE_TO_M = 40.0, 220.0  # from the road's middle
 
 def land_meshes(land: terrain.Terrain, look: looks.Look, seed: int) -> list[mesh.Mesh]:
     """Return the land in tiles, without what the road hides and deep water covers."""
-    colours = land_colours(land, look, seed)
+    colours = land_colours(land, look, seed).reshape(-1, 3)
     triangles = lattice_triangles(land)
     hidden = land.distance_m < land.track.half_width_m + land.verge.meets_land_m - 4.6
-    hidden &= ~_near_bridge(land)
+    hidden &= ~land.track.on_bridge[land.nearest]
     hidden |= land.heights_m < land.water_level_m - 1.8
     triangles = triangles[~hidden.ravel()[triangles].all(axis=1)]
-    grid_x, grid_y = land.grid_m
-    vertices = np.stack(
-        [grid_x.ravel(), grid_y.ravel(), land.heights_m.ravel()], axis=1
-    )
+    vertices = np.dstack([*land.grid_m, land.heights_m]).reshape(-1, 3)
+    triangles, uv = mesh.facing_up(vertices, triangles), vertices[:, :2] / 8.0
     whole = mesh.make_mesh(
-        look.ground_texture,
-        "ground",
-        vertices,
-        colours.reshape(-1, 3),
-        vertices[:, :2] / 8.0,
-        mesh.facing_up(vertices, triangles),
+        look.ground_texture, "ground", vertices, colours, uv, triangles
     )
     return mesh.split_into_tiles(whole, TILE_M)
 
 
 def land_colours(land: terrain.Terrain, look: looks.Look, seed: int) -> np.ndarray:
     """Return RGB of the land's corners, float64 (rows, columns, 3)."""
-    shape = land.heights_m.shape
     rng = textures.texture_rng("land", seed)
-    padded = tuple(-(-side // 64) * 64 for side in shape)
 
     def noise(layers: dict[int, float]) -> np.ndarray:
-        squares = {(cell, cell): size for cell, size in layers.items()}
-        field = textures.layered_noise(rng, padded, squares)
-        return field[: shape[0], : shape[1], None]
+        return textures.lattice_noise(rng, land.heights_m.shape, layers)[..., None]
 
     patches = np.clip(0.5 + noise({1: 1.0, 2: 0.8, 4: 1.0, 16: 1.2}), 0, 1)
     colours = patches * look.grass + (1 - patches) * np.array(look.grass_dark)
@@ -77,11 +66,6 @@ def _add_haze(
     return colours * (1 - share) + haze * share
 
 
-def _near_bridge(land: terrain.Terrain) -> np.ndarray:
-    """Return where the nearest road is on a bridge, bool (rows, columns)."""
-    return land.track.on_bridge[land.nearest]
-
-
 def lattice_triangles(land: terrain.Terrain) -> np.ndarray:
     """Return triangles over the lattice's corners, int (n, 3): fine near the road.
 
@@ -90,22 +74,15 @@ def lattice_triangles(land: terrain.Terrain) -> np.ndarray:
     """
     n = COARSE_CELLS
     corners = land.distance_m[::n, ::n]
-    near = np.minimum(
-        np.minimum(corners[:-1, :-1], corners[1:, :-1]),
-        np.minimum(corners[:-1, 1:], corners[1:, 1:]),
-    )
-    fine = near < FINE_M
+    near = corners < FINE_M
+    fine = near[:-1, :-1] | near[1:, :-1] | near[:-1, 1:] | near[1:, 1:]
     ringed = np.pad(fine, 1)
     sides = (ringed[:-2, 1:-1], ringed[1:-1, 2:], ringed[2:, 1:-1], ringed[1:-1, :-2])
     border = ~fine & np.any(sides, axis=0)
     index = np.arange(land.heights_m.size).reshape(land.heights_m.shape)
-    quads = np.concatenate(
-        [
-            _quads(index[::n, ::n])[(~fine & ~border).ravel()],
-            _quads(index)[np.kron(fine, np.ones((n, n), bool)).ravel()],
-        ]
-    )
-    triangles = [quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]
+    coarse_quads = mesh.squares(index[::n, ::n])[(~fine & ~border).ravel()]
+    fine_quads = mesh.squares(index)[np.kron(fine, np.ones((n, n), bool)).ravel()]
+    triangles = [mesh.halves(np.concatenate([coarse_quads, fine_quads]))]
     for row, column in np.argwhere(border):
         square = index[n * row : n * row + n + 1, n * column : n * column + n + 1]
         edges = (square[0], square[:, -1], square[-1, ::-1], square[::-1, 0])
@@ -117,12 +94,6 @@ def lattice_triangles(land: terrain.Terrain) -> np.ndarray:
     return np.concatenate(triangles)
 
 
-def _quads(index: np.ndarray) -> np.ndarray:
-    """Return the corners of all squares of a lattice of vertex numbers, (n, 4)."""
-    corners = (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1])
-    return np.stack([corner.ravel() for corner in corners], axis=1)
-
-
 def water_meshes(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
     """Return still water wherever the land is lower, in tiles."""
     n = COARSE_CELLS
@@ -131,20 +102,14 @@ def water_meshes(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
         return []
     squares = np.lib.stride_tricks.sliding_window_view(wet, (n + 1, n + 1))[::n, ::n]
     grid_x, grid_y = (axis[::n, ::n] for axis in land.grid_m)
-    quads = _quads(np.arange(grid_x.size).reshape(grid_x.shape))
+    quads = mesh.squares(np.arange(grid_x.size).reshape(grid_x.shape))
     quads = quads[squares.any(axis=(2, 3)).ravel()]
-    level = np.full(grid_x.size, land.water_level_m)
-    vertices = np.stack([grid_x.ravel(), grid_y.ravel(), level], axis=1)
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    level = np.full_like(grid_x, land.water_level_m)
+    vertices = np.dstack([grid_x, grid_y, level]).reshape(-1, 3)
+    triangles = mesh.facing_up(vertices, mesh.halves(quads))
     colour = np.array(look.water) * 255 / textures.DETAIL_LEVEL
-    whole = mesh.make_mesh(
-        "water",
-        "water",
-        vertices,
-        np.tile(colour, (len(vertices), 1)),
-        vertices[:, :2] / 24.0,
-        mesh.facing_up(vertices, triangles),
-    )
+    uv = vertices[:, :2] / 24.0
+    whole = mesh.make_mesh("water", "water", vertices, colour, uv, triangles)
     return mesh.split_into_tiles(whole, 2 * TILE_M)
 
 
@@ -152,22 +117,12 @@ def sky_mesh(look: looks.Look) -> mesh.Mesh:
     """Return the sky as a dome of rings, lighter towards the sun."""
     elevation = np.radians(looks.SKY_ELEVATIONS_DEG)[:, None]
     azimuth = np.linspace(0, 2 * np.pi, 25)[None]
-    directions = np.stack(
-        [
-            np.cos(elevation) * np.cos(azimuth),
-            np.cos(elevation) * np.sin(azimuth),
-            np.broadcast_to(np.sin(elevation), (len(elevation), azimuth.size)),
-        ],
-        axis=2,
-    )
+    east = np.cos(elevation) * np.cos(azimuth)
+    north = np.cos(elevation) * np.sin(azimuth)
+    up = np.broadcast_to(np.sin(elevation), east.shape)
+    directions = np.dstack([east, north, up])
     sunward = directions @ look.light.direction
     colours = np.array(look.sky, float)[:, None] * (1.0 + 0.1 * sunward)[..., None]
-    vertices = SKY_RADIUS_M * directions.reshape(-1, 3)
-    return mesh.make_mesh(
-        "plain",
-        "sky",
-        vertices,
-        colours.reshape(-1, 3),
-        np.zeros((len(vertices), 2)),
-        mesh.grid_triangles(*directions.shape[:2]),
-    )
+    vertices, colours = SKY_RADIUS_M * directions.reshape(-1, 3), colours.reshape(-1, 3)
+    triangles = mesh.grid_triangles(*east.shape)
+    return mesh.make_mesh("plain", "sky", vertices, colours, None, triangles)

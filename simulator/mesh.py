@@ -4,13 +4,15 @@ World axes, as everywhere in the simulator: x east, y north, z up, in metres.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 # Drawn in this order. The near and opaque come first, so that the depth test saves the
 # painting of what they hide; the sky comes last and fills what is left.
 LAYERS = ("road", "ground", "water", "decal", "props", "sky")
+EVERYWHERE = (0.0, np.inf)  # distances of the camera
+PER_VERTEX = ("vertices", "colours", "uv")  # fields of a mesh
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Mesh:
     They go counter-clockwise seen from outside where the layer is "road" or "ground",
     which are drawn from above only.
     """
-    visible_m: tuple[float, float] = (0.0, np.inf)
+    visible_m: tuple[float, float] = EVERYWHERE
     """The nearest and farthest distance of the camera at which it is drawn."""
 
     @property
@@ -69,33 +71,23 @@ def make_mesh(
     texture: str,
     layer: str,
     vertices: np.ndarray,
-    colours: np.ndarray,
-    uv: np.ndarray,
+    colours: np.ndarray | tuple[float, ...],
+    uv: np.ndarray | None,
     triangles: np.ndarray,
-    visible_m: tuple[float, float] = (0.0, np.inf),
+    visible_m: tuple[float, float] = EVERYWHERE,
 ) -> Mesh:
-    """Return a mesh from arrays of any number type.
+    """Return a mesh from numbers of any type; all are fields of `Mesh`.
 
     Args:
-        texture: The field of `Mesh`, as all that follow.
-        layer: One of LAYERS.
-        vertices: Any numbers (n, 3).
-        colours: Any numbers, RGB (n, 3) or RGBA (n, 4), clipped to [0, 255].
-        uv: Any numbers (n, 2).
-        triangles: Whole numbers (m, 3).
-        visible_m: The nearest and the farthest distance.
+        colours: RGB or RGBA, clipped to [0, 255], of each vertex or one for all.
+        uv: None where the texture is plain.
     """
     rgba = np.full((len(vertices), 4), 255, np.uint8)
-    rgba[:, : colours.shape[1]] = np.clip(colours, 0, 255)
-    return Mesh(
-        texture,
-        layer,
-        np.asarray(vertices, np.float32),
-        rgba,
-        np.asarray(uv, np.float32),
-        np.asarray(triangles, np.int32),
-        visible_m,
-    )
+    rgba[:, : np.shape(colours)[-1]] = np.clip(colours, 0, 255)
+    corners = np.asarray(vertices, np.float32)
+    uv = np.zeros((len(vertices), 2)) if uv is None else uv
+    uv, triangles = np.asarray(uv, np.float32), np.asarray(triangles, np.int32)
+    return Mesh(texture, layer, corners, rgba, uv, triangles, visible_m)
 
 
 def facing_up(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -119,39 +111,34 @@ def split_into_tiles(mesh: Mesh, tile_m: float) -> list[Mesh]:
     for tile in range(tile_of.max(initial=-1) + 1):
         chosen = mesh.triangles[tile_of.ravel() == tile]
         used, renumbered = np.unique(chosen, return_inverse=True)
-        parts.append(
-            Mesh(
-                mesh.texture,
-                mesh.layer,
-                mesh.vertices[used],
-                mesh.colours[used],
-                mesh.uv[used],
-                renumbered.reshape(-1, 3).astype(np.int32),
-                mesh.visible_m,
-            )
-        )
+        triangles = renumbered.reshape(-1, 3).astype(np.int32)
+        corners = {name: getattr(mesh, name)[used] for name in PER_VERTEX}
+        parts.append(replace(mesh, triangles=triangles, **corners))
     return parts
 
 
 def merge(parts: Sequence[Mesh]) -> Mesh:
-    """Return one mesh of all triangles of parts that share texture and layer."""
-    first = parts[0]
-    offsets = np.cumsum([0] + [len(part.vertices) for part in parts])
-    triangles = [p.triangles + k for p, k in zip(parts, offsets, strict=False)]
-    return Mesh(
-        first.texture,
-        first.layer,
-        np.concatenate([part.vertices for part in parts]),
-        np.concatenate([part.colours for part in parts]),
-        np.concatenate([part.uv for part in parts]),
-        np.concatenate(triangles).astype(np.int32),
-        first.visible_m,
+    """Return one mesh, seen from everywhere, of parts that share texture and layer."""
+    offsets = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
+    moved = [part.triangles + k for part, k in zip(parts, offsets, strict=True)]
+    triangles = np.concatenate(moved).astype(np.int32)
+    vertices, colours, uv = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in PER_VERTEX
     )
+    return Mesh(parts[0].texture, parts[0].layer, vertices, colours, uv, triangles)
 
 
 def grid_triangles(rows: int, columns: int) -> np.ndarray:
     """Return the triangles of a (rows, columns) lattice of vertices, int (m, 3)."""
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
-    c, d = index[1:, 1:].ravel(), index[1:, :-1].ravel()
-    return np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    return halves(squares(np.arange(rows * columns).reshape(rows, columns)))
+
+
+def squares(index: np.ndarray) -> np.ndarray:
+    """Return the corners of all squares of a lattice of vertex numbers, (n, 4)."""
+    corners = (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1])
+    return np.stack([corner.ravel() for corner in corners], axis=1)
+
+
+def halves(quads: np.ndarray) -> np.ndarray:
+    """Return the triangles (2n, 3) of quads (n, 4): all first halves, then the rest."""
+    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])

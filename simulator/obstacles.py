@@ -45,61 +45,40 @@ class Obstacles:
 
     def chosen(self, which: np.ndarray) -> "Obstacles":
         """Return those at an index or mask."""
-        return Obstacles(
-            self.kind[which],
-            self.foot_m[which],
-            self.size_m[which],
-            self.heading_rad[which],
-            self.radius_m[which],
-        )
+        return Obstacles(*(column[which] for column in vars(self).values()))
 
     def solid(self) -> "Obstacles":
         """Return those that stop a car."""
         return self.chosen(self.radius_m > 0)
 
 
-def make_obstacles(
-    track: Track, land: Terrain, look: looks.Look, seed: int
-) -> Obstacles:
-    """Return what stands around a road.
-
-    Args:
-        track: The road.
-        land: Its terrain.
-        look: Says what grows, and how densely.
-        seed: Another seed, other places.
-    """
+def make_obstacles(land: Terrain, look: looks.Look, seed: int) -> Obstacles:
+    """Return what stands on the land: `look` says what, and how densely."""
     rng = textures.texture_rng("obstacles", seed)
     gap = KERB_TREE_GAP_M if look.road == "kerbs" else LANE_TREE_GAP_M
     groups = [
-        _trees(track, land, look.plants, gap, rng),
-        _bushes(track, land, look.plants, gap, rng),
-        _rocks(track, land, look, gap + 2.0, rng),
-        _roadside(track, land, look.roadside),
+        _trees(land, look.plants, gap, rng),
+        _bushes(land, look.plants, gap, rng),
+        _rocks(land, look.rocks, gap + 2.0, rng),
+        _roadside(land, look.roadside),
     ]
-    return Obstacles(
-        *(
-            np.concatenate([getattr(group, name) for group in groups])
-            for name in ("kind", "foot_m", "size_m", "heading_rad", "radius_m")
-        )
-    )
+    columns = zip(*(vars(group).values() for group in groups), strict=True)
+    return Obstacles(*map(np.concatenate, columns))
 
 
 def _scatter(
     land: Terrain, per_ha: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return random points [m], (n, 2), and their nodes of the lattice.
+    """Return random points [m], (n, 2), and headings from there to the road, (n,).
 
-    Args:
-        land: The terrain.
-        per_ha: Expected number per hectare at each node of the lattice.
-        rng: Draws the places.
+    `per_ha` is the expected number per hectare at each node of the lattice.
     """
     counts = rng.poisson(per_ha * CELL_M**2 / 10_000)
     nodes = np.repeat(np.arange(counts.size), counts.ravel())
-    grid_x, grid_y = land.grid_m
-    points = np.stack([grid_x.ravel()[nodes], grid_y.ravel()[nodes]], axis=1)
-    return points + rng.uniform(-CELL_M / 2, CELL_M / 2, points.shape), nodes
+    points = np.dstack(land.grid_m).reshape(-1, 2)[nodes]
+    nearest = land.track.points[land.nearest.ravel()[nodes], :2]
+    headings = np.arctan2(nearest[:, 1] - points[:, 1], nearest[:, 0] - points[:, 0])
+    return points + rng.uniform(-CELL_M / 2, CELL_M / 2, points.shape), headings
 
 
 def _open_land(land: Terrain, gap_m: float, flatness: float) -> np.ndarray:
@@ -119,97 +98,53 @@ def _stand(
 ) -> Obstacles:
     """Put things onto the land, sunk a little so that no foot floats."""
     foot_z = land.land_m(points[:, 0], points[:, 1]) - 0.05 * sizes[:, 1].clip(0, 6)
-    return Obstacles(
-        kinds,
-        np.column_stack([points, foot_z]),
-        sizes,
-        headings,
-        np.broadcast_to(np.asarray(radius_m, float), len(points)).copy(),
-    )
-
-
-def _facing_road(track: Track, land: Terrain, nodes: np.ndarray) -> np.ndarray:
-    """Return headings from lattice nodes towards the nearest part of the road."""
-    grid_x, grid_y = land.grid_m
-    target = track.points[land.nearest.ravel()[nodes], :2]
-    return np.arctan2(
-        target[:, 1] - grid_y.ravel()[nodes], target[:, 0] - grid_x.ravel()[nodes]
-    )
+    feet, radii_m = np.column_stack([points, foot_z]), np.full(len(points), radius_m)
+    return Obstacles(kinds, feet, sizes, headings, radii_m)
 
 
 def _trees(
-    track: Track,
-    land: Terrain,
-    plants: looks.Plants,
-    gap_m: float,
-    rng: np.random.Generator,
+    land: Terrain, plants: looks.Plants, gap_m: float, rng: np.random.Generator
 ) -> Obstacles:
     density = np.where(land.distance_m < NEAR_M, plants.near_per_ha, plants.far_per_ha)
     # On an open lake shore trees are sparse, as the view over the water shall be free.
     density = np.where(land.inside & np.isfinite(land.water_level_m), 0.3, 1) * density
-    points, nodes = _scatter(land, density * _open_land(land, gap_m, 0.72), rng)
+    points, headings = _scatter(land, density * _open_land(land, gap_m, 0.72), rng)
     height = rng.uniform(*plants.tree_height_m, len(points))
-    return _stand(
-        rng.choice(np.array(plants.trees), len(points)),
-        points,
-        land,
-        np.stack([height, height], axis=1),
-        _facing_road(track, land, nodes),
-        TRUNK_RADIUS_M,
-    )
+    kinds, sizes = rng.choice(plants.trees, len(points)), np.stack([height, height], 1)
+    return _stand(kinds, points, land, sizes, headings, TRUNK_RADIUS_M)
 
 
 def _bushes(
-    track: Track,
-    land: Terrain,
-    plants: looks.Plants,
-    gap_m: float,
-    rng: np.random.Generator,
+    land: Terrain, plants: looks.Plants, gap_m: float, rng: np.random.Generator
 ) -> Obstacles:
     near = land.distance_m < NEAR_M
     clumps = rng.random(land.heights_m.shape) < 0.3
     density = plants.bushes_per_ha / 0.3 * near * clumps
-    points, nodes = _scatter(land, density * _open_land(land, gap_m - 1, 0.8), rng)
+    points, headings = _scatter(land, density * _open_land(land, gap_m - 1, 0.8), rng)
     height = rng.uniform(0.6, 1.9, len(points))
-    return _stand(
-        rng.choice(np.array(plants.bushes), len(points)),
-        points,
-        land,
-        np.stack([2.4 * height, height], axis=1),
-        _facing_road(track, land, nodes),
-        0.0,
-    )
+    kinds = rng.choice(plants.bushes, len(points))
+    sizes = np.stack([2.4 * height, height], axis=1)
+    return _stand(kinds, points, land, sizes, headings, 0.0)
 
 
 def _rocks(
-    track: Track,
-    land: Terrain,
-    look: looks.Look,
-    gap_m: float,
-    rng: np.random.Generator,
+    land: Terrain, rocks: looks.Rocks, gap_m: float, rng: np.random.Generator
 ) -> Obstacles:
     """Return boulders or needles of rock within NEAR_M; their whole width is solid."""
-    rocks = look.rocks
     field = _open_land(land, gap_m + rocks.radius_m[1], 0.6)
-    points, nodes = _scatter(
-        land, rocks.per_ha * field * (land.distance_m < NEAR_M), rng
-    )
+    density = rocks.per_ha * field * (land.distance_m < NEAR_M)
+    points, headings = _scatter(land, density, rng)
     radius = rng.uniform(*rocks.radius_m, len(points))
     height = radius * rng.uniform(*rocks.slenderness, len(points))
-    return _stand(
-        np.full(len(points), SPIRE if rocks.slenderness[0] > 1.5 else BOULDER),
-        points,
-        land,
-        np.stack([2 * radius, height], axis=1),
-        _facing_road(track, land, nodes),
-        0.9 * radius,
-    )
+    kinds = np.full(len(points), SPIRE if rocks.slenderness[0] > 1.5 else BOULDER)
+    sizes = np.stack([2 * radius, height], axis=1)
+    return _stand(kinds, points, land, sizes, headings, 0.9 * radius)
 
 
-def _roadside(track: Track, land: Terrain, kinds: tuple[str, ...]) -> Obstacles:
+def _roadside(land: Terrain, kinds: tuple[str, ...]) -> Obstacles:
     """Return signs and posts on the outer side of curves, masts along a straight."""
-    edge = track.half_width_m
-    curve = track.curvature_per_m
+    track = land.track
+    edge, curve = track.half_width_m, track.curvature_per_m
     tight = np.abs(curve) > CURVE_PER_M
     found: list[tuple[str, int, float]] = []  # kind, sample, lateral position
     if "sign" in kinds:
@@ -230,14 +165,10 @@ def _roadside(track: Track, land: Terrain, kinds: tuple[str, ...]) -> Obstacles:
     lateral_m = np.array([o for _, _, o in found], float)
     points = track.points[index, :2] + lateral_m[:, None] * track.normals[index]
     size = {"sign": (2.2, 2.4), "guard_post": (1.1, 1.2), "mast_sign": (5.0, 6.5)}
-    placed = _stand(
-        np.array([k for k, _, _ in found], str),
-        points,
-        land,
-        np.array([size[k] for k, _, _ in found], float).reshape(-1, 2),
-        track.heading_rad[index] + np.pi,
-        POST_RADIUS_M,
-    )
+    names = np.array([k for k, _, _ in found], str)
+    sizes = np.array([size[k] for k, _, _ in found], float).reshape(-1, 2)
+    headings = track.heading_rad[index] + np.pi
+    placed = _stand(names, points, land, sizes, headings, POST_RADIUS_M)
     placed.foot_m[:, 2] = land.surfaces_m(points) - 0.1
     return placed
 

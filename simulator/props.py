@@ -7,11 +7,12 @@ import numpy as np
 from simulator import looks, mesh, obstacles, sprites, terrain, textures
 
 TILE_M = 80.0
+FAR_ATLAS = "sprites_far"
 # Name of the atlas, share of the look's haze, distances at which it is shown.
 HAZES = (
     ("sprites", 0.0, (0.0, 75.0)),
     ("sprites_middle", 0.5, (75.0, 170.0)),
-    ("sprites_far", 1.0, (170.0, np.inf)),
+    (FAR_ATLAS, 1.0, (170.0, np.inf)),
 )
 FLAT = ("sign", "mast_sign", "guard_post")  # one quad, across the road
 ROCK_SIDES = 9
@@ -56,9 +57,6 @@ def _billboards(
 
     Args:
         things: What to draw; all kinds are sprites.
-        light: Shades the faces.
-        texture: The name of the atlas.
-        visible_m: The distances at which they are drawn.
         crossed: Give what is not flat a second quad across the first.
     """
     headings, chosen = things.heading_rad, np.arange(len(things))
@@ -75,21 +73,14 @@ def _billboards(
     uv = np.stack([box[:, [0, 1]], box[:, [2, 1]], box[:, [2, 3]], box[:, [0, 3]]], 1)
     sunny = np.cos(headings - np.radians(light.sun_azimuth_deg))
     shade = 255 * np.clip(np.stack([0.72 + 0.5 * sunny, 0.72 - 0.5 * sunny]), 0.3, 1)
-    if visible_m[1] == np.inf and visible_m[0] > 0:
+    if texture == FAR_ATLAS:
         shade[:] = 255  # In the haze all faces are alike, and white is drawn faster.
-    first = 4 * np.arange(len(quads))[:, None]
-    back = first + 4 * len(quads)
-    return mesh.make_mesh(
-        texture,
-        "props",
-        np.concatenate([quads, quads]).reshape(-1, 3),
-        np.repeat(shade.reshape(-1, 1), 4, axis=0) * np.ones(3),
-        np.concatenate([uv, uv]).reshape(-1, 2),
-        np.concatenate(
-            [first + (0, 1, 2), first + (0, 2, 3), back + (2, 1, 0), back + (3, 2, 0)]
-        ),
-        visible_m,
-    )
+    front = mesh.halves(np.arange(4 * len(quads)).reshape(-1, 4))
+    triangles = np.concatenate([front, front[:, ::-1] + 4 * len(quads)])
+    vertices = np.concatenate([quads, quads]).reshape(-1, 3)
+    colours = np.repeat(shade.reshape(-1, 1), 4, axis=0) * np.ones(3)
+    uv = np.concatenate([uv, uv]).reshape(-1, 2)
+    return mesh.make_mesh(texture, "props", vertices, colours, uv, triangles, visible_m)
 
 
 def _upright(foot: np.ndarray, size: np.ndarray, headings: np.ndarray) -> np.ndarray:
@@ -113,26 +104,17 @@ def rock_meshes(
     if not len(rocks):
         return []
     rng = textures.texture_rng("rocks", seed)
-    vertices: list[np.ndarray] = []
-    colours: list[np.ndarray] = []
-    triangles: list[np.ndarray] = []
-    one = mesh.grid_triangles(len(ROCK_RINGS), ROCK_SIDES + 1)
+    parts, texture = [], look.ground_texture
+    triangles = mesh.grid_triangles(len(ROCK_RINGS), ROCK_SIDES + 1)
     for kind, foot, size in zip(rocks.kind, rocks.foot_m, rocks.size_m, strict=True):
         shape, lit = _rock(str(kind) == obstacles.SPIRE, size, look.light, rng)
-        triangles.append(one + sum(len(part) for part in vertices))
-        vertices.append(shape.reshape(-1, 3) + foot)
+        vertices = shape.reshape(-1, 3) + foot
         gain = lit * 255 / textures.DETAIL_LEVEL
-        colours.append(looks.dimmed(np.array(look.rock) * gain).reshape(-1, 3))
-    corners = np.concatenate(vertices)
-    lumpy = mesh.make_mesh(
-        look.ground_texture,
-        "ground",
-        corners,
-        np.concatenate(colours),
-        np.stack([corners[:, 0] + corners[:, 1], corners[:, 2]], axis=1) / 6.0,
-        np.concatenate(triangles),
-    )
-    return mesh.split_into_tiles(lumpy, TILE_M)
+        colours = looks.dimmed(np.array(look.rock) * gain).reshape(-1, 3)
+        uv = np.stack([vertices[:, 0] + vertices[:, 1], vertices[:, 2]], axis=1) / 6.0
+        one = mesh.make_mesh(texture, "ground", vertices, colours, uv, triangles)
+        parts.append(one)
+    return mesh.split_into_tiles(mesh.merge(parts), TILE_M)
 
 
 def _rock(
@@ -167,24 +149,18 @@ def power_line(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
     road = land.track.points[:, :2]
     apart = np.linalg.norm(tops[:, None, :2] - road[None], axis=2).min(axis=1)
     tops = tops[apart > PYLON_GAP_M]
-    x = tops[:, 0]
-    pylons = obstacles.Obstacles(
-        np.full(len(x), "pylon"),
-        tops,
-        np.full((len(x), 2), PYLON_M),
-        np.full(len(x), heading),
-        np.zeros(len(x)),
-    )
-    everywhere = (0.0, np.inf)
-    masts = _billboards(pylons, look.light, "sprites_middle", everywhere, crossed=False)
+    sizes, headings = np.full((len(tops), 2), PYLON_M), np.full(len(tops), heading)
+    kinds, passed_through = np.full(len(tops), "pylon"), np.zeros(len(tops))
+    pylons = obstacles.Obstacles(kinds, tops, sizes, headings, passed_through)
+    atlas = "sprites_middle"
+    masts = _billboards(pylons, look.light, atlas, mesh.EVERYWHERE, crossed=False)
     return [masts, *_wires(tops, heading)]
 
 
 def _wires(feet: np.ndarray, heading: float) -> list[mesh.Mesh]:
     """Return sagging wires between the cross-arms of pylons, thin upright bands."""
     across = np.array([-np.sin(heading), np.cos(heading), 0.0])
-    spans = []
-    share = np.linspace(0, 1, 7)[:, None]
+    spans, share = [], np.linspace(0, 1, 7)[:, None]
     for start, end in pairwise(feet):
         for height, reach in ((0.89, 7.0), (0.78, 9.0), (0.67, 7.0)):
             for side in (-1, 1):
@@ -195,12 +171,6 @@ def _wires(feet: np.ndarray, heading: float) -> list[mesh.Mesh]:
     bands = np.array(spans).reshape(-1, 3)
     one = mesh.grid_triangles(7, 2)
     triangles = np.concatenate([one + 14 * k for k in range(len(spans))])
-    wires = mesh.make_mesh(
-        "plain",
-        "props",
-        bands,
-        np.tile((56.0, 74.0, 100.0), (len(bands), 1)),
-        np.zeros((len(bands), 2)),
-        np.concatenate([triangles, triangles[:, ::-1]]),
-    )
+    triangles = np.concatenate([triangles, triangles[:, ::-1]])
+    wires = mesh.make_mesh("plain", "props", bands, (56, 74, 100), None, triangles)
     return mesh.split_into_tiles(wires, 2 * TILE_M)

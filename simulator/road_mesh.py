@@ -17,6 +17,7 @@ PARAPET_M = 0.8  # and of one over a road
 TILE_M = 100.0
 VERGE_M = 8.0  # from the asphalt; no verge is wider
 CLEAR_M = 0.2  # a verge ends this far from another part of the road
+WHITE = np.full(3, 255.0)  # leaves a texture as it is
 
 
 @dataclass(frozen=True)
@@ -31,34 +32,26 @@ class Strip:
     """The height of the rails over the centre line, (n, 2)."""
     columns: tuple[float, float]
     """The texture coordinates u at the two rails."""
-    repeat_m: float
-    """The length of one repeat of the texture along the road."""
-    colours: np.ndarray
-    """RGB at the sections, (n, 3); 255 leaves the texture as it is."""
     chosen: np.ndarray
     """Which sections start a piece of the band, bool (n,)."""
+    colours: np.ndarray
+    """RGB at the sections, (n, 3), or everywhere, (3,)."""
+    repeat_m: float = 8.0
+    """The length of one repeat of the texture along the road."""
 
 
 class RoadBuilder:
-    """Builds the meshes of one road.
+    """Builds the meshes of the road that `land` is made for."""
 
-    Args:
-        track: The road; scenery does not depend on the direction of driving, so this is
-            the one that `scenery.canonical` gives.
-        land: The terrain around it.
-        look: Road type and colours.
-    """
-
-    def __init__(self, track: Track, land: terrain.Terrain, look: looks.Look) -> None:
-        self.track, self.land, self.look = track, land, look
+    def __init__(self, land: terrain.Terrain, look: looks.Look) -> None:
+        self.track, self.land, self.look = land.track, land, look
+        track = self.track
         self.sections = _sections(track)
         self.count = len(self.sections)
         self.points = track.points[self.sections]
         self.normals = track.normals[self.sections]
         self.curvature = track.curvature_per_m[self.sections]
         self.bridge = track.on_bridge[self.sections]
-        self.everywhere = np.ones(self.count, bool)
-        self.white = np.full((self.count, 3), 255.0)
 
     def meshes(self) -> list[mesh.Mesh]:
         """Return all meshes of the road, in tiles."""
@@ -67,10 +60,8 @@ class RoadBuilder:
         for strip in build() + self._bridges():
             part = self._ribbon(strip)
             groups.setdefault((part.texture, part.is_plain), []).append(part)
-        parts: list[mesh.Mesh] = []
-        for group in groups.values():
-            parts += mesh.split_into_tiles(mesh.merge(group), TILE_M)
-        return parts
+        wholes = [mesh.merge(group) for group in groups.values()]
+        return [tile for one in wholes for tile in mesh.split_into_tiles(one, TILE_M)]
 
     def _ribbon(self, strip: Strip) -> mesh.Mesh:
         """Return the mesh of a strip; the lap closes on a copy of the first section."""
@@ -86,23 +77,35 @@ class RoadBuilder:
         uv = np.empty((len(ring), 2, 2))
         uv[..., 0], uv[..., 1] = strip.columns, along[:, None]
         first = 2 * np.nonzero(strip.chosen)[0]
-        triangles = np.concatenate(
-            [
-                np.stack([first, first + 1, first + 3], axis=1),
-                np.stack([first, first + 3, first + 2], axis=1),
-            ]
-        )
+        triangles = mesh.halves(first[:, None] + (0, 1, 3, 2))
         vertices = corners.reshape(-1, 3)
-        upright = np.ptp(strip.lateral_m[strip.chosen], axis=1).max(initial=0) < 1e-6
-        if upright:  # A wall: seen from either side.
+        widths_m = np.ptp(strip.lateral_m[strip.chosen], axis=1)
+        if widths_m.max(initial=0) < 1e-6:  # A wall: seen from either side.
             triangles = np.concatenate([triangles, triangles[:, ::-1]])
         else:
             triangles = mesh.facing_up(vertices, triangles)
         layer = "ground" if strip.texture == self.look.ground_texture else "road"
-        colours = np.repeat(strip.colours[ring], 2, axis=0)
+        colours = np.broadcast_to(strip.colours, (self.count, 3))[ring]
+        colours = np.repeat(colours, 2, axis=0)
         return mesh.make_mesh(
             strip.texture, layer, vertices, colours, uv.reshape(-1, 2), triangles
         )
+
+    def _paved(
+        self,
+        column: str,
+        lateral_m: np.ndarray,
+        rise_m: np.ndarray,
+        chosen: np.ndarray,
+        colours: np.ndarray = WHITE,
+    ) -> Strip:
+        """Return a strip that shows a column of the road's own texture."""
+        lake = self.look.road == "kerbs"
+        texture = "lake_road" if lake else "jungle_road"
+        columns = textures.LAKE_COLUMNS_PX if lake else textures.JUNGLE_COLUMNS_PX
+        u = textures.column_range(column, columns)
+        repeat_m = textures.ROAD_LENGTH_M
+        return Strip(texture, lateral_m, rise_m, u, chosen, colours, repeat_m)
 
     def _rails(self, near: np.ndarray | float, far: np.ndarray | float) -> np.ndarray:
         """Return two values for each section, (n, 2)."""
@@ -121,42 +124,20 @@ class RoadBuilder:
 
     def _kerbs_road(self) -> list[Strip]:
         """Return the lake's road: lines, shoulder or kerb, concrete bank, grass."""
-        line = KERB_LINE_M / 5.0 * self.track.half_width_m
-        edge = self.track.half_width_m
-        free = ~self.bridge
-        column = textures.LAKE_COLUMNS_PX
-        strips = [
-            Strip(
-                "lake_road",
-                self._rails(-line, line),
-                self._rails(0, 0),
-                textures.column_range("asphalt", column),
-                textures.ROAD_LENGTH_M,
-                self.white,
-                free,
-            )
-        ]
+        edge, free, level = self.track.half_width_m, ~self.bridge, self._rails(0, 0)
+        line = KERB_LINE_M / 5.0 * edge
+        strips = [self._paved("asphalt", self._rails(-line, line), level, free)]
         curve = _widen(np.abs(self.track.curvature_per_m) > 1 / KERB_RADIUS_M, 12)
         curve = curve[self.sections]
         gap = self._gap()
         for side in (-1, 1):
             bare = gap & (side > 0)
-            for name, chosen in (
-                ("kerb", curve & ~bare),
-                ("shoulder", ~curve & ~bare),
-                ("earth", bare),
-            ):
-                strips.append(
-                    Strip(
-                        "lake_road",
-                        side * self._rails(line, edge),
-                        self._rails(0, 0.03 if name != "earth" else 0.0),
-                        textures.column_range(name, column),
-                        textures.ROAD_LENGTH_M,
-                        self.white,
-                        chosen & free,
-                    )
-                )
+            rails, raised = side * self._rails(line, edge), self._rails(0, 0.03)
+            strips += [
+                self._paved("kerb", rails, raised, curve & ~bare & free),
+                self._paved("shoulder", rails, raised, ~curve & ~bare & free),
+                self._paved("earth", rails, level, bare & free),
+            ]
             strips += self._banks(side, bare)
         return strips
 
@@ -164,48 +145,23 @@ class RoadBuilder:
         """Return concrete or earth beside the lake's road, and the grass behind."""
         edge = self.track.half_width_m
         (_, low), (width, high) = self.land.verge.bank_m
-        strips = []
-        for name, chosen in (("concrete", ~bare), ("earth", bare)):
-            strips.append(
-                Strip(
-                    "lake_road",
-                    side * self._rails(edge, edge + width),
-                    self._rails(low, high),
-                    textures.column_range(name, textures.LAKE_COLUMNS_PX),
-                    textures.ROAD_LENGTH_M,
-                    self._shade(side, high - low, width),
-                    chosen & ~self.bridge,
-                )
-            )
-        return strips + [self._grass(side, edge + width, high)]
+        rails, rise = side * self._rails(edge, edge + width), self._rails(low, high)
+        shade = self._shade(side, high - low, width)
+        return [
+            self._paved("concrete", rails, rise, ~bare & ~self.bridge, shade),
+            self._paved("earth", rails, rise, bare & ~self.bridge, shade),
+            self._grass(side, edge + width, high),
+        ]
 
     def _lanes_road(self) -> list[Strip]:
         """Return the two-lane road: asphalt, bevels, grass or retaining walls."""
-        edge, column = self.track.half_width_m, textures.JUNGLE_COLUMNS_PX
+        edge, everywhere = self.track.half_width_m, np.ones(self.count, bool)
         top = edge - LANE_BEVEL_M
-        strips = [
-            Strip(
-                "jungle_road",
-                self._rails(-top, top),
-                self._rails(0, 0),
-                textures.column_range("asphalt", column),
-                textures.ROAD_LENGTH_M,
-                self.white,
-                self.everywhere,
-            )
-        ]
+        rails, level, bevel = self._rails(-top, top), self._rails(0, 0), 0.8 * WHITE
+        strips = [self._paved("asphalt", rails, level, everywhere)]
         for side in (-1, 1):
-            strips.append(
-                Strip(
-                    "jungle_road",
-                    side * self._rails(top, edge),
-                    self._rails(0, -0.2),
-                    textures.column_range("shoulder", column),
-                    textures.ROAD_LENGTH_M,
-                    self.white * 0.8,
-                    self.everywhere,
-                )
-            )
+            rails, rise = side * self._rails(top, edge), self._rails(0, -0.2)
+            strips.append(self._paved("shoulder", rails, rise, everywhere, bevel))
             strips.append(self._grass(side, edge, -0.2))
         return strips
 
@@ -221,15 +177,9 @@ class RoadBuilder:
         grass = 0.8 * np.array(look.grass) + 0.2 * np.array(look.grass_dark)
         soil = grass * (1 - bare) + np.array(look.dirt) * bare
         light = look.light.on(np.array([0.0, 0.0, 1.0])) * 255 / textures.DETAIL_LEVEL
-        return Strip(
-            self.look.ground_texture,
-            side * self._rails(start, far),
-            self._rails(rise, end),
-            (0.0, 0.5),
-            8.0,
-            np.tile(looks.dimmed(soil * light), (self.count, 1)),
-            ~self.bridge,
-        )
+        rails, rises = side * self._rails(start, far), self._rails(rise, end)
+        colour, free = looks.dimmed(soil * light), ~self.bridge
+        return Strip(look.ground_texture, rails, rises, (0.0, 0.5), free, colour)
 
     def _clearance(self, side: int) -> np.ndarray:
         """Return how far a verge may reach before it meets other road, (n,) [m]."""
@@ -260,40 +210,28 @@ class RoadBuilder:
         """Return what a bridge has instead of verges: setts and walls, or parapets."""
         if not self.bridge.any():
             return []
-        edge = self.track.half_width_m
-        over_water = self.track.bridge_m is not None
+        bridge, over_water = self.bridge, self.track.bridge_m is not None
+        edge = self.track.half_width_m + 0.15
         strips = []
         if over_water and self.look.road == "kerbs":
-            setts = self._rails(-edge - 0.15, edge + 0.15)
-            columns = (0.0, round(2 * edge / SETTS_M))
-            rise = self._rails(0.02, 0.02)
-            strips.append(
-                Strip("setts", setts, rise, columns, SETTS_M, self.white, self.bridge)
-            )
-        edge += 0.15
-        top = WALL_M if over_water else PARAPET_M
-        inner, cap, outer = (
-            ((12, 13, 16), (70, 72, 78), (104, 98, 88))
-            if over_water
-            else ((150, 146, 138), (164, 160, 152), (96, 92, 86))
-        )
+            rails, rise = self._rails(-edge, edge), self._rails(0.02, 0.02)
+            u = (0.0, round(2 * self.track.half_width_m / SETTS_M))
+            strips.append(Strip("setts", rails, rise, u, bridge, WHITE, SETTS_M))
+        if over_water:
+            foot, top = -4.0, WALL_M
+            inner, cap, outer = (12, 13, 16), (70, 72, 78), (104, 98, 88)
+        else:
+            foot, top = -1.5, PARAPET_M
+            inner, cap, outer = (150, 146, 138), (164, 160, 152), (96, 92, 86)
         for side in (-1, 1):
             for near, far, low, high, colour in (
                 (edge, edge, 0.0, top, inner),
                 (edge, edge + 0.4, top, top, cap),
-                (edge + 0.4, edge + 0.4, -4.0 if over_water else -1.5, top, outer),
+                (edge + 0.4, edge + 0.4, foot, top, outer),
             ):
-                strips.append(
-                    Strip(
-                        "plain",
-                        side * self._rails(near, far),
-                        self._rails(low, high),
-                        (0.0, 1.0),
-                        8.0,
-                        np.tile(np.array(colour, float), (self.count, 1)),
-                        self.bridge,
-                    )
-                )
+                rails, rise = side * self._rails(near, far), self._rails(low, high)
+                rgb = np.array(colour, float)
+                strips.append(Strip("plain", rails, rise, (0.0, 1.0), bridge, rgb))
         return strips
 
 

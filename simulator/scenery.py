@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator import looks, mesh, obstacles, props, terrain, textures
 from simulator.land_mesh import land_meshes, sky_mesh, water_meshes
-from simulator.road_mesh import TILE_M, RoadBuilder
+from simulator.road_mesh import RoadBuilder
 from simulator.shadows import shadow_meshes
 from simulator.track import Track
 
@@ -99,9 +99,8 @@ def make_surroundings(
 ) -> Surroundings:
     """Return land and obstacles around a road; quick, and without rendering."""
     look = choose_look(track, settings)
-    road = canonical(track)
-    land = terrain.make_terrain(road, look, settings.scenery_seed)
-    things = obstacles.make_obstacles(road, land, look, settings.scenery_seed)
+    land = terrain.make_terrain(canonical(track), look, settings.scenery_seed)
+    things = obstacles.make_obstacles(land, look, settings.scenery_seed)
     return Surroundings(land, things, look)
 
 
@@ -112,19 +111,15 @@ def build_scene(
 ) -> mesh.Scene:
     """Return all that a renderer draws of a road.
 
-    Args:
-        track: The road, driven either way.
-        settings: The seeds, the sun and the haze.
-        surroundings: What `make_surroundings` gave for the same road and settings;
-            made anew if None.
+    `surroundings` is what `make_surroundings` gave for the same road and settings; None
+    makes them anew.
     """
     around = surroundings or make_surroundings(track, settings)
-    road, land, look = canonical(track), around.land, around.look
-    seed = settings.texture_seed
-    parts = RoadBuilder(road, land, look).meshes()
+    land, look, seed = around.land, around.look, settings.texture_seed
+    parts = RoadBuilder(land, look).meshes()
     parts += land_meshes(land, look, settings.scenery_seed)
     parts += water_meshes(land, look)
-    parts += shadow_meshes(road, land, around.things, look.light, TILE_M)
+    parts += shadow_meshes(land, around.things, look.light)
     parts += props.prop_meshes(around.things, look, settings.scenery_seed)
     if look.power_line:
         parts += props.power_line(land, look)
@@ -132,7 +127,6 @@ def build_scene(
     named = sorted({part.texture for part in parts} & set(textures.PAINTERS))
     images = {name: textures.make_texture(name, seed) for name in named}
     for name in {"lake_road", "jungle_road", "setts"} & set(images):
-        tinted = images[name] * np.array(look.road_tint)
-        images[name] = textures.to_uint8(tinted)
+        images[name] = textures.to_uint8(images[name] * np.array(look.road_tint))
     images.update(props.atlases(look, seed))
     return mesh.Scene(tuple(parts), images, look.bonnet)

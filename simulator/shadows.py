@@ -7,6 +7,7 @@ are far apart, shadows are thin dark sheets with the outline that the light has.
 import numpy as np
 
 from simulator import looks, mesh, obstacles, sprites, terrain
+from simulator.road_mesh import TILE_M
 from simulator.terrain import CELL_M
 from simulator.track import Track
 
@@ -23,10 +24,7 @@ def sun_hidden_m(
 ) -> np.ndarray:
     """Return by how much land rises over the line to the sun, (n,), + is shadow.
 
-    Args:
-        land: What casts the shadow.
-        light: Says where the sun is.
-        points: The x, y, z of the places, (n, 3), in metres.
+    `points` are the x, y, z of the places, (n, 3), in metres.
     """
     east, north, up = light.direction
     flat = max(float(np.hypot(east, north)), 1e-6)
@@ -56,57 +54,40 @@ def land_shadow(land: terrain.Terrain, light: looks.Light) -> np.ndarray:
 
 
 def shadow_meshes(
-    track: Track,
-    land: terrain.Terrain,
-    things: obstacles.Obstacles,
-    light: looks.Light,
-    tile_m: float,
+    land: terrain.Terrain, things: obstacles.Obstacles, light: looks.Light
 ) -> list[mesh.Mesh]:
     """Return the shadows that lie on the road, in tiles; none without shadow."""
     if light.shadow == 0:
         return []
     alpha = 255 * OPACITY * light.shadow
-    parts = [_land_on_road(track, land, light, alpha)]
-    cast = _trees_on_road(track, land, things, light, alpha)
+    parts = [_land_on_road(land, light, alpha)]
+    cast = _trees_on_road(land, things, light, alpha)
     if cast is not None:
         parts.append(cast)
-    return [tile for part in parts for tile in mesh.split_into_tiles(part, tile_m)]
+    return [tile for part in parts for tile in mesh.split_into_tiles(part, TILE_M)]
 
 
-def _land_on_road(
-    track: Track, land: terrain.Terrain, light: looks.Light, alpha: float
-) -> mesh.Mesh:
+def _land_on_road(land: terrain.Terrain, light: looks.Light, alpha: float) -> mesh.Mesh:
     """Return the land's shadow on the asphalt as outlines cut from a grid."""
+    track, edge = land.track, land.track.half_width_m
     rows = max(4, round(track.length_m / ALONG_M))
     step = np.arange(rows + 1) * len(track.points) / rows
     index = np.rint(step).astype(int) % len(track.points)
-    lateral = np.linspace(
-        -track.half_width_m,
-        track.half_width_m,
-        round(2 * track.half_width_m / ACROSS_M) + 1,
-    )
+    lateral = np.linspace(-edge, edge, round(2 * edge / ACROSS_M) + 1)
+    points, aside = track.points[index, None], track.normals[index, None]
     grid = np.empty((rows + 1, len(lateral), 3))
-    grid[..., :2] = (
-        track.points[index, None, :2] + lateral[:, None] * track.normals[index, None]
-    )
-    grid[..., 2] = track.points[index, None, 2] + SHEET_M
+    grid[..., :2] = points[..., :2] + lateral[:, None] * aside
+    grid[..., 2] = points[..., 2] + SHEET_M
     hidden = sun_hidden_m(land, light, grid.reshape(-1, 3)).reshape(grid.shape[:2])
     polygons = _outlines(grid, hidden)
     vertices = np.concatenate([np.zeros((0, 3)), *polygons])
     triangles, first = [], 0
     for polygon in polygons:
-        triangles += [
-            (first, first + k, first + k + 1) for k in range(1, len(polygon) - 1)
-        ]
-        first += len(polygon)
-    return mesh.make_mesh(
-        "plain",
-        "decal",
-        vertices,
-        np.tile((*COLOUR, alpha), (len(vertices), 1)),
-        np.zeros((len(vertices), 2)),
-        np.array(triangles, int).reshape(-1, 3),
-    )
+        last = first + len(polygon) - 1
+        triangles += [(first, k, k + 1) for k in range(first + 1, last)]
+        first = last + 1
+    corners = np.array(triangles, int).reshape(-1, 3)
+    return mesh.make_mesh("plain", "decal", vertices, (*COLOUR, alpha), None, corners)
 
 
 def _outlines(grid: np.ndarray, hidden: np.ndarray) -> list[np.ndarray]:
@@ -116,10 +97,8 @@ def _outlines(grid: np.ndarray, hidden: np.ndarray) -> list[np.ndarray]:
     """
     dark = hidden > 0
     corners = dark[:-1, :-1].astype(int) + dark[1:, :-1] + dark[:-1, 1:] + dark[1:, 1:]
-    polygons = [
-        _clip_square(grid, hidden, i, j)
-        for i, j in np.argwhere((corners > 0) & (corners < 4))
-    ]
+    partly = np.argwhere((corners > 0) & (corners < 4))
+    polygons = [_clip_square(grid, hidden, i, j) for i, j in partly]
     for i in np.nonzero((corners == 4).any(axis=1))[0]:
         edges = np.diff(np.concatenate([[0], (corners[i] == 4).astype(int), [0]]))
         for a, b in zip(*(np.nonzero(edges == s)[0] for s in (1, -1)), strict=True):
@@ -141,11 +120,7 @@ def _clip_square(grid: np.ndarray, hidden: np.ndarray, i: int, j: int) -> np.nda
 
 
 def _trees_on_road(
-    track: Track,
-    land: terrain.Terrain,
-    things: obstacles.Obstacles,
-    light: looks.Light,
-    alpha: float,
+    land: terrain.Terrain, things: obstacles.Obstacles, light: looks.Light, alpha: float
 ) -> mesh.Mesh | None:
     """Return shadows of trees, signs and masts that reach the road, as flat sprites."""
     east, north, up = light.direction
@@ -153,7 +128,7 @@ def _trees_on_road(
     away = -np.array([east, north]) / flat
     stretch = min(flat / up, 3.0)
     sunny = sun_hidden_m(land, light, things.foot_m + (0, 0, 2.0)) < 0
-    chosen = _reaching_road(track, things.chosen(sunny), away * stretch)
+    chosen = _reaching_road(land.track, things.chosen(sunny), away * stretch)
     if not len(chosen):
         return None
     share = np.linspace(0, 1, 4)
@@ -169,16 +144,10 @@ def _trees_on_road(
     v = box[:, 1:2] + share * (box[:, 3:] - box[:, 1:2])
     uv = np.stack([np.stack([box[:, :1] + 0 * v, v], -1),
                    np.stack([box[:, 2:3] + 0 * v, v], -1)], axis=2)  # fmt: skip
-    one = mesh.grid_triangles(len(share), 2)
     first = np.arange(len(chosen))[:, None, None] * 2 * len(share)
-    return mesh.make_mesh(
-        "sprites",
-        "decal",
-        vertices,
-        np.tile((*(np.array(COLOUR) * 0.3), alpha), (len(vertices), 1)),
-        uv.reshape(-1, 2),
-        (first + one).reshape(-1, 3),
-    )
+    triangles = (first + mesh.grid_triangles(len(share), 2)).reshape(-1, 3)
+    colour, uv = (*(np.array(COLOUR) * 0.3), alpha), uv.reshape(-1, 2)
+    return mesh.make_mesh("sprites", "decal", vertices, colour, uv, triangles)
 
 
 def _reaching_road(
@@ -186,10 +155,7 @@ def _reaching_road(
 ) -> obstacles.Obstacles:
     """Return upright sprites whose shadow would touch the road on level land.
 
-    Args:
-        track: The road.
-        things: What may cast a shadow.
-        throw: The length and direction of the shadow of a pole of one metre, (2,).
+    `throw` is the length and direction of the shadow of a pole of one metre, (2,).
     """
     casts = np.isin(things.kind, list(sprites.PAINTERS)) & (things.radius_m > 0)
     half = things.size_m[:, 1:] * throw / 2

@@ -13,9 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-DETAIL_LEVEL = (
-    200  # mean of a detail texture; 255 / 200 is the room left for light spots
-)
+DETAIL_LEVEL = 200  # mean of a detail texture; above it is room for light spots
 
 # Columns of the road textures, as shares [0, 1] of the width. A margin of 4 pixels on
 # each side keeps the smaller mipmaps from mixing neighbours.
@@ -29,6 +27,9 @@ LAKE_COLUMNS_PX = {
     "earth": (452, 508),
 }
 JUNGLE_COLUMNS_PX = {"asphalt": (0, 416), "shoulder": (424, 464), "wall": (472, 508)}
+
+
+Layers = dict[tuple[int, int], float]  # peak-to-peak size of a noise by its cell
 
 
 def texture_rng(name: str, seed: int) -> np.random.Generator:
@@ -66,15 +67,26 @@ def value_noise(
 
 
 def layered_noise(
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    layers: dict[tuple[int, int], float],
+    rng: np.random.Generator, shape: tuple[int, int], layers: Layers
 ) -> np.ndarray:
-    """Return the sum of value noises; `layers` maps a cell to its peak-to-peak size."""
+    """Return the sum of value noises, float64 of `shape`."""
     total = np.zeros(shape)
     for cell, size in layers.items():
         total += size * value_noise(rng, shape, cell)
     return total
+
+
+def lattice_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], layers: dict[int, float]
+) -> np.ndarray:
+    """Return the sum of value noises of square cells on a lattice of any shape.
+
+    Args:
+        layers: The peak-to-peak size of each noise by the side of its cells, up to 64.
+    """
+    squares: Layers = {(side, side): size for side, size in layers.items()}
+    rows, columns = (-(-length // 64) * 64 for length in shape)
+    return layered_noise(rng, (rows, columns), squares)[: shape[0], : shape[1]]
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
@@ -95,16 +107,8 @@ def _asphalt(
     rng: np.random.Generator, shape: tuple[int, int], colour: tuple, grain: float
 ) -> np.ndarray:
     """Return asphalt (height, width, 3): light chips, drawn out along the road."""
-    noise = layered_noise(
-        rng,
-        shape,
-        {
-            (2, 1): 0.8 * grain,
-            (4, 2): 1.3 * grain,
-            (16, 8): 0.15 * grain,
-            (128, 32): 0.2 * grain,
-        },
-    )
+    sizes = {(2, 1): 0.8, (4, 2): 1.3, (16, 8): 0.15, (128, 32): 0.2}
+    noise = layered_noise(rng, shape, {cell: k * grain for cell, k in sizes.items()})
     chips = np.clip(value_noise(rng, shape, (4, 2)) - 0.22, 0, None) * 2.2 * grain
     return np.array(colour, float) + (noise + chips)[..., None]
 
@@ -211,9 +215,7 @@ def _nearest_two(points: np.ndarray, size: int, cells: int) -> tuple:
     return first, second, index
 
 
-def _detail(
-    rng: np.random.Generator, size: int, layers: dict[tuple[int, int], float]
-) -> np.ndarray:
+def _detail(rng: np.random.Generator, size: int, layers: Layers) -> np.ndarray:
     """Return a grey detail texture, uint8 RGB (size, size, 3) around `DETAIL_LEVEL`."""
     noise = layered_noise(rng, (size, size), layers)
     return to_uint8(DETAIL_LEVEL + np.repeat(noise[..., None], 3, axis=2))
@@ -221,8 +223,8 @@ def _detail(
 
 def ground(rng: np.random.Generator) -> np.ndarray:
     """Return grass and earth: tufts of a few sizes, uint8 RGB (256, 256, 3)."""
-    layers = {(2, 2): 50, (4, 4): 60, (8, 8): 50, (16, 16): 60, (64, 64): 60}
-    return _detail(rng, 256, {cell: float(size) for cell, size in layers.items()})
+    layers: Layers = {(2, 2): 50, (4, 4): 60, (8, 8): 50, (16, 16): 60, (64, 64): 60}
+    return _detail(rng, 256, layers)
 
 
 def water(rng: np.random.Generator) -> np.ndarray:
@@ -235,9 +237,8 @@ def leafage(rng: np.random.Generator) -> np.ndarray:
 
     Mapped from above, as terrain is, it is drawn out downwards on a cliff.
     """
-    return _detail(
-        rng, 256, {(4, 4): 110.0, (8, 8): 130.0, (16, 16): 140.0, (32, 32): 90.0}
-    )
+    layers: Layers = {(4, 4): 110, (8, 8): 130, (16, 16): 140, (32, 32): 90}
+    return _detail(rng, 256, layers)
 
 
 def plain(_: np.random.Generator) -> np.ndarray:
@@ -246,13 +247,8 @@ def plain(_: np.random.Generator) -> np.ndarray:
 
 
 PAINTERS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    "lake_road": lake_road,
-    "jungle_road": jungle_road,
-    "setts": setts,
-    "ground": ground,
-    "leafage": leafage,
-    "water": water,
-    "plain": plain,
+    painter.__name__: painter
+    for painter in (lake_road, jungle_road, setts, ground, leafage, water, plain)
 }
 
 
