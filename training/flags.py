@@ -20,12 +20,8 @@ from training.settings import (
 )
 
 
-def make_parser(show_all: bool = True) -> argparse.ArgumentParser:
-    """Return the parser of train.py.
-
-    Args:
-        show_all: False hides what few people need from the help.
-    """
+def make_parser(show_all: bool) -> argparse.ArgumentParser:
+    """Return the parser of train.py; its help shows all, or what most people need."""
     parser = argparse.ArgumentParser(
         usage="python train.py RECORDING [RECORDING ...] --name NAME [options]",
         description="Train the network on recordings; writes models/NAME/.",
@@ -56,24 +52,14 @@ def make_parser(show_all: bool = True) -> argparse.ArgumentParser:
         metavar="MODELS_DIR",
         help="print a table of all runs, and exit",
     )
-    run.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="write the losses for `tensorboard --logdir models`, too",
-    )
+    losses = "write the losses for `tensorboard --logdir models`, too"
+    run.add_argument("--tensorboard", action="store_true", help=losses)
     add_settings(parser, show_all)
     where = parser.add_argument_group("where it is computed (docs/scaling.md)")
-    where.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that share every batch, on Ray (default: this one alone)",
-    )
-    where.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="Ray cluster to join; auto: this machine's (default: start one)",
-    )
+    workers = "processes that share every batch, on Ray (default: this one alone)"
+    where.add_argument("--workers", type=int, metavar="N", help=workers)
+    address = "Ray cluster to join; auto: this machine's (default: start one)"
+    where.add_argument("--address", metavar="HOST:PORT", help=address)
     return parser
 
 
@@ -86,37 +72,27 @@ def add_settings(parser: argparse.ArgumentParser, show_all: bool = True) -> None
         parser: What the flags are added to.
         show_all: False hides what few people need from the help.
     """
-    groups = {DATA: parser.add_argument_group(DATA)}
-    groups[DATA].add_argument(
-        "recordings",
-        nargs="*",
-        default=argparse.SUPPRESS,
-        help="folders with a driving_log.csv",
-    )
-
-    def add(question: str, name: str, kind: Any, text: str, **more: Any) -> None:
-        if question not in groups:
-            groups[question] = parser.add_argument_group(question)
-        groups[question].add_argument(
-            flag_of(name),
-            dest=name,
-            type=kind,
-            default=argparse.SUPPRESS,
-            help=text,
-            **more,
-        )
-
-    for setting in declared_settings():
-        told = setting.metadata
-        more = {name: value for name, value in told["flag"].items() if name != "name"}
+    declared, nothing = declared_settings(), argparse.SUPPRESS
+    questions = [DATA, *(each.metadata["question"] for each in declared), AUGMENTATION]
+    groups = {
+        question: parser.add_argument_group(question, argument_default=nothing)
+        for question in dict.fromkeys(questions)
+    }
+    text = "folders with a driving_log.csv"
+    groups[DATA].add_argument("recordings", nargs="*", help=text)
+    for setting in declared:
+        name, told = setting.name, setting.metadata
+        more = {key: value for key, value in told["flag"].items() if key != "name"}
         if "choices" not in more:
             more.setdefault("metavar", "N" if told["kind"] is int else "X")
-        shown = told["help"] if show_all or told["is_basic"] else argparse.SUPPRESS
-        add(told["question"], setting.name, told["kind"], shown, **more)
-    for setting in fields(AugmentSettings):
-        text = f"{setting.metadata['help']} (default: {setting.default})"
-        shown = text if show_all else argparse.SUPPRESS
-        add(AUGMENTATION, setting.name, float, shown, metavar="X")
+        more["help"] = told["help"] if show_all or told["is_basic"] else nothing
+        group = groups[told["question"]]
+        group.add_argument(flag_of(name), dest=name, type=told["kind"], **more)
+    add = groups[AUGMENTATION].add_argument
+    for strength in fields(AugmentSettings):
+        text = f"{strength.metadata['help']} (default: {strength.default})"
+        shown = text if show_all else nothing
+        add(flag_of(strength.name), type=float, metavar="X", help=shown)
 
 
 def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +105,7 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
         Arguments of Settings; what is given of the augmentation as a dictionary. Paths
         are absolute, so that --resume finds them from anywhere.
     """
-    names = {setting.name for setting in fields(Settings)}
+    names = Settings.__dataclass_fields__
     given = {name: value for name, value in arguments.items() if name in names}
     if "recordings" in given:
         given["recordings"] = tuple(str(Path(p).resolve()) for p in given["recordings"])
@@ -139,7 +115,7 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
         given["part"] = tuple(given["part"])
     if "shares" in given:
         given["shares"] = dict(given["shares"])
-    strengths = {setting.name for setting in fields(AugmentSettings)}
+    strengths = AugmentSettings.__dataclass_fields__
     given["augment"] = {n: v for n, v in arguments.items() if n in strengths}
     return given
 

@@ -40,13 +40,17 @@ def _at_least(least: int) -> Rule:
     return lambda value: value >= least, f"at least {least}"
 
 
+def _within(most: float, unit: str) -> Rule:
+    return lambda value: 0 <= value <= most, f"0 to {most} {unit}"
+
+
 def _setting(
     default: Any,
     question: str,
-    kind: Callable[[str], Any],
     text: str,
     rule: Rule | None = None,
     *,
+    kind: Callable[[str], Any] | None = None,
     is_basic: bool = False,
     **flag: Any,
 ) -> Any:
@@ -55,26 +59,20 @@ def _setting(
     Args:
         default: Its value where none is given.
         question: The group of flags that it belongs to.
-        kind: What turns the flag's text into a value.
         text: The flag's help. The default is added, unless the text tells it.
         rule: Which values are good; None takes all.
+        kind: What turns the flag's text into a value; None is the default's type.
         is_basic: Whether the short help shows it.
         flag: Further arguments of argparse's add_argument; `name` is what the flag is
             called, where that is not the setting's own name.
     """
-    if default is not None and "(default" not in text and not isinstance(default, dict):
+    if default not in (None, {}) and "(default" not in text:
         text += f" (default: {default})"
-    metadata = {
-        "question": question,
-        "kind": kind,
-        "help": text,
-        "rule": rule,
-        "is_basic": is_basic,
-        "flag": flag,
-    }
+    told: dict[str, Any] = {"question": question, "kind": kind or type(default)}
+    told |= {"help": text, "rule": rule, "is_basic": is_basic, "flag": flag}
     if isinstance(default, dict):
-        return field(default_factory=dict, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=dict, metadata=told)
+    return field(default=default, metadata=told)
 
 
 def _share(text: str) -> tuple[str, float]:
@@ -97,16 +95,16 @@ class Settings:
     recordings: tuple[str, ...]
     """Absolute paths of the folders."""
     preset: str = _setting(
-        "default", NETWORK, str, "layers of the network", choices=tuple(PRESETS)
+        "default", NETWORK, "layers of the network", choices=tuple(PRESETS)
     )
     dropout: float | None = _setting(
-        None, NETWORK, float, "dropout rate (default: the preset's)", BELOW_ONE
+        None, NETWORK, "dropout rate (default: the preset's)", BELOW_ONE, kind=float
     )
     from_model: str | None = _setting(
         None,
         NETWORK,
-        str,
         "model to fine-tune, instead of a new one",
+        kind=str,
         is_basic=True,
         name="from",
         metavar="MODEL_JSON",
@@ -114,79 +112,65 @@ class Settings:
     limit: int | None = _setting(
         None,
         DATA,
-        int,
         "use the first N rows only, to try things out",
+        kind=int,
         is_basic=True,
-        metavar="N",
     )
     part: tuple[float, float] = _setting(
         (0.0, 1.0),
         DATA,
-        float,
         "part of each recording's rows (default: 0 1)",
         (lambda part: 0 <= part[0] < part[1] <= 1, "0 <= FROM < TO <= 1"),
+        kind=float,
         nargs=2,
         metavar=("FROM", "TO"),
     )
     validation_fraction: float = _setting(
-        0.2, DATA, float, "part set aside to validate on; 0: none", BELOW_ONE
+        0.2, DATA, "part set aside to validate on; 0: none", BELOW_ONE
     )
     seed: int = _setting(
-        0, DATA, int, "seed of split, weights and batches", ZERO_OR_MORE, is_basic=True
+        0, DATA, "seed of split, weights and batches", ZERO_OR_MORE, is_basic=True
     )
-    epochs: int = _setting(
-        30, DURATION, int, "epochs at most", _at_least(1), is_basic=True
-    )
+    epochs: int = _setting(30, DURATION, "epochs at most", _at_least(1), is_basic=True)
     steps_per_epoch: int | None = _setting(
         None,
         DURATION,
-        int,
         "batches an epoch (default: every frame once)",
         _at_least(1),
+        kind=int,
     )
-    batch_size: int = _setting(64, DURATION, int, "frames a batch", _at_least(2))
+    batch_size: int = _setting(64, DURATION, "frames a batch", _at_least(2))
     learning_rate: float | None = _setting(
         None,
         DURATION,
-        float,
         "Adam's rate (default: 1e-3, with --from 1e-4)",
         ABOVE_ZERO,
+        kind=float,
     )
     schedule: str = _setting(
-        "cosine", DURATION, str, "course of the learning rate", choices=SCHEDULES
+        "cosine", DURATION, "course of the learning rate", choices=SCHEDULES
     )
     patience: int = _setting(
         10,
         DURATION,
-        int,
         "epochs without a better one, then stop; 0: never",
         (lambda epochs: epochs >= 0, "0 (never stop early) or more"),
     )
     select: str = _setting(
         "loss",
         DURATION,
-        str,
         "what the weights are chosen by, on held-out blocks",
         choices=SELECTIONS,
     )
     label_before_s: float = _setting(
-        0.2,
-        LABELS,
-        float,
-        "average labels from so many seconds before",
-        ZERO_OR_MORE,
+        0.2, LABELS, "average labels from so many seconds before", ZERO_OR_MORE
     )
     label_after_s: float = _setting(
-        0.5,
-        LABELS,
-        float,
-        "average labels to so many seconds after",
-        ZERO_OR_MORE,
+        0.5, LABELS, "average labels to so many seconds after", ZERO_OR_MORE
     )
     balance: str = _setting(
         "off",
         LABELS,
-        str,
         "balance the steering that is drawn",
         is_basic=True,
         choices=BALANCE_MODES,
@@ -194,9 +178,9 @@ class Settings:
     shares: dict[str, float] = _setting(  # noqa: RUF009 - of it a factory is made
         {},
         LABELS,
-        _share,
         "part of the frames drawn from recording NAME; all of it trains",
         (_are_shares, "each above 0, all together below 1"),
+        kind=_share,
         name="share",
         action="append",
         metavar="NAME=FRACTION",
@@ -204,37 +188,30 @@ class Settings:
     recovery: str = _setting(
         "reproject",
         RECOVERY,
-        str,
         "move the view off the path, or shift pixels",
         is_basic=True,
         choices=RECOVERIES,
     )
     offset_std_m: float = _setting(
-        0.6,
-        RECOVERY,
-        float,
-        "spread of the view beside the path, metres",
-        (lambda std_m: 0 <= std_m <= 2, "0 to 2 m"),
+        0.6, RECOVERY, "spread of the view beside the path, metres", _within(2, "m")
     )
     heading_std_deg: float = _setting(
         4.5,
         RECOVERY,
-        float,
         "spread of the heading off the path, degrees",
-        (lambda std_deg: 0 <= std_deg <= 20, "0 to 20 degrees"),
+        _within(20, "degrees"),
     )
     look_ahead_s: float = _setting(
         0.9,
         RECOVERY,
-        float,
         "aim back at the path so many seconds ahead",
         (lambda ahead_s: 0 < ahead_s <= 5, "above 0 to 5 s"),
     )
     side_camera_share: float = _setting(
-        0.5, RECOVERY, float, "with shift: part drawn from side cameras", FRACTION
+        0.5, RECOVERY, "with shift: part drawn from side cameras", FRACTION
     )
     side_camera_correction: float = _setting(
-        0.2, RECOVERY, float, "with shift: steering added for the left camera", FRACTION
+        0.2, RECOVERY, "with shift: steering added for the left camera", FRACTION
     )
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     """Each of its fields has a flag as well, checked there."""
@@ -276,14 +253,10 @@ class Settings:
         unknown = sorted(set(document) - {each.name for each in fields(Settings)})
         if unknown:
             raise InputError(f"config.json: unknown settings {', '.join(unknown)}")
-        return Settings(
-            **{
-                **document,
-                "recordings": tuple(document["recordings"]),
-                "part": tuple(document.get("part", (0.0, 1.0))),
-                "augment": AugmentSettings(**document["augment"]),
-            }
-        )
+        document["augment"] = AugmentSettings(**document["augment"])
+        for name in {"recordings", "part"} & set(document):
+            document[name] = tuple(document[name])
+        return Settings(**document)
 
 
 def declared_settings() -> list[Field[Any]]:
