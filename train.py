@@ -52,7 +52,6 @@ def run(
 
     Args:
         folder: The run's folder, with its settings in config.json.
-        settings: The run's settings.
         engine: What computes the epochs: this process, or a worker of a team, where
             every one of them calls this function. None is this process.
         draw: Gives the probability of drawing each sample (n,), instead of what
@@ -97,15 +96,9 @@ def run(
     if engine.is_chief and not (folder / "model.json").exists():
         save_model(model, folder)
     with engine:
+        sets = training_set, validation
         progress = fit(
-            folder,
-            model,
-            training_set,
-            validation,
-            settings,
-            engine,
-            driving_test,
-            after_epoch,
+            folder, model, *sets, settings, engine, driving_test, after_epoch
         )
     if not engine.is_chief:
         return {}
@@ -119,8 +112,8 @@ def fit(
     validation: TrainingSet,
     settings: Settings,
     engine: OneProcess | Team,
-    driving_test: DrivingTest | None = None,
-    after_epoch: Callable[[Progress], None] | None = None,
+    driving_test: DrivingTest | None,
+    after_epoch: Callable[[Progress], None] | None,
 ) -> Progress:
     """Train until the last epoch, until patience ends, or until interrupted.
 
@@ -128,11 +121,8 @@ def fit(
         folder: The run's folder. Its state is taken up where there is one, and the
             best weights so far are written into it.
         model: The run's model, with the weights that it starts from.
-        training_set: What to draw batches from.
         validation: What the weights are chosen by.
-        settings: The run's settings.
-        engine: What computes the epochs.
-        driving_test: What the weights are chosen by instead of the validation loss.
+        driving_test: What they are chosen by instead of the validation loss.
         after_epoch: Is told of every whole epoch. What it raises ends the run.
     """
     import cv2

@@ -37,14 +37,13 @@ VIEW_GEOMETRY = ViewGeometry(
 )
 
 
+Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
+
+
 class Batches(keras.utils.PyDataset):
-    """The batches of one epoch, drawn at random with replacement.
+    """The batches of one epoch, from 0, drawn at random with replacement.
 
     Args:
-        training_set: What to draw from.
-        settings: The run's settings.
-        epoch: Which epoch it is, from 0; with the seed it determines every batch.
-        num_batches: Batches in the epoch.
         share: The samples of each batch to make, while other workers make the others;
             None makes all.
     """
@@ -82,9 +81,7 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(
-        self, batch: int
-    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    def __getitem__(self, batch: int) -> Batch:
         """Return views and what mirroring does to habits, and the steering to teach.
 
         uint8 (n, 66, 200, 3) and float32 (n, recordings), and float32 (n, 1), n the
@@ -111,9 +108,8 @@ class Batches(keras.utils.PyDataset):
         """Return what each recording's habit, in HABIT_UNIT_M, adds to the steering."""
         habit = np.zeros((len(rows), self._num_recordings), np.float32)
         per_m = back_per_m(self.training_set.speed_mps[rows], self.settings)
-        habit[np.arange(len(rows)), self._recording[rows]] = (
-            2 * HABIT_UNIT_M * per_m * mirrored
-        )
+        added = 2 * HABIT_UNIT_M * per_m * mirrored
+        habit[np.arange(len(rows)), self._recording[rows]] = added
         return habit
 
     def rows_of(self, batch: int) -> list[int]:
@@ -164,29 +160,24 @@ def reprojected(
     """Move the car beside its path, and steer back as pure pursuit does.
 
     Args:
-        training_set: The samples whose views are moved.
         rows: Rows of the training set, int (n,).
-        settings: How far to move, and how hard to steer back.
         rng: Draws where the car stands, for all rows.
         share: The m of the rows that are wanted.
 
     Returns:
         Views, uint8 (m, 66, 200, 3), and the steering to teach, float64 (m,).
     """
+    heading_std_rad = np.radians(settings.heading_std_deg)
     cross_track_error_m = rng.normal(0, settings.offset_std_m, len(rows))[share]
-    heading_error_rad = rng.normal(0, np.radians(settings.heading_std_deg), len(rows))[
-        share
-    ]
+    heading_error_rad = rng.normal(0, heading_std_rad, len(rows))[share]
     rows = rows[share]
     # Without side cameras the picture bears less: see recordings/reproject.py.
     has_sides = (training_set.positions[rows] >= 0).all(axis=1)
     most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
     cross_track_error_m = np.clip(cross_track_error_m, -most_m, most_m)
     cameras, rest_m = nearest_camera(cross_track_error_m)
-    cameras, rest_m = (
-        np.where(has_sides, cameras, 0),
-        np.where(has_sides, rest_m, cross_track_error_m),
-    )
+    cameras = np.where(has_sides, cameras, 0)
+    rest_m = np.where(has_sides, rest_m, cross_track_error_m)
     views = training_set.cache.gather(training_set.positions[rows, cameras])
     steering = recovery_steering(
         training_set.steering[rows],

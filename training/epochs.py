@@ -31,7 +31,6 @@ def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndar
 
     Args:
         network: What model.network_of returns for a model.
-        cache: The views of that model.
         rows: int (n,), places in the cache.
 
     Returns:
@@ -65,9 +64,6 @@ def validation_loss(
     that has hardly begun to steer back (docs/experiments.md).
 
     Args:
-        network: What gives the steering.
-        validation: The samples.
-        settings: The run's settings.
         worker: Which worker this is, from 0; its part of the sum is returned.
         num_workers: How many share the samples, PREDICTION_SIZE at a time.
     """
@@ -99,7 +95,6 @@ def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
 
     Args:
         network: What model.network_of returns for a model. Its weights are shared.
-        num_recordings: How many drivers have a habit.
 
     Returns:
         A model of views and of the habits that Batches gives (n, num_recordings), to
@@ -125,13 +120,7 @@ def compile_network(network: keras.Model, settings: Settings, num_batches: int) 
 
 
 def check_finite(loss: float, batches: Batches, batch: int, title: str) -> None:
-    """Refuse to go on with a loss that says nothing any more.
-
-    Args:
-        loss: The loss of a batch.
-        batches: The epoch's batches.
-        batch: Which of them it is, from 0.
-        title: What the message calls the epoch.
+    """Refuse to go on with a batch's loss that says nothing any more.
 
     Raises:
         NonFiniteLossError: The loss is NaN or infinite.
@@ -156,8 +145,6 @@ def epoch_line(
     """Return the line that tells of the last epoch.
 
     Args:
-        progress: The run's progress, of at least one epoch.
-        settings: The run's settings.
         samples_per_s: How fast that epoch was trained.
         per_epoch_s: Mean time of an epoch, validation and all, in seconds.
     """
@@ -168,15 +155,10 @@ def epoch_line(
         f"val_loss {row['val_loss']:.4f}",
     ]
     if "rms_m" in row:
-        cells.append(
-            f"{row['interventions_per_min']:.1f} interventions/min, "
-            f"RMS {row['rms_m']:.2f} m"
-        )
-    cells += [
-        f"{samples_per_s:,.0f} samples/s",
-        f"eta {left * per_epoch_s / 60:.1f} min",
-    ]
-    return " | ".join(cells)
+        interventions = f"{row['interventions_per_min']:.1f} interventions/min"
+        cells.append(f"{interventions}, RMS {row['rms_m']:.2f} m")
+    eta = f"eta {left * per_epoch_s / 60:.1f} min"
+    return " | ".join([*cells, f"{samples_per_s:,.0f} samples/s", eta])
 
 
 def is_finished(progress: Progress, settings: Settings) -> bool:
@@ -240,7 +222,6 @@ class OneProcess(Interruption):
 
         Args:
             network: What `prepare` has returned, compiled.
-            batches: The epoch's batches.
             title: What the bar and an error call the epoch.
 
         Returns:

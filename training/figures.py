@@ -24,24 +24,9 @@ from training.view_cache import ViewCache
 
 
 def write_report(
-    folder: Path,
-    split: Split,
-    cache: ViewCache,
-    progress: Progress,
-    settings: Settings,
+    folder: Path, split: Split, cache: ViewCache, progress: Progress, settings: Settings
 ) -> dict[str, Any]:
-    """Score the best weights per recording; write metrics.json and the pictures.
-
-    Args:
-        folder: The run's folder.
-        split: What it trained and validated on.
-        cache: The views of all frames.
-        progress: How far the run has come.
-        settings: The run's settings.
-
-    Returns:
-        The content of metrics.json.
-    """
+    """Score the best weights per recording, draw the pictures, return metrics.json."""
     network = network_of(load_model(folder / "model.json"))
     rows, labels = split.validation, split.labels
     positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
@@ -140,15 +125,13 @@ def plot_predictions(
     """Draw predictions.png: per recording, a scatter and a stretch over time.
 
     Args:
-        folder: The run's folder.
         panels: Each recording's name, and its predicted, recorded and averaged
             steering, float (n,) in the order of time.
     """
     figure = Figure(figsize=(12, 3.6 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), 2, squeeze=False, width_ratios=(1, 2.4))
-    for (scatter, series), (name, predicted, raw, averaged) in zip(
-        grid, panels, strict=True
-    ):
+    for (scatter, series), panel in zip(grid, panels, strict=True):
+        name, predicted, raw, averaged = panel
         scatter.plot([-1, 1], [-1, 1], color="grey", linewidth=0.8)
         scatter.scatter(averaged, predicted, s=5, alpha=0.4)
         scatter.set(

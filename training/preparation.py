@@ -36,11 +36,9 @@ class Split:
     """The samples of a run, and which of them train and which validate."""
 
     recordings: list[Recording]
-    """The recordings as they were read."""
     samples: pd.DataFrame
     """Their usable rows, what usable_samples returns."""
     labels: Labels
-    """The steering of each sample."""
     train: np.ndarray
     """Rows of the samples to train on, int (n,)."""
     validation: np.ndarray

@@ -27,7 +27,7 @@ class Progress:
     best_val_loss: float = float("inf")
     """The lowest validation loss so far."""
     best_penalty: float = float("inf")
-    """The lowest so far of what the weights are chosen by, the loss or the driving."""
+    """The lowest so far of what the weights are chosen by."""
     epochs_since_best: int = 0
     """How many epochs in a row have not been the best."""
     history: list[dict[str, float]] = field(default_factory=list)
@@ -41,10 +41,8 @@ class Progress:
     def add(self, loss: float, val_loss: float, driving: Driving | None = None) -> bool:
         """Record an epoch; return whether it is the best so far.
 
-        Args:
-            loss: The mean loss of training.
-            val_loss: The validation loss. It decides, unless the driving does.
-            driving: How the held-out stretches were driven; None if the loss decides.
+        The driving of the held-out stretches decides, or the validation loss if that is
+        None.
         """
         self.epoch += 1
         row = {"epoch": self.epoch, "loss": loss, "val_loss": val_loss}

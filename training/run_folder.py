@@ -51,11 +51,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
-    """Return the settings of a run that is to begin in a folder.
-
-    Args:
-        folder: The run's folder, which must not exist yet.
-        given: The settings that the user gave, from settings.given_settings.
+    """Return the settings of a run that is to begin in a folder, as the user gave them.
 
     Raises:
         InputError: The folder exists, no recording is given, or a value is out of its
@@ -73,11 +69,7 @@ def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
 
 
 def settings_to_resume(folder: Path, given: Mapping[str, Any]) -> Settings:
-    """Return the settings that a run began with.
-
-    Args:
-        folder: The run's folder.
-        given: The settings that the user gave this time.
+    """Return the settings that a run began with; those given anew must be the same.
 
     Raises:
         InputError: There is no such run, or a setting given differs from its own.
@@ -123,11 +115,7 @@ def forget_unstarted(folder: Path) -> None:
 
 
 def check_fingerprints(folder: Path, found: dict[str, str]) -> None:
-    """Write the fingerprints of the data, or hold them against those of the run.
-
-    Args:
-        folder: The run's folder.
-        found: The fingerprint of each recording, by its folder.
+    """Write the fingerprint of each folder of data, or compare it with the run's own.
 
     Raises:
         InputError: The data are not those that the run began with.
@@ -161,12 +149,10 @@ def versions() -> dict[str, str]:
 
 
 def _git_commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    folder = Path(__file__).parent
+    command = "git describe --always --dirty --abbrev=12".split()
+    folder, nowhere = Path(__file__).parent, subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=True
-        )
+        found = subprocess.check_output(command, cwd=folder, stderr=nowhere, text=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip()
+    return found.strip()

@@ -22,16 +22,7 @@ from common.table import text_table
 from training.run_folder import read_config
 from training.settings import changes_of
 
-COLUMNS = (
-    "run",
-    "date",
-    "recordings",
-    "epochs",
-    "val_loss",
-    "RMSE",
-    "autonomy",
-    "settings",
-)
+COLUMNS = tuple("run date recordings epochs val_loss RMSE autonomy settings".split())
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,6 @@ class Run:
     """What a run's folder says of it."""
 
     name: str
-    """The name of its folder."""
     date: datetime
     """When its last epoch ended, or it began."""
     recordings: tuple[str, ...]
@@ -47,9 +37,8 @@ class Run:
     changes: dict[str, Any]
     """Its settings that differ from the default."""
     num_epochs: int
-    """How many epochs it has completed."""
     best_val_loss: float | None
-    """Its lowest validation loss, None before the first epoch."""
+    """None before the first epoch."""
     rmse_deg: float | None
     """RMSE of the wheel angle on validation samples, labels averaged over 1 s; the mean
     over recordings. None for a run that has not ended."""
@@ -83,10 +72,8 @@ def read_run(folder: Path) -> Run:
         history = _read_history(folder / "history.csv")
         scores = metrics.get("validation", {}).values()
         errors = [score["model"]["averaged_1_s"]["deg"] for score in scores]
-        losses = history
-        if settings.get("validation_fraction") == 0:
-            # How it does on its own training frames compares with no other run.
-            errors, losses = [], []
+        # How it does on its own training frames compares with no other run.
+        is_held_out = settings.get("validation_fraction") != 0
         autonomies = list(_autonomies(folder.name, evaluation))
         dated_path = folder / ("history.csv" if history else "config.json")
         return Run(
@@ -95,8 +82,8 @@ def read_run(folder: Path) -> Run:
             recordings=tuple(Path(path).name for path in settings["recordings"]),
             changes=changes_of(settings),
             num_epochs=len(history),
-            best_val_loss=min(losses, default=None),
-            rmse_deg=fmean(errors) if errors else None,
+            best_val_loss=min(history, default=None) if is_held_out else None,
+            rmse_deg=fmean(errors) if errors and is_held_out else None,
             autonomy_percent=min(autonomies, default=None),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -147,18 +134,16 @@ def runs_table(runs: Sequence[Run]) -> str:
 
 def _cells(run: Run) -> tuple[str, ...]:
     def shown(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
+        return "-" if value is None else form.format(value)
 
     changes = (f"{name}={value}" for name, value in run.changes.items())
-    degrees = "" if run.rmse_deg is None else " deg"
-    percent = "" if run.autonomy_percent is None else " %"
     return (
         run.name,
         f"{run.date:%Y-%m-%d %H:%M}",
         " ".join(run.recordings),
         str(run.num_epochs),
-        shown(run.best_val_loss, ".4f"),
-        shown(run.rmse_deg, ".2f") + degrees,
-        shown(run.autonomy_percent, ".1f") + percent,
+        shown(run.best_val_loss, "{:.4f}"),
+        shown(run.rmse_deg, "{:.2f} deg"),
+        shown(run.autonomy_percent, "{:.1f} %"),
         " ".join(changes) or "-",
     )

@@ -26,7 +26,7 @@ class Labels:
     raw: np.ndarray
     """The steering as recorded."""
     averaged: np.ndarray
-    """The mean steering, REFERENCE_BEFORE_S before to REFERENCE_AFTER_S after."""
+    """The mean, from REFERENCE_BEFORE_S before the frame to REFERENCE_AFTER_S after."""
     trained: np.ndarray
     """What the network is taught."""
 
@@ -50,10 +50,9 @@ def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Label
 
 
 def cache_positions(samples: pd.DataFrame, cache: ViewCache) -> np.ndarray:
-    """Return where each sample's frames lie in the cache.
+    """Return where each sample's frames lie in the cache, int64 (n, 3).
 
-    Returns:
-        int64 (n, 3), columns as CAMERAS; -1 where a sample has no such camera.
+    The columns are as CAMERAS; -1 where a sample has no such camera.
     """
     columns = [
         [cache.position.get(path, -1) for path in samples[camera]] for camera in CAMERAS
@@ -95,16 +94,12 @@ class TrainingSet:
 
 
 def make_training_set(
-    samples: pd.DataFrame,
-    steering: np.ndarray,
-    cache: ViewCache,
-    balance: str,
+    samples: pd.DataFrame, steering: np.ndarray, cache: ViewCache, balance: str
 ) -> TrainingSet:
     """Bring samples, their labels and their frames together.
 
     Args:
-        samples: The rows to train on.
-        steering: What to teach for each of them, float32 (n,).
+        steering: What to teach for each sample, float32 (n,).
         cache: What holds every frame of the samples.
         balance: How steering is balanced, a mode of balance_weights.
     """
@@ -119,12 +114,9 @@ def make_training_set(
 
 
 def with_shares(training_set: TrainingSet, shares: dict[str, float]) -> TrainingSet:
-    """Let recordings give fixed fractions of the frames that are drawn.
+    """Let recordings, by name, give fixed fractions of the frames that are drawn.
 
-    Args:
-        training_set: The samples. Recordings without a share keep among themselves
-            what is left, as before.
-        shares: The fraction of each recording, by its name.
+    Those without a share keep among themselves what is left, as before.
 
     Raises:
         InputError: There is no recording of a name, or no other one.

@@ -57,11 +57,7 @@ class Driving:
 
 
 class DrivingTest:
-    """Replays held-out stretches from the cache.
-
-    Args:
-        samples: The held-out rows, as usable_samples returns them.
-        cache: What holds their views.
+    """Replays held-out stretches, rows as usable_samples returns them, from the cache.
 
     Raises:
         InputError: The rows have no time stamps, or nothing is driven.

@@ -44,7 +44,7 @@ class Team:
         worker: Which worker this is, from 0, the chief.
         num_workers: How many there are; TF_CONFIG says where.
         is_asked_to_stop: Called before every batch; all stop if one is asked to.
-        say: Takes each line that is to be shown; only the chief's is used.
+        say: Takes each line that is to be shown.
     """
 
     def __init__(
@@ -54,10 +54,7 @@ class Team:
         is_asked_to_stop: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
-        self.worker = worker
-        """Which worker this is, from 0."""
-        self.num_workers = num_workers
-        """How many there are."""
+        self.worker, self.num_workers = worker, num_workers
         self._is_asked_to_stop, self._say = is_asked_to_stop, say
         self._step: Step | None = None
         self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -112,17 +109,8 @@ class Team:
     ) -> tuple[float, float, bool]:
         """Train on the batches of one epoch, in step with the other workers.
 
-        Args:
-            network: What `prepare` has returned, compiled.
-            batches: This worker's share of the epoch's batches.
-            title: What an error calls the epoch.
-
-        Returns:
-            The mean loss, samples/s of all workers, and whether one was asked to stop
-            and the epoch was cut short.
-
-        Raises:
-            NonFiniteLossError: The loss of a batch is NaN or infinite.
+        As OneProcess does; the samples/s are those of all workers, and the epoch is cut
+        short for all when one is asked to stop.
         """
         batch_size = batches.settings.batch_size
         self._step = self._step or make_step(network, batch_size, self)
@@ -231,11 +219,8 @@ def make_step(network: keras.Model, batch_size: int, team: Team) -> Step:
 
     @tf.function
     def apply(flat: tf.Tensor) -> None:
-        parts = tf.split(flat, sizes)
-        gradients = [
-            tf.reshape(part, variable.shape)
-            for part, variable in zip(parts, variables, strict=True)
-        ]
+        parts = zip(tf.split(flat, sizes), variables, strict=True)
+        gradients = [tf.reshape(part, variable.shape) for part, variable in parts]
         network.optimizer.apply(gradients, variables)
 
     def step(

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from common.car import FRAME_SHAPE
 from recordings.images import (
@@ -86,10 +87,7 @@ class ViewCache:
 
         Args:
             rows: Places of views, int (n,), each a value of `position`.
-            out: What to write into, uint8 (n, h, w, 3); None makes a new one.
-
-        Returns:
-            The views, uint8 (n, h, w, 3): `out`, or a new array.
+            out: What to write into and return, uint8 (n, h, w, 3); None: a new one.
         """
         if out is None:
             out = np.empty((len(rows), *self.view_shape), np.uint8)
@@ -106,8 +104,6 @@ class ViewCache:
     def _build_missing(
         self, shards: list[list[str]], names: list[str], view: Callable
     ) -> None:
-        from tqdm import tqdm
-
         todo = [
             (shard, self._folder / name)
             for shard, name in zip(shards, names, strict=True)
@@ -134,13 +130,10 @@ class _Shard:
     """One file of views, mapped into memory."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            offset = file.tell()
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        count = int(np.prod(shape))
-        self.views = np.frombuffer(self._map, dtype, count, offset).reshape(shape)
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._map: mmap.mmap = mapped.base
+        # A plain array on it, which is faster to take views from.
+        self.views = mapped.view(np.ndarray)
 
     def release(self) -> None:
         """Take the pages read out of our resident memory.

@@ -122,17 +122,12 @@ def run_on_workers(
     num_workers: int,
     address: str | None,
 ) -> dict[str, Any]:
-    """Train a run on several workers, each of which runs the same program in step.
+    """Train a run on several workers; return its metrics.
 
     Args:
         run: The function train.run, which is called in every worker.
-        folder: The run's folder, which has its settings.
-        settings: The run's settings.
         num_workers: How many, a divisor of the batch size.
         address: A Ray cluster's; "auto" for this machine's, None to start one.
-
-    Returns:
-        The run's metrics.
 
     Raises:
         InputError: There is no such cluster, or a worker cannot read what it needs.
@@ -226,24 +221,19 @@ def _trainer(
         ) -> None:
             lines.put(worker_exceptions)
 
+    scaling = ScalingConfig(num_workers=num_workers, placement_strategy="SPREAD")
+    run_config = RunConfig(
+        name=RAY_NOTES,
+        storage_path=str(folder),
+        callbacks=[TellFailures()],
+        failure_config=FailureConfig(max_failures=MOST_FAILURES),
+    )
+    config = {"run": run, "folder": folder, "settings": settings}
     trainer = TensorflowTrainer(
         _work,
-        train_loop_config={
-            "run": run,
-            "folder": folder,
-            "settings": settings,
-            "lines": lines,
-            "stop": stop,
-        },
-        scaling_config=ScalingConfig(
-            num_workers=num_workers, placement_strategy="SPREAD"
-        ),
-        run_config=RunConfig(
-            name=RAY_NOTES,
-            storage_path=str(folder),
-            callbacks=[TellFailures()],
-            failure_config=FailureConfig(max_failures=MOST_FAILURES),
-        ),
+        train_loop_config=config | {"lines": lines, "stop": stop},
+        scaling_config=scaling,
+        run_config=run_config,
     )
     return trainer, lines, stop
 
@@ -268,13 +258,9 @@ def _work(config: dict[str, Any]) -> dict[str, Any] | NonFiniteLossError:
     context = ray.train.get_context()
     cores = _num_cores() // context.get_local_world_size()
     tf.config.threading.set_intra_op_parallelism_threads(max(1, cores))
-    rank = context.get_world_rank()
-    team = Team(
-        rank,
-        context.get_world_size(),
-        lambda: rank == 0 and not config["stop"].empty(),
-        config["lines"].put,
-    )
+    rank, size = context.get_world_rank(), context.get_world_size()
+    stop, say = config["stop"], config["lines"].put
+    team = Team(rank, size, lambda: rank == 0 and not stop.empty(), say)
     try:
         return config["run"](config["folder"], config["settings"], team)
     except NonFiniteLossError as error:
