@@ -32,7 +32,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.command_line import HelpFormatter
 from common.errors import InputError
@@ -67,41 +67,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "model", type=Path, help="model.json, or a .tflite or .onnx of export.py"
     )
     how = parser.add_argument_group("how to drive")
-    how.add_argument(
-        "--speed",
-        type=float,
-        default=15.0,
-        metavar="MPH",
-        help="target speed, 0 to 30 mph (default: %(default)g)",
-    )
-    how.add_argument(
-        "--play",
-        type=Path,
-        metavar="DIR",
-        help="play a recording in the page instead of driving",
-    )
+    folder: dict[str, Any] = {"type": Path, "metavar": "DIR"}
+    speed = "target speed, 0 to 30 mph (default: %(default)g)"
+    how.add_argument("--speed", type=float, default=15.0, metavar="MPH", help=speed)
+    play = "play a recording in the page instead of driving"
+    how.add_argument("--play", **folder, help=play)
     # Its name of before.
     how.add_argument("--replay", type=Path, dest="play", help=argparse.SUPPRESS)
     kept = parser.add_argument_group("what to keep")
-    kept.add_argument(
-        "--record", type=Path, metavar="DIR", help="write the drive as a recording"
-    )
-    kept.add_argument(
-        "--corrections",
-        type=Path,
-        metavar="DIR",
-        help="write what a person drives (default: data/corrections_<time>)",
-    )
+    kept.add_argument("--record", **folder, help="write the drive as a recording")
+    taught = "write what a person drives (default: data/corrections_<time>)"
+    kept.add_argument("--corrections", **folder, help=taught)
     kept.add_argument("--json", action="store_true", help="print the report as JSON")
     where = parser.add_argument_group("where to listen")
-    where.add_argument(
-        "--port", type=int, default=4567, help="TCP port (default: %(default)s)"
-    )
-    where.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address; another is open to the network (default: %(default)s)",
-    )
+    port = "TCP port (default: %(default)s)"
+    where.add_argument("--port", type=int, default=4567, help=port)
+    host = "address; another is open to the network (default: %(default)s)"
+    where.add_argument("--host", default="127.0.0.1", help=host)
     args = parser.parse_args(argv)
     if args.play and args.record:
         parser.error("argument --play: not allowed with argument --record")
@@ -248,13 +230,7 @@ async def serve_until_signal(
 
 
 async def serve(cockpit: Cockpit, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serve simulators and pages, then stop the cars and close.
-
-    Args:
-        cockpit: The pages, and behind them the server of the drive.
-        listener: A listening socket, from port.listen.
-        stop: Ends it when it is set, as a page can too.
-    """
+    """Serve simulators and pages until `stop`, or a page; then stop the cars, close."""
     from driving.port import WebServer
 
     server, web = cockpit.server, WebServer(cockpit)
@@ -292,12 +268,7 @@ def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
 
 
 def train_command(model_path: Path, corrections: Corrections) -> str:
-    """Return the command that trains a model on what it was taught, "" for nothing.
-
-    Args:
-        model_path: The path of the model that drove.
-        corrections: What it was taught in the drive.
-    """
+    """Return the command that trains a model on what it was taught, "" for nothing."""
     from network.exported import is_exported
 
     if corrections.is_empty or is_exported(model_path):
