@@ -27,9 +27,7 @@ MOST_BEFORE = 200
 class Corrections:
     """Writes frames that a person drove; the folders are made at the first of them.
 
-    Args:
-        folder: The folder of the person's frames; the frames before them go to
-            `<folder>-before`.
+    The frames before them go to `<folder>-before`.
 
     Raises:
         InputError: One of the folders exists already.
@@ -38,8 +36,8 @@ class Corrections:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.before_folder = folder.with_name(f"{folder.name}-before")
-        check_new(self.folder, "--corrections")
-        check_new(self.before_folder, "--corrections")
+        for each in (self.folder, self.before_folder):
+            check_new(each, "--corrections")
         self.has_failed = False
         self._person: DriveRecorder | None = None
         self._before: DriveRecorder | None = None
@@ -58,13 +56,7 @@ class Corrections:
         return self._person.written if self._person else 0
 
     def add(self, jpeg: bytes, speed_mph: float, choice: Choice) -> None:
-        """Take a frame that was answered; return at once.
-
-        Args:
-            jpeg: The frame's file, as it arrived.
-            speed_mph: The car's speed.
-            choice: What the frame was answered with.
-        """
+        """Take a frame's file as it arrived, and its answer; return at once."""
         now = datetime.now()
         if choice.driver == PERSON and not self.has_failed:
             self._open()

@@ -42,14 +42,11 @@ FAREWELLS = ("41", "1")
 
 
 class SimulatorDialect:
-    """ASGI middleware in front of a Socket.IO app.
+    """ASGI middleware in front of a socketio.ASGIApp.
 
     On a WebSocket it puts in the CONNECT that the simulator never sends, answers its
     pings, and lets nothing through that could close or mute the connection behind it;
     nor in the POST of a client that polls.
-
-    Args:
-        app: A socketio.ASGIApp.
     """
 
     def __init__(self, app: App) -> None:
@@ -169,10 +166,7 @@ class _Inbox:
 
 
 def passable(text: str | None) -> tuple[str | None, str]:
-    """Decide what of a message goes on to python-socketio.
-
-    Args:
-        text: The message's text, None for a binary one.
+    """Decide what of a message, None for a binary one, goes on to python-socketio.
 
     Returns:
         What to pass on, None to drop it; and why it is dropped or replaced.

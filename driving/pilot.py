@@ -63,12 +63,7 @@ class SpeedController:
         self._integral = 0.0
 
     def __call__(self, speed_mph: float, dt_s: float) -> float:
-        """Return the throttle in [-1, 1].
-
-        Args:
-            speed_mph: The car's speed now.
-            dt_s: Time since the last call.
-        """
+        """Return the throttle in [-1, 1], dt_s after the last call."""
         missing = self.target_mph - speed_mph
         wanted = self.gain * missing + self._integral
         # Anti-windup: a pedal that is already down says nothing about the hill.
@@ -90,24 +85,16 @@ class Pilot:
     Args:
         predict: Function of a uint8 RGB frame (160, 320, 3) to steering, as
             model.make_predictor makes it.
-        speed_controller: Decides on the throttle.
     """
 
     def __init__(
-        self,
-        predict: Callable[[np.ndarray], float],
-        speed_controller: SpeedController,
+        self, predict: Callable[[np.ndarray], float], speed_controller: SpeedController
     ) -> None:
         self.predict = predict
         self.speed_controller = speed_controller
 
     def __call__(self, frame: np.ndarray, speed_mph: float, dt_s: float) -> Command:
-        """Return the command for a frame.
-
-        Args:
-            frame: uint8 RGB (160, 320, 3).
-            speed_mph: The car's speed.
-            dt_s: Time since the last frame.
+        """Return the command for a uint8 RGB frame (160, 320, 3), dt_s after the last.
 
         Raises:
             ValueError: The model's answer is not a finite number.

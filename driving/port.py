@@ -20,9 +20,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import (
-    WebSocketsSansIOProtocol,
-)
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
 from common.errors import InputError
@@ -147,11 +145,7 @@ def reachable_address(host: str) -> str:
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn server with these bounds.
-
-    Args:
-        app: What it serves to requests that come by an address of this machine.
-    """
+    """A uvicorn server with these bounds; it hears the names of this machine only."""
 
     def __init__(self, app: App) -> None:
         super().__init__(
@@ -222,8 +216,7 @@ def _say_full() -> None:
     global _said_full
     if not _said_full:
         logger.warning(
-            "refused: more than %d connections; more will not be said",
-            MOST_CONNECTIONS,
+            "refused: more than %d connections; more will not be said", MOST_CONNECTIONS
         )
     _said_full = True
 
@@ -232,11 +225,7 @@ def _say_full() -> None:
 
 
 class HostGuard:
-    """ASGI middleware that refuses requests to a Host that is no address.
-
-    Args:
-        app: The app to guard.
-    """
+    """ASGI middleware that refuses requests to a Host that is no address."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -256,10 +245,8 @@ class HostGuard:
 
 def header_of(scope: Scope, name: bytes) -> str:
     """Return a header of a request by its lower-case name, "" if there is none."""
-    for key, value in scope.get("headers", ()):
-        if key == name:
-            return str(value.decode("latin-1"))
-    return ""
+    values = (value for key, value in scope.get("headers", ()) if key == name)
+    return str(next(values, b"").decode("latin-1"))
 
 
 def _without_port(host: str) -> str:

@@ -26,26 +26,19 @@ MOST_WAITING = 2000
 def check_new(folder: Path, flag: str = "--record") -> None:
     """Make sure that a recording would not mix with what is there.
 
-    Args:
-        folder: The folder to make.
-        flag: The flag that another folder can be given to.
-
     Raises:
-        InputError: The folder exists already.
+        InputError: The folder exists already; another is to be given to the flag.
     """
     if folder.exists():
         raise InputError(f"{folder} exists already; give another folder to {flag}")
 
 
 class DriveRecorder:
-    """Writes frames and the commands given for them.
-
-    Args:
-        folder: The folder to make; driving_log.csv and IMG/ come into it.
-        flag: The flag that another folder can be given to.
+    """Writes frames and the commands given for them, into a new folder.
 
     Raises:
-        InputError: The folder exists already, or cannot be made.
+        InputError: The folder exists already, or cannot be made; another is to be given
+            to the flag.
     """
 
     def __init__(self, folder: Path, flag: str = "--record") -> None:
@@ -76,16 +69,10 @@ class DriveRecorder:
         command: Command,
         taken: datetime | None = None,
     ) -> None:
-        """Take a frame and the command that answered it; return at once.
+        """Take a frame's file as it arrived, and its answer; return at once.
 
         The simulator keeps two frames in flight, which may show the same picture: that
-        is written once.
-
-        Args:
-            jpeg: The frame's file, as it arrived.
-            speed_mph: The car's speed.
-            command: The command that answered it.
-            taken: When the frame came; None means now.
+        is written once. `taken` is when the frame came, None for now.
         """
         if jpeg == self._last_jpeg:
             return

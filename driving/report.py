@@ -45,12 +45,7 @@ class DriveReport:
         return self.frames + self.manual + self.unusable + self.faults
 
     def add_driven(self, speed_mph: float, dt_s: float) -> None:
-        """Count a frame that was answered with a command.
-
-        Args:
-            speed_mph: The car's speed.
-            dt_s: Time since the frame before.
-        """
+        """Count a frame that was answered with a command, dt_s after the one before."""
         self.frames += 1
         self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
 

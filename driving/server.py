@@ -64,9 +64,7 @@ class Moment:
     frame: np.ndarray
     """The frame, uint8 RGB (160, 320, 3)."""
     speed_mph: float
-    """The car's speed."""
     choice: Choice
-    """What the car was told, and by whom."""
 
 
 class News:
@@ -97,10 +95,10 @@ class DriveServer:
     Args:
         predict: Function of a uint8 RGB frame (160, 320, 3) to steering.
         target_mph: The speed to hold, 0 to 30 mph.
-        recorder: Writes down the drive; None writes nothing.
-        corrections: Writes down what a person drives; None writes nothing.
+        recorder: Writes down the drive.
+        corrections: Writes down what a person drives.
         playing: Name of a recording that is played instead of a drive, while simulators
-            wait; None drives.
+            wait.
 
     Raises:
         InputError: The speed is out of its range.
@@ -193,7 +191,7 @@ class DriveServer:
         """Show the pages a moment that no simulator is answered for.
 
         Args:
-            moment: The moment; None where its picture cannot be used.
+            moment: None where its picture cannot be used.
             dt_s: Time since the moment before.
             latency_ms: Time that it took to look at it.
         """
@@ -297,15 +295,13 @@ class DriveServer:
 
     def close(self) -> None:
         """Finish what is written of the drive, and say where it lies."""
-        if self.recorder:
-            self.recorder.close()
-            number, folder = self.recorder.written, self.recorder.folder
-            logger.info("recorded %d frames in %s", number, folder)
-        if self.corrections:
-            self.corrections.close()
-            if not self.corrections.is_empty:
-                number, folder = self.corrections.frames, self.corrections.folder
-                logger.info("taught %d frames, in %s", number, folder)
+        if drive := self.recorder:
+            drive.close()
+            logger.info("recorded %d frames in %s", drive.written, drive.folder)
+        if taught := self.corrections:
+            taught.close()
+            if not taught.is_empty:
+                logger.info("taught %d frames, in %s", taught.frames, taught.folder)
 
     async def log_status(self) -> None:
         """Log every second how the drive goes, or every ten what to do; never end."""

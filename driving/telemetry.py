@@ -90,7 +90,6 @@ class Telemetry:
     throttle: float
     """The car's throttle, 0 to 1."""
     speed_mph: float
-    """The car's speed."""
     jpeg: bytes
     """The file of the centre camera's frame."""
     decimal_mark: str
@@ -98,11 +97,7 @@ class Telemetry:
 
     @staticmethod
     def from_event(data: object, decimal_mark: str) -> Telemetry:
-        """Read the event's argument.
-
-        Args:
-            data: The argument.
-            decimal_mark: What is assumed where the numbers show none.
+        """Read the event's argument; the mark is assumed where its numbers show none.
 
         Raises:
             UnusableTelemetry: Something is missing or cannot be read.

@@ -50,24 +50,16 @@ class _Hold:
 
 
 class Wheel:
-    """Chooses between the model's command and a person's, frame by frame.
-
-    Args:
-        target_mph: The speed to hold, until a person sets another one.
-    """
+    """Chooses between the model's command and a person's, frame by frame."""
 
     def __init__(self, target_mph: float) -> None:
         self.target_mph = target_mph
-        """The speed that the model holds."""
+        """The speed that the model holds, until a person sets another one."""
         self.is_stopped = False
         """Whether the car brakes and stands, whoever steers."""
         self._hold: _Hold | None = None
         self._driver = MODEL
         self._given_back_s = float("-inf")
-
-    def hold_speed(self, target_mph: float) -> None:
-        """Let the model hold another speed, from 0 to 30 mph."""
-        self.target_mph = target_mph
 
     def stop(self) -> None:
         """Brake and stand until `go`, whoever steers."""
@@ -122,7 +114,6 @@ class Wheel:
 
         Args:
             command: The model's command, whose throttle holds the target speed.
-            speed_mph: The car's speed.
             now_s: When the answer is given.
         """
         before, hold = self._driver, self._held(now_s)

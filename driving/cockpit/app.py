@@ -103,7 +103,6 @@ class Cockpit:
     """ASGI app of the page; what is not its own goes on to the simulators' app.
 
     Args:
-        server: The server of the drive that it shows.
         heat_map: Makes pictures of what the network looks at; None shows none.
         token: What the page's address must hold; None asks for nothing.
         command_of_end: Returns what to do next when the run has ended.
@@ -164,10 +163,8 @@ class Cockpit:
             return
         if scope["path"] == "/" and not self._has_token(scope):
             self._refuse("a page without the token")
-            line = (
-                "refused: open the address that drive.py has printed, token and all\n"
-            )
-            await refuse(scope, send, 403, line)
+            line = "refused: open the address that drive.py has printed, token and all"
+            await refuse(scope, send, 403, f"{line}\n")
             return
         headers = SECURITY_HEADERS | {
             "content-type": content_type,
@@ -205,10 +202,9 @@ class Cockpit:
         await send({"type": "websocket.accept"})
         listening = asyncio.create_task(self._listen(page, receive))
         telling = asyncio.create_task(self._tell(page, send))
+        both = [listening, telling]
         try:
-            await asyncio.wait(
-                [listening, telling], return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             del self.pages[page.number]
             self.server.wheel.release(page.number)
@@ -216,7 +212,7 @@ class Cockpit:
             # Why a page has gone is heard a moment after it takes nothing any more.
             await asyncio.wait([listening], timeout=0.1)
             listening.cancel()
-        for error in await asyncio.gather(listening, telling, return_exceptions=True):
+        for error in await asyncio.gather(*both, return_exceptions=True):
             # OSError: the page is gone, or (TimeoutError) has stopped reading.
             if isinstance(error, Exception) and not isinstance(error, OSError):
                 raise error
@@ -228,9 +224,8 @@ class Cockpit:
             now_s = time.perf_counter()
             if message["type"] != "websocket.receive":
                 if message.get("code") == 1009:
-                    self._refuse(
-                        f"a page's message over {MOST_PAGE_MESSAGE_BYTES} bytes"
-                    )
+                    most = f"{MOST_PAGE_MESSAGE_BYTES} bytes"
+                    self._refuse(f"a page's message over {most}")
                 return
             if page.is_too_loud(now_s):
                 self._refuse(f"over {MOST_MESSAGES_PER_S} messages a second of a page")
@@ -247,6 +242,7 @@ class Cockpit:
             LookupError, TypeError, ValueError: It says nothing.
         """
         wheel, kind = self.server.wheel, message["type"]
+        acts = {"stop": wheel.stop, "go": wheel.go, "end": self.end}
         if kind == "steer":
             steering = _number(message["steering"], -1, 1)
             if not page.is_blind(now_s) and not self.server.playing:
@@ -254,17 +250,11 @@ class Cockpit:
         elif kind == "release":
             wheel.release(page.number)
         elif kind == "speed":
-            wheel.hold_speed(_number(message["mph"], 0, 30))
-        elif kind == "stop":
-            wheel.stop()
-        elif kind == "go":
-            wheel.go()
+            wheel.target_mph = _number(message["mph"], 0, 30)
         elif kind == "heat_map":
             page.wants_heat = message["on"] is True and self.heat_map is not None
-        elif kind == "end":
-            self.end()
         else:
-            raise ValueError(f"no type {kind!r}")
+            acts[kind]()
         self.server.news.announce()
 
     async def _tell(self, page: Page, send: Send) -> None:

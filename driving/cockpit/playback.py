@@ -30,9 +30,8 @@ class RecordedFrame:
     step_s: float
     """Time since the row before."""
     speed_mph: float
-    """The car's speed."""
     command: Command
-    """The command of the person who drove."""
+    """What the person did who drove."""
 
 
 def read_frames(folder: Path) -> list[RecordedFrame]:
@@ -46,27 +45,16 @@ def read_frames(folder: Path) -> list[RecordedFrame]:
 
     samples = usable_samples([read_recording(folder, check_images=False)])
     steps_s = samples["time_s"].diff().fillna(0.0).clip(0.0, MOST_STEP_S)
-    return [
-        RecordedFrame(
-            Path(row.center),
-            float(step_s),
-            float(row.speed_mph),
-            Command(
-                float(row.steering),
-                max(-1.0, min(1.0, float(row.throttle) - float(row.brake))),
-            ),
-        )
-        for row, step_s in zip(samples.itertuples(), steps_s, strict=True)
-    ]
+    frames = []
+    for row, step_s in zip(samples.itertuples(), steps_s, strict=True):
+        pedals = max(-1.0, min(1.0, row.throttle - row.brake))
+        command = Command(row.steering, pedals)
+        frames.append(RecordedFrame(Path(row.center), step_s, row.speed_mph, command))
+    return frames
 
 
 async def play(server: DriveServer, frames: list[RecordedFrame]) -> None:
-    """Show a recording's frames to the pages of a server, again and again.
-
-    Args:
-        server: The server whose pages show them.
-        frames: The recording's frames.
-    """
+    """Show a recording's frames to the pages of a server, again and again."""
     pilot, due_s = server.make_pilot(), time.perf_counter()
     for frame in cycle(frames):
         due_s = max(due_s, time.perf_counter() - MOST_STEP_S) + frame.step_s

@@ -13,11 +13,7 @@ NUM_RECENT = 500
 
 
 class CockpitState:
-    """Makes the states of all pages.
-
-    Args:
-        server: The server of the drive.
-    """
+    """Makes the states of all pages."""
 
     def __init__(self, server: DriveServer) -> None:
         self.server = server
@@ -28,10 +24,9 @@ class CockpitState:
     def document(
         self, page: int, has_heat_map: bool, command: str | None
     ) -> dict[str, Any]:
-        """Return the state for a page.
+        """Return the state for a page by its number.
 
         Args:
-            page: The page's number.
             has_heat_map: Whether it is sent heat maps.
             command: What to do next, once the run has ended; None: it goes on.
         """

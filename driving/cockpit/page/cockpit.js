@@ -62,9 +62,8 @@ function setHeat(isWanted) {
   send({ type: "heat_map", on: isWanted });
 }
 
-/** @param {boolean} isKept */
-function setKeep(isKept) {
-  hands.keep(isKept);
+function toggleKeep() {
+  hands.keep(!hands.keeps);
   showKeep();
 }
 
@@ -265,7 +264,7 @@ hands.holdOn(element("right"), "ArrowRight");
 hands.watchGamepads();
 
 element("stop").addEventListener("click", toggleStop);
-element("keep").addEventListener("click", () => setKeep(!hands.keeps));
+element("keep").addEventListener("click", toggleKeep);
 element("heat-map").addEventListener("click", () => setHeat(!wantsHeat));
 element("end").addEventListener("click", askEnd);
 slider.addEventListener("input", () => setTarget(Number(slider.value)));

@@ -13,6 +13,7 @@ const FULL_LOCK_OF_WINDOW = 1 / 6; // share of its width that a drag takes to fu
 const LEAST_FULL_LOCK = 90; // pixels, on a phone
 const DEAD_ZONE = 0.08; // of a gamepad's stick
 const STOP_BUTTON = 1; // of a gamepad: B, or the circle
+const ENDS = ["pointerup", "pointercancel", "lostpointercapture"]; // of a touch
 // The server gives the wheel back to the model 150 ms after the last message.
 const TICK_MS = 20;
 
@@ -75,12 +76,7 @@ export class Hands {
     return this.held.size > 0 || this.drag !== null || Math.abs(this.stick) > DEAD_ZONE;
   }
 
-  /**
-   * Take note of a key.
-   *
-   * @param {string} code of the key's place, such as "KeyA"
-   * @param {boolean} isDown
-   */
+  /** @param {string} code of a key's place, such as "KeyA" @param {boolean} isDown */
   key(code, isDown) {
     if (code === "ShiftLeft" || code === "ShiftRight") this.isKeyKept = isDown;
     else if (!(code in TURN_OF_KEY)) return;
@@ -104,11 +100,7 @@ export class Hands {
     this.#change();
   }
 
-  /**
-   * Let an element be dragged left and right.
-   *
-   * @param {Element} element
-   */
+  /** @param {Element} element to be dragged left and right */
   dragOn(element) {
     element.addEventListener("pointerdown", (event) => {
       const { pointerId, clientX, button } = /** @type {PointerEvent} */ (event);
@@ -125,7 +117,7 @@ export class Hands {
       const lock = Math.max(LEAST_FULL_LOCK, FULL_LOCK_OF_WINDOW * innerWidth);
       this.dragged = clip(this.drag.steering + (clientX - this.drag.x) / lock);
     });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    for (const end of ENDS) {
       element.addEventListener(end, (event) => {
         const { pointerId } = /** @type {PointerEvent} */ (event);
         if (this.drag?.pointer !== pointerId) return;
@@ -136,10 +128,8 @@ export class Hands {
   }
 
   /**
-   * Let a button act as a key while a pointer holds it.
-   *
    * @param {HTMLElement} button
-   * @param {string} code of the key
+   * @param {string} code of the key that it acts as while a pointer holds it
    */
   holdOn(button, code) {
     const set = (/** @type {boolean} */ isDown) => {
@@ -150,9 +140,7 @@ export class Hands {
       button.setPointerCapture(event.pointerId);
       set(true);
     });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-      button.addEventListener(end, () => set(false));
-    }
+    for (const end of ENDS) button.addEventListener(end, () => set(false));
     button.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 

@@ -36,10 +36,7 @@
 const FULL_LOCK_DEG = 110; // that the drawn wheel turns
 const MOST_MPH = 30;
 
-/**
- * @param {string} id
- * @returns {HTMLElement}
- */
+/** @param {string} id @returns {HTMLElement} */
 export function element(id) {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no #${id}`);
@@ -103,10 +100,9 @@ function signed(value) {
 /** @param {number} seconds @returns {string} m:ss or h:mm:ss */
 function clock(seconds) {
   const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  const whole = Math.floor(seconds);
-  const minutes = Math.floor(whole / 60) % 60;
-  const hours = Math.floor(whole / 3600);
-  const rest = two(whole % 60);
+  const minutes = Math.floor(seconds / 60) % 60;
+  const hours = Math.floor(seconds / 3600);
+  const rest = two(Math.floor(seconds) % 60);
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
 
@@ -128,11 +124,7 @@ function write(id, text) {
   element(id).textContent = text;
 }
 
-/**
- * @param {Link} link
- * @param {State | null} state
- * @param {boolean} isSilent
- */
+/** @param {Link} link @param {State | null} state @param {boolean} isSilent */
 export function showBanner(link, state, isSilent) {
   const { kind, title, hint } = bannerOf(link, state, isSilent);
   document.body.dataset.kind = kind;
