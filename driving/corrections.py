@@ -27,7 +27,7 @@ MOST_BEFORE = 200
 class Corrections:
     """Writes frames that a person drove; the folders are made at the first of them.
 
-    The frames before them go to `<folder>-before`.
+    The frames before each takeover go to `<folder>-before`.
 
     Raises:
         InputError: One of the folders exists already.

@@ -27,7 +27,7 @@ def check_new(folder: Path, flag: str = "--record") -> None:
     """Make sure that a recording would not mix with what is there.
 
     Raises:
-        InputError: The folder exists already; another is to be given to the flag.
+        InputError: The folder exists already; the flag takes another.
     """
     if folder.exists():
         raise InputError(f"{folder} exists already; give another folder to {flag}")
@@ -37,8 +37,7 @@ class DriveRecorder:
     """Writes frames and the commands given for them, into a new folder.
 
     Raises:
-        InputError: The folder exists already, or cannot be made; another is to be given
-            to the flag.
+        InputError: The folder exists already or cannot be made; the flag takes another.
     """
 
     def __init__(self, folder: Path, flag: str = "--record") -> None:

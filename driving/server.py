@@ -95,10 +95,10 @@ class DriveServer:
     Args:
         predict: Function of a uint8 RGB frame (160, 320, 3) to steering.
         target_mph: The speed to hold, 0 to 30 mph.
-        recorder: Writes down the drive.
-        corrections: Writes down what a person drives.
+        recorder: Writes down the drive; None writes nothing.
+        corrections: Writes down what a person drives; None writes nothing.
         playing: Name of a recording that is played instead of a drive, while simulators
-            wait.
+            wait; None drives.
 
     Raises:
         InputError: The speed is out of its range.

@@ -29,7 +29,8 @@ def write_events(folder: Path, history: Sequence[dict[str, float]]) -> None:
     """Write a file with the losses of the epochs that are not yet in a folder.
 
     Keras's own callback is no help: it begins anew with each call of `fit`, and that is
-    called once an epoch, so that a run can be stopped and resumed in between.
+    called once an epoch, so that a run can be stopped and resumed in between. A file
+    for each epoch: one that is cut off, as its run is killed, spoils no other.
     """
     v1 = tf.compat.v1  # The writer of today makes tensors, which are no scalars.
     # The first time all that there is: a run may be followed from its middle on.

@@ -224,8 +224,8 @@ class Cockpit:
             now_s = time.perf_counter()
             if message["type"] != "websocket.receive":
                 if message.get("code") == 1009:
-                    most = f"{MOST_PAGE_MESSAGE_BYTES} bytes"
-                    self._refuse(f"a page's message over {most}")
+                    too_long = f"a page's message over {MOST_PAGE_MESSAGE_BYTES} bytes"
+                    self._refuse(too_long)
                 return
             if page.is_too_loud(now_s):
                 self._refuse(f"over {MOST_MESSAGES_PER_S} messages a second of a page")

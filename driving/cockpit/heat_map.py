@@ -36,6 +36,7 @@ class HeatMap:
         """Begin with a frame, unless another one is being looked at; return at once.
 
         Args:
+            frame: uint8 RGB (160, 320, 3).
             on_made: Called when its heat map is there.
         """
         is_busy = self._task is not None and not self._task.done()

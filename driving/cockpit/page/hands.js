@@ -13,7 +13,7 @@ const FULL_LOCK_OF_WINDOW = 1 / 6; // share of its width that a drag takes to fu
 const LEAST_FULL_LOCK = 90; // pixels, on a phone
 const DEAD_ZONE = 0.08; // of a gamepad's stick
 const STOP_BUTTON = 1; // of a gamepad: B, or the circle
-const ENDS = ["pointerup", "pointercancel", "lostpointercapture"]; // of a touch
+const ENDS = ["pointerup", "pointercancel", "lostpointercapture"]; // of a press
 // The server gives the wheel back to the model 150 ms after the last message.
 const TICK_MS = 20;
 
