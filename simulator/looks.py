@@ -5,8 +5,7 @@ colours no model has seen.
 """
 
 import colorsys
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,10 +28,9 @@ class Light:
     """Share of the sunlight that shadows take, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.sun_elevation_deg <= 90:
-            raise ValueError(
-                f"sun_elevation_deg is {self.sun_elevation_deg}, expected (0, 90]"
-            )
+        elevation = self.sun_elevation_deg
+        if not 0 < elevation <= 90:
+            raise ValueError(f"sun_elevation_deg is {elevation}, expected (0, 90]")
         if not 0 <= self.shadow <= 1:
             raise ValueError(f"shadow is {self.shadow}, expected [0, 1]")
 
@@ -41,17 +39,14 @@ class Light:
         """Unit vector towards the sun, float64 (3,)."""
         azimuth = np.radians(self.sun_azimuth_deg)
         elevation = np.radians(self.sun_elevation_deg)
-        flat = np.cos(elevation)
-        return np.array(
-            [flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)]
-        )
+        east, north = np.cos(azimuth), np.sin(azimuth)
+        flat, up = np.cos(elevation), np.sin(elevation)
+        return np.array([flat * east, flat * north, up])
 
     def on(self, normals: np.ndarray, lit: np.ndarray | float = 1.0) -> np.ndarray:
-        """Return the gain (..., 3) of surfaces.
+        """Return the gain (..., 3) of surfaces with unit normals (..., 3).
 
-        Args:
-            normals: The surfaces' unit vectors, (..., 3).
-            lit: The share of the sun that reaches the surface, in [0, 1], (...).
+        `lit` is the share of the sun that reaches the surface, in [0, 1], (...).
         """
         facing = np.clip(normals @ self.direction, 0, 1) * lit
         return np.array(self.fill) + facing[..., None] * np.array(self.sun)
@@ -159,7 +154,7 @@ class Look:
     """The name of the land's detail texture."""
     power_line: bool = False
     """Whether a power line crosses the land."""
-    roadside: tuple[str, ...] = field(default=())
+    roadside: tuple[str, ...] = ()
     """The sprites of signs and posts beside the road."""
 
 
@@ -172,14 +167,10 @@ LOOKS = {
         sky=((150, 160, 150), (176, 190, 192), (190, 216, 232), (184, 212, 234),
              (174, 204, 230), (152, 184, 219), (140, 171, 211), (109, 136, 178),
              (84, 110, 156), (66, 92, 140)),
-        haze=(150, 180, 200),
-        haze_strength=0.62,
-        grass=(198, 182, 66),
-        grass_dark=(140, 132, 46),
-        dirt=(206, 152, 88),
-        rock=(190, 184, 156),
-        dirt_share=0.35,
-        water=(168, 196, 224),
+        haze=(150, 180, 200), haze_strength=0.62,
+        grass=(198, 182, 66), grass_dark=(140, 132, 46),
+        dirt=(206, 152, 88), dirt_share=0.35,
+        rock=(190, 184, 156), water=(168, 196, 224),
         leaves={"leaf": (38, 44, 28), "leaf_lit": (132, 126, 66),
                 "bush": (34, 38, 16), "trunk": (62, 50, 36)},
         light=Light(0.3, 42.2, shadow=0.0),
@@ -187,7 +178,6 @@ LOOKS = {
         plants=Plants(("broad_0", "broad_1", "broad_2", "slim_0", "slim_1"),
                       (8.0, 15.0), 9, 24, ("bush_0", "bush_1", "reeds"), 40),
         rocks=Rocks(2, (2.5, 6.5), (0.45, 0.8)),
-        bonnet="lake",
         power_line=True,
         roadside=("sign",),
     ),
@@ -196,14 +186,10 @@ LOOKS = {
         sky=((110, 120, 116), (116, 140, 160), (124, 152, 182), (124, 152, 188),
              (122, 150, 190), (124, 152, 190), (122, 150, 189), (101, 127, 167),
              (78, 102, 146), (62, 86, 132)),
-        haze=(120, 138, 150),
-        haze_strength=0.25,
-        grass=(104, 118, 58),
-        grass_dark=(60, 72, 38),
-        dirt=(98, 96, 70),
-        rock=(92, 94, 74),
-        dirt_share=0.12,
-        water=(96, 120, 136),
+        haze=(120, 138, 150), haze_strength=0.25,
+        grass=(104, 118, 58), grass_dark=(60, 72, 38),
+        dirt=(98, 96, 70), dirt_share=0.12,
+        rock=(92, 94, 74), water=(96, 120, 136),
         leaves={"leaf": (24, 30, 20), "leaf_lit": (96, 104, 46),
                 "bush": (26, 34, 18), "trunk": (70, 62, 50)},
         light=Light(-60.0, 50.0, (0.92, 0.90, 0.84), (0.26, 0.30, 0.36), 0.85),
@@ -221,14 +207,10 @@ LOOKS = {
         sky=((150, 158, 160), (184, 196, 206), (202, 216, 228), (194, 212, 230),
              (180, 202, 228), (158, 186, 220), (138, 170, 212), (98, 130, 184),
              (72, 102, 160), (56, 84, 144)),
-        haze=(176, 194, 214),
-        haze_strength=0.66,
-        grass=(132, 148, 84),
-        grass_dark=(92, 112, 58),
-        dirt=(156, 142, 116),
-        rock=(158, 154, 148),
-        dirt_share=0.3,
-        water=(120, 164, 176),
+        haze=(176, 194, 214), haze_strength=0.66,
+        grass=(132, 148, 84), grass_dark=(92, 112, 58),
+        dirt=(156, 142, 116), dirt_share=0.3,
+        rock=(158, 154, 148), water=(120, 164, 176),
         leaves={"leaf": (24, 40, 32), "leaf_lit": (84, 108, 66),
                 "bush": (40, 52, 28), "trunk": (72, 58, 44)},
         light=Light(140.0, 38.0, (0.98, 0.92, 0.80), (0.36, 0.42, 0.50), 0.75),
@@ -246,14 +228,10 @@ LOOKS = {
         sky=((196, 176, 150), (214, 200, 176), (226, 218, 202), (214, 216, 214),
              (200, 210, 220), (180, 200, 222), (160, 188, 218), (120, 156, 204),
              (92, 128, 184), (74, 108, 166)),
-        haze=(214, 204, 186),
-        haze_strength=0.55,
-        grass=(212, 178, 122),
-        grass_dark=(186, 146, 92),
-        dirt=(224, 190, 136),
-        rock=(196, 128, 88),
-        dirt_share=0.5,
-        water=(120, 170, 170),
+        haze=(214, 204, 186), haze_strength=0.55,
+        grass=(212, 178, 122), grass_dark=(186, 146, 92),
+        dirt=(224, 190, 136), dirt_share=0.5,
+        rock=(196, 128, 88), water=(120, 170, 170),
         leaves={"leaf": (64, 72, 40), "leaf_lit": (150, 150, 88),
                 "bush": (82, 84, 48), "trunk": (96, 76, 54)},
         light=Light(210.0, 55.0, (1.0, 0.92, 0.78), (0.36, 0.38, 0.42), 0.7),
@@ -262,7 +240,6 @@ LOOKS = {
         plants=Plants(("palm_1", "broad_1"), (4, 8), 3, 3, ("bush_0", "reeds"), 22),
         rocks=Rocks(5, (1.0, 4.0), (0.5, 1.3)),
         road_tint=(0.94, 0.90, 0.84),
-        bonnet="lake",
         roadside=("sign",),
     ),
     "meadow": Look(
@@ -270,14 +247,10 @@ LOOKS = {
         sky=((150, 160, 150), (190, 200, 204), (206, 216, 222), (200, 214, 224),
              (190, 208, 224), (176, 198, 220), (162, 188, 216), (130, 162, 204),
              (100, 134, 186), (80, 114, 170)),
-        haze=(190, 204, 212),
-        haze_strength=0.55,
-        grass=(112, 158, 62),
-        grass_dark=(74, 122, 42),
-        dirt=(170, 136, 96),
-        rock=(150, 146, 132),
-        dirt_share=0.1,
-        water=(112, 150, 178),
+        haze=(190, 204, 212), haze_strength=0.55,
+        grass=(112, 158, 62), grass_dark=(74, 122, 42),
+        dirt=(170, 136, 96), dirt_share=0.1,
+        rock=(150, 146, 132), water=(112, 150, 178),
         leaves={"leaf": (30, 54, 24), "leaf_lit": (122, 150, 62),
                 "bush": (36, 58, 22), "trunk": (72, 58, 44)},
         light=Light(-100.0, 48.0, (0.94, 0.90, 0.80), (0.38, 0.42, 0.46), 0.7),
@@ -287,7 +260,6 @@ LOOKS = {
                       ("bush_0", "bush_1", "reeds"), 22),
         rocks=Rocks(1, (0.8, 1.8), (0.5, 0.8)),
         road_tint=(1.06, 1.06, 1.1),
-        bonnet="lake",
         roadside=("sign", "guard_post"),
     ),
 }  # fmt: skip
@@ -316,8 +288,6 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
     """Return a similar look: other hues, another sun.
 
     Args:
-        look: The look to begin with.
-        rng: Draws the colours and the light.
         strength: 0 changes nothing; 1 turns hues by up to 20 degrees, brightness by a
             fifth, haze and shadow by a third, and puts the sun anywhere.
 
@@ -335,12 +305,9 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
 
     light, tint = look.light, look.road_tint
     elevation = light.sun_elevation_deg
-    leaf_turn, leaf_gain, sky_gain = (
-        strength * rng.uniform(-20, 20),
-        gain(0.2),
-        gain(0.12),
-    )
-    return dataclasses.replace(
+    leaf_turn = strength * rng.uniform(-20, 20)
+    leaf_gain, sky_gain = gain(0.2), gain(0.12)
+    return replace(
         look,
         grass=ground(look.grass),
         grass_dark=ground(look.grass_dark),
@@ -351,7 +318,7 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
         sky=tuple(_turn(colour, 0, sky_gain) for colour in look.sky),
         haze_strength=min(1.0, look.haze_strength * gain(0.33)),
         road_tint=(tint[0] * gain(0.12), tint[1] * gain(0.12), tint[2] * gain(0.12)),
-        light=dataclasses.replace(
+        light=replace(
             light,
             sun_azimuth_deg=light.sun_azimuth_deg + strength * rng.uniform(-180, 180),
             sun_elevation_deg=elevation + strength * rng.uniform(-0.4, 0.3) * elevation,

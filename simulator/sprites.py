@@ -44,15 +44,13 @@ def _rectangle(canvas: Canvas, box: tuple, colour: tuple[int, int, int]) -> None
 
 def _line(canvas: Canvas, points: np.ndarray, width: float, colour: tuple) -> None:
     """Draw a polyline of (x, y) points, `width` pixels wide."""
+    size = max(1, round(width))
     for start, end in pairwise(points):
         steps = int(np.hypot(*(end - start)) * 2) + 2
         for x, y in start + (end - start) * np.linspace(0, 1, steps)[:, None]:
             left, top = round(float(x - width / 2)), round(float(y - width / 2))
-            size = max(1, round(width))
-            canvas[max(top, 0) : top + size, max(left, 0) : left + size] = (
-                *colour,
-                255,
-            )
+            box = (max(left, 0), max(top, 0), left + size, top + size)
+            _rectangle(canvas, box, colour)
 
 
 def _crown(
@@ -66,9 +64,6 @@ def _crown(
     """Fill a crown with clumps of leaves, those at the back first.
 
     Args:
-        canvas: The picture that is drawn into.
-        rng: Places the clumps.
-        colours: Names "leaf" and "leaf_lit".
         profile: Gives the half width [0, 1] at a depth [0, 1] below the tip.
         extent: The tip and foot of the crown, as shares of the height from the top.
         count: How many clumps there are.
@@ -80,17 +75,14 @@ def _crown(
         across = rng.uniform(-1, 1)
         y = (extent[0] + (extent[1] - extent[0]) * depth) * CELL
         front = k / count
-        light = np.clip(
-            front * rng.uniform(0.2, 1.3) - 0.35 * across - 0.2 * depth, 0, 1
-        )
+        light = front * rng.uniform(0.2, 1.3) - 0.35 * across - 0.2 * depth
         size = rng.uniform(0.045, 0.085) * CELL
-        colour = dark + (lit - dark) * light
+        colour = dark + (lit - dark) * np.clip(light, 0, 1)
         _blob(canvas, rng, (CELL / 2 + across * half, y), (size, 0.62 * size), colour)
 
 
-def broad_tree(rng: np.random.Generator, colours: Colours) -> Canvas:
-    """Return a tree with an open crown of several storeys on a bare trunk."""
-    canvas = np.zeros((CELL, CELL, 4))
+def broad_tree(canvas: Canvas, rng: np.random.Generator, colours: Colours) -> None:
+    """Draw a tree with an open crown of several storeys on a bare trunk."""
     lean = rng.uniform(-4, 4)
     trunk = np.array([(64, 127), (64 + lean, 60), (64 + lean / 2, 20)], float)
     _line(canvas, trunk, 4, colours["trunk"])
@@ -105,43 +97,31 @@ def broad_tree(rng: np.random.Generator, colours: Colours) -> Canvas:
         return 0.62 * np.sin(np.pi * min(1, 0.12 + 0.83 * depth)) * storeys
 
     _crown(canvas, rng, colours, profile, (0.03, 0.68), 120)
-    return canvas
 
 
-def slim_tree(rng: np.random.Generator, colours: Colours) -> Canvas:
-    """Return a tree with a closed, oval crown that reaches far down."""
-    canvas = np.zeros((CELL, CELL, 4))
+def slim_tree(canvas: Canvas, rng: np.random.Generator, colours: Colours) -> None:
+    """Draw a tree with a closed, oval crown that reaches far down."""
     _line(canvas, np.array([(64, 127), (64, 60)], float), 4, colours["trunk"])
     width = rng.uniform(0.40, 0.52)
-    _crown(
-        canvas,
-        rng,
-        colours,
-        lambda depth: width * np.sin(np.pi * (0.1 + 0.85 * depth)) ** 0.8,
-        (0.04, 0.80),
-        130,
-    )
-    return canvas
+
+    def profile(depth: float) -> float:
+        return width * np.sin(np.pi * (0.1 + 0.85 * depth)) ** 0.8
+
+    _crown(canvas, rng, colours, profile, (0.04, 0.80), 130)
 
 
-def spire_tree(rng: np.random.Generator, colours: Colours) -> Canvas:
-    """Return a conifer or cypress: a narrow cone down to the ground."""
-    canvas = np.zeros((CELL, CELL, 4))
+def spire_tree(canvas: Canvas, rng: np.random.Generator, colours: Colours) -> None:
+    """Draw a conifer or cypress: a narrow cone down to the ground."""
     _line(canvas, np.array([(64, 127), (64, 90)], float), 4, colours["trunk"])
-    _crown(
-        canvas,
-        rng,
-        colours,
-        lambda depth: 0.06 + 0.38 * depth * (1 + 0.2 * np.cos(30 * depth)),
-        (0.05, 0.94),
-        150,
-    )
-    return canvas
+
+    def profile(depth: float) -> float:
+        return 0.06 + 0.38 * depth * (1 + 0.2 * np.cos(30 * depth))
+
+    _crown(canvas, rng, colours, profile, (0.05, 0.94), 150)
 
 
-def palm(rng: np.random.Generator, colours: Colours) -> Canvas:
-    """Return a palm: a bent trunk under a rosette of drooping fronds."""
-    canvas = np.zeros((CELL, CELL, 4))
+def palm(canvas: Canvas, rng: np.random.Generator, colours: Colours) -> None:
+    """Draw a palm: a bent trunk under a rosette of drooping fronds."""
     bend = rng.uniform(-14, 14)
     rise = np.linspace(0, 1, 12)
     trunk = np.stack([64 - bend + bend * rise**2, 127 - 85 * rise], axis=1)
@@ -156,12 +136,10 @@ def palm(rng: np.random.Generator, colours: Colours) -> Canvas:
         colour = dark + (lit - dark) * np.clip(k / 15 * rng.uniform(0.3, 1.3), 0, 1)
         for px, py, width in zip(x, y, 6.0 * (1.02 - share), strict=True):
             _blob(canvas, rng, (px, py), (2.2, 0.6 + width), colour)
-    return canvas
 
 
-def bush(rng: np.random.Generator, colours: Colours) -> Canvas:
-    """Return a wide clump, dark at its foot; it fills the width of the cell."""
-    canvas = np.zeros((CELL, CELL, 4))
+def bush(canvas: Canvas, rng: np.random.Generator, colours: Colours) -> None:
+    """Draw a wide clump, dark at its foot; it fills the width of the cell."""
     dark, lit = np.array(colours["bush"], float), np.array(colours["leaf_lit"], float)
     for k in range(90):
         across = rng.uniform(-1, 1)
@@ -170,62 +148,50 @@ def bush(rng: np.random.Generator, colours: Colours) -> Canvas:
         light = 0.45 * (k / 90) * rng.random() * (1 - y / CELL) * 2
         colour = dark + (lit - dark) * light
         _blob(canvas, rng, (64 + across * 54, y), (9, 11), colour)
-    canvas[CELL // 2 :, 14:114, 3] = np.maximum(
-        canvas[CELL // 2 :, 14:114, 3],
-        np.where(canvas[CELL // 2 - 1, 14:114, 3] > 0, 255, 0),
-    )
-    return canvas
+    filled = canvas[CELL // 2 - 1, 14:114, 3] > 0
+    canvas[CELL // 2 :, 14:114, 3][:, filled] = 255
 
 
-def reeds(rng: np.random.Generator, colours: Colours) -> Canvas:
-    """Return tall grass: upright blades, as broad as the cell."""
-    canvas = np.zeros((CELL, CELL, 4))
+def reeds(canvas: Canvas, rng: np.random.Generator, colours: Colours) -> None:
+    """Draw tall grass: upright blades, as broad as the cell."""
     low, high = np.array(colours["bush"], float), np.array(colours["leaf_lit"], float)
     for _ in range(110):
         x, length = rng.integers(2, CELL - 3), int(rng.uniform(40, 120))
         light = np.linspace(rng.uniform(0.4, 1.0), 0, length)[:, None, None]
         canvas[CELL - length :, x : x + 2, :3] = low + (high - low) * light
         canvas[CELL - length :, x : x + 2, 3] = 255
-    return canvas
 
 
-def sign(_: np.random.Generator, __: Colours) -> Canvas:
-    """Return a red and white board on two posts."""
-    canvas = np.zeros((CELL, CELL, 4))
+def sign(canvas: Canvas, _: np.random.Generator, __: Colours) -> None:
+    """Draw a red and white board on two posts."""
     for left in (34, 86):
         _rectangle(canvas, (left, 40, left + 8, CELL), (150, 122, 92))
     for top, colour in ((6, (206, 78, 66)), (24, (232, 220, 206)), (40, (206, 78, 66))):
         _rectangle(canvas, (16, top, 112, top + 18), colour)
-    return canvas
 
 
-def mast_sign(_: np.random.Generator, __: Colours) -> Canvas:
-    """Return a small red and white board on a tall grey mast."""
-    canvas = np.zeros((CELL, CELL, 4))
+def mast_sign(canvas: Canvas, _: np.random.Generator, __: Colours) -> None:
+    """Draw a small red and white board on a tall grey mast."""
     _rectangle(canvas, (60, 8, 67, CELL), (164, 170, 176))
     _rectangle(canvas, (64, 8, 67, CELL), (126, 130, 138))
     for top, colour in ((2, (210, 84, 74)), (8, (228, 224, 220)), (13, (210, 84, 74))):
         _rectangle(canvas, (48, top, 80, top + 6), colour)
-    return canvas
 
 
-def guard_post(_: np.random.Generator, __: Colours) -> Canvas:
-    """Return a white post with a reflector board on top."""
-    canvas = np.zeros((CELL, CELL, 4))
+def guard_post(canvas: Canvas, _: np.random.Generator, __: Colours) -> None:
+    """Draw a white post with a reflector board on top."""
     _rectangle(canvas, (58, 10, 70, CELL), (196, 200, 202))
     _rectangle(canvas, (40, 4, 88, 22), (214, 216, 216))
     _rectangle(canvas, (40, 22, 88, 32), (196, 88, 78))
-    return canvas
 
 
-def pylon(_: np.random.Generator, __: Colours) -> Canvas:
-    """Return a lattice mast of a power line with three cross-arms."""
-    canvas = np.zeros((CELL, CELL, 4))
+def pylon(canvas: Canvas, _: np.random.Generator, __: Colours) -> None:
+    """Draw a lattice mast of a power line with three cross-arms."""
     steel = (70, 88, 112)
     left = np.array([(44, 127), (58, 40), (61, 2)], float)
     right = np.array([(84, 127), (70, 40), (67, 2)], float)
-    for leg in (left, right):
-        _line(canvas, leg, 2, steel)
+    _line(canvas, left, 2, steel)
+    _line(canvas, right, 2, steel)
     for k in range(7):
         low, high = 127 - 15 * k, 127 - 15 * (k + 1)
         half = np.interp((low, high), (40, 127), (6, 20))
@@ -233,22 +199,14 @@ def pylon(_: np.random.Generator, __: Colours) -> Canvas:
         _line(canvas, np.array([(64 + half[0], low), (64 - half[1], high)]), 1, steel)
     for y, reach in ((14, 26), (28, 34), (42, 26)):
         _line(canvas, np.array([(64 - reach, y), (64 + reach, y)], float), 2, steel)
-    return canvas
 
 
-PAINTERS: dict[str, Callable[[np.random.Generator, Colours], Canvas]] = {
-    "broad_0": broad_tree,
-    "broad_1": broad_tree,
-    "broad_2": broad_tree,
-    "slim_0": slim_tree,
-    "slim_1": slim_tree,
-    "spire_0": spire_tree,
-    "spire_1": spire_tree,
-    "palm_0": palm,
-    "palm_1": palm,
-    "palm_2": palm,
-    "bush_0": bush,
-    "bush_1": bush,
+PAINTERS: dict[str, Callable[[Canvas, np.random.Generator, Colours], None]] = {
+    **dict.fromkeys(("broad_0", "broad_1", "broad_2"), broad_tree),
+    **dict.fromkeys(("slim_0", "slim_1"), slim_tree),
+    **dict.fromkeys(("spire_0", "spire_1"), spire_tree),
+    **dict.fromkeys(("palm_0", "palm_1", "palm_2"), palm),
+    **dict.fromkeys(("bush_0", "bush_1"), bush),
     "reeds": reeds,
     "sign": sign,
     "mast_sign": mast_sign,
@@ -280,7 +238,8 @@ def make_atlas(seed: int, colours: Colours) -> np.ndarray:
     atlas = np.zeros((_GRID_ROWS * CELL, _PER_ROW * CELL, 4), np.uint8)
     for index, (name, painter) in enumerate(PAINTERS.items()):
         row, column = divmod(index, _PER_ROW)
-        canvas = painter(textures.texture_rng(name, seed), colours)
+        canvas = np.zeros((CELL, CELL, 4))
+        painter(canvas, textures.texture_rng(name, seed), colours)
         cell = np.s_[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
         atlas[cell] = textures.to_uint8(canvas)
     return atlas
@@ -291,9 +250,8 @@ def add_haze(
 ) -> np.ndarray:
     """Return the atlas with its colours moved to `haze` by `amount` in [0, 1]."""
     hazy = atlas.copy()
-    hazy[..., :3] = textures.to_uint8(
-        atlas[..., :3] * (1 - amount) + np.array(haze) * amount
-    )
+    moved = atlas[..., :3] * (1 - amount) + np.array(haze) * amount
+    hazy[..., :3] = textures.to_uint8(moved)
     return hazy
 
 

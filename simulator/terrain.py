@@ -4,8 +4,9 @@ Pure numpy, so that physics needs no renderer. The land depends on the road, the
 and the seed, and not on the direction of driving.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,6 +20,9 @@ UNDER_ROAD_M = 0.45  # how deep below the road the land passes
 RIVER_DEPTH_M, WATER_LEVEL_M = 5.5, -1.35  # below the road
 BRIDGE_EDGE_M = 0.55  # from the asphalt to the outside of a bridge's wall
 OTHER_ROAD_M = 25.0  # along the road: farther is another part of it
+
+
+Noise = Callable[[dict[int, float]], np.ndarray]  # on the lattice of a terrain
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Terrain:
 
     origin_m: tuple[float, float]
     """The (x, y) of the lattice's first point."""
+    grid_m: tuple[np.ndarray, np.ndarray]
+    """x and y of the lattice's points, each (rows, columns)."""
     heights_m: np.ndarray
     """The land's height at each point, float64 (rows, columns)."""
     distance_m: np.ndarray
@@ -58,11 +64,6 @@ class Terrain:
     """The profile beside the road."""
     water_level_m: float
     """The height of still water; -inf if there is none."""
-
-    @cached_property
-    def grid_m(self) -> tuple[np.ndarray, np.ndarray]:
-        """x and y of the lattice's points, each (rows, columns)."""
-        return _grid(self.origin_m, self.heights_m.shape)
 
     @cached_property
     def normals(self) -> np.ndarray:
@@ -89,9 +90,7 @@ class Terrain:
     def surface_m(self, x_m: float, y_m: float, place: Place) -> float:
         """Return the height of what a wheel stands on: road, verge or land.
 
-        Args:
-            x_m, y_m: The point.
-            place: The same point in road coordinates.
+        `place` is the same point in road coordinates.
         """
         road = self.track.point_at(place.station_m)
         beside_m = abs(place.lateral_m) - self.track.half_width_m
@@ -136,9 +135,8 @@ class Terrain:
         end_m = self.verge_end_m(foot[:, 2], meeting)
         bank_m = foot[:, 2] + np.interp(beside_m, lateral_m, rise_m)
         share = np.clip((beside_m - lateral_m[-1]) / (meets_m - lateral_m[-1]), 0, 1)
-        x, y = (
-            foot[:, :2] + outwards * (self.track.half_width_m + beside_m)[:, None]
-        ).T
+        away_m = (self.track.half_width_m + beside_m)[:, None]
+        x, y = (foot[:, :2] + outwards * away_m).T
         slope_m = bank_m * (1 - share) + end_m * share
         return np.where(beside_m < meets_m, slope_m, self.land_m(x, y))
 
@@ -154,50 +152,43 @@ class Terrain:
 
 
 def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
-    """Return the land around a road.
-
-    Args:
-        track: The road, driven either way.
-        look: Its `relief` shapes the land, its `road` the verges.
-        seed: Another seed, other hills.
-    """
+    """Return land around a road: `look.relief` shapes it, `look.road` its verges."""
     step = CELL_M * COARSE_CELLS
     low = np.floor((track.points[:, :2].min(axis=0) - MARGIN_M) / step) * step
     span = track.points[:, :2].max(axis=0) + MARGIN_M - low
     columns, rows = (np.ceil(span / step).astype(int) * COARSE_CELLS + 1).tolist()
     origin = (float(low[0]), float(low[1]))
-    distance, nearest, road = _relate(track, origin, (rows, columns))
-    inside = _inside(track, origin, (rows, columns))
-    noise = _Noise(seed, (rows, columns))
+    x, y = np.arange(columns) * CELL_M, np.arange(rows) * CELL_M
+    grid = np.meshgrid(low[0] + x, low[1] + y)
+    distance, nearest, road = _relate(track, *grid)
+    inside = _inside(track, *grid)
+    rng = textures.texture_rng("terrain", seed)
+    noise = partial(textures.lattice_noise, rng, (rows, columns))
     beside = np.maximum(distance - track.half_width_m, 0)
     heights = _spread(road, beside > 3.0) + _hills(look.relief, noise, beside, inside)
     verge = VERGES[look.road]
     # Under the road, and under the verge almost up to where it meets the land.
     buried = _smooth_step((verge.meets_land_m - beside) / 2.0)
-    river = _river(track, origin, (rows, columns))
-    level = -np.inf
+    river = _river(track, *grid)
     heights = heights * (1 - buried) + (road - UNDER_ROAD_M) * buried
     # Squares that reach under the asphalt rise gently: they must not pierce it.
     gentle = road - UNDER_ROAD_M + 0.2 * beside
     heights = np.where(beside < 1.45 * CELL_M, np.minimum(heights, gentle), heights)
-    if river.any():
-        bed = road - RIVER_DEPTH_M
-        heights = heights * (1 - river) + bed * river
-    if river.any() or look.relief.lake_m > 0:
-        level = float(track.points[:, 2].min()) + WATER_LEVEL_M
-    return Terrain(origin, heights, distance, nearest, inside, track, verge, level)
+    heights = heights * (1 - river) + (road - RIVER_DEPTH_M) * river
+    level = float(track.points[:, 2].min()) + WATER_LEVEL_M
+    level = level if river.any() or look.relief.lake_m > 0 else -np.inf
+    return Terrain(
+        origin, grid, heights, distance, nearest, inside, track, verge, level
+    )
 
 
 def _hills(
-    relief: looks.Relief, noise: "_Noise", beside: np.ndarray, inside: np.ndarray
+    relief: looks.Relief, noise: Noise, beside: np.ndarray, inside: np.ndarray
 ) -> np.ndarray:
     """Return the height of the land over the road nearby, (rows, columns).
 
-    Args:
-        relief: Sizes.
-        noise: Draws the shapes.
-        beside: Distance from the edge of the asphalt.
-        inside: Where the loop goes around.
+    `beside` is the distance from the edge of the asphalt, `inside` where the loop goes
+    around.
     """
     start = relief.hill_start_m
     bumps = noise({2: 0.5, 4: 1.0, 8: 1.0}) * relief.bump_m
@@ -206,7 +197,10 @@ def _hills(
     rise = _smooth_step((beside - start + 6 - 22 * lie) / relief.hill_run_m)
     land = rise * (relief.hill_m * (0.35 + lie) + np.abs(rough) * relief.hill_m / 16)
     land += _smooth_step((beside - 110) / 120) * relief.far_m
-    edge = _smooth_step((noise.ranked({8: 0.4, 32: 2}) - 1 + relief.cliff_share) * 7)
+    where = noise({8: 0.4, 32: 2})
+    # Ranked, the noise spreads evenly over [0, 1], and cliffs get their share.
+    ranked = np.searchsorted(np.sort(where.ravel()), where) / where.size
+    edge = _smooth_step((ranked - 1 + relief.cliff_share) * 7)
     wall = _smooth_step((beside + 5 - relief.cliff_start_m) / 6)
     wall *= _smooth_step((110 - beside) / 70)
     land += edge * wall * relief.cliff_m * (0.75 + 0.05 * np.abs(rough))
@@ -225,55 +219,22 @@ def _hills(
     return land
 
 
-class _Noise:
-    """Named-scale noise on the lattice of one terrain."""
-
-    def __init__(self, seed: int, shape: tuple[int, int]) -> None:
-        self._rng = textures.texture_rng("terrain", seed)
-        self._shape = shape
-
-    def __call__(self, layers: dict[int, float]) -> np.ndarray:
-        """Return the sum of value noises; `layers` maps cells to peak-to-peak size."""
-        rows, columns = (-(-side // 64) * 64 for side in self._shape)
-        total = textures.layered_noise(
-            self._rng,
-            (rows, columns),
-            {(cell, cell): size for cell, size in layers.items()},
-        )
-        return total[: self._shape[0], : self._shape[1]]
-
-    def ranked(self, layers: dict[int, float]) -> np.ndarray:
-        """Return noise whose values spread evenly over [0, 1]."""
-        values = self(layers)
-        order = np.sort(values.ravel())
-        return np.searchsorted(order, values) / order.size
-
-
-def _grid(origin: tuple[float, float], shape: tuple[int, int]) -> tuple:
-    x = origin[0] + CELL_M * np.arange(shape[1])
-    y = origin[1] + CELL_M * np.arange(shape[0])
-    grid_x, grid_y = np.meshgrid(x, y)
-    return grid_x, grid_y
-
-
 def _relate(
-    track: Track, origin: tuple[float, float], shape: tuple[int, int]
+    track: Track, grid_x: np.ndarray, grid_y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return distance to the road, nearest sample, and height of the road nearby.
 
     Where roads pass over or close to each other it is the height of the lower one:
     land that follows it never pokes through a road.
     """
-    points = np.stack([axis.ravel() for axis in _grid(origin, shape)], axis=1)
+    points = np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
     line, count = track.points[:, :2], len(track.points)
     # The nearest of every fourth sample first, then the nearest around it.
-    rough = 4 * np.concatenate(
-        [
-            (-2 * spots @ line[::4].T + (line[::4] ** 2).sum(1)).argmin(axis=1)
-            for spots in np.array_split(points, 1 + len(points) // 4096)
-        ]
-    )
-    around = (rough[:, None] + np.arange(-4, 5)) % count
+    rough = [
+        (-2 * spots @ line[::4].T + (line[::4] ** 2).sum(1)).argmin(axis=1)
+        for spots in np.array_split(points, 1 + len(points) // 4096)
+    ]
+    around = (4 * np.concatenate(rough)[:, None] + np.arange(-4, 5)) % count
     apart = ((points[:, None] - line[around]) ** 2).sum(axis=2)
     best = apart.argmin(axis=1)[:, None]
     nearest = np.take_along_axis(around, best, axis=1)[:, 0]
@@ -289,16 +250,14 @@ def _relate(
     other = np.minimum(along, count - along) * track.spacing_m > OTHER_ROAD_M
     lower = np.where(other & (apart < reach**2), dip, np.inf).min(axis=1)
     road[close] = np.minimum(road[close], lower)
+    shape = grid_x.shape
     return distance.reshape(shape), nearest.reshape(shape), road.reshape(shape)
 
 
-def _inside(
-    track: Track, origin: tuple[float, float], shape: tuple[int, int]
-) -> np.ndarray:
+def _inside(track: Track, grid_x: np.ndarray, grid_y: np.ndarray) -> np.ndarray:
     """Return whether the loop goes around each point of the lattice (even-odd rule)."""
-    grid_x, grid_y = _grid(origin, shape)
     # One pass over the edges, all rows at once: an edge flips what lies east of it.
-    inside = np.zeros(shape, bool)
+    inside = np.zeros(grid_x.shape, bool)
     ends = np.roll(track.points[:, :2], -1, axis=0)
     for (x0, y0), (x1, y1) in zip(track.points[:, :2], ends, strict=True):
         rows = np.nonzero((grid_y[:, 0] > y0) != (grid_y[:, 0] > y1))[0]
@@ -308,16 +267,13 @@ def _inside(
     return inside
 
 
-def _river(
-    track: Track, origin: tuple[float, float], shape: tuple[int, int]
-) -> np.ndarray:
+def _river(track: Track, grid_x: np.ndarray, grid_y: np.ndarray) -> np.ndarray:
     """Return the share [0, 1] of river bed under the track's named bridge."""
     if track.bridge_m is None:
-        return np.zeros(shape)
+        return np.zeros(grid_x.shape)
     first, last = track.bridge_m
     length = (last - first) % track.length_m
     middle = track.point_at(first + length / 2)
-    grid_x, grid_y = _grid(origin, shape)
     x, y = grid_x - middle.x_m, grid_y - middle.y_m
     along = np.abs(x * np.cos(middle.heading_rad) + y * np.sin(middle.heading_rad))
     across = np.abs(y * np.cos(middle.heading_rad) - x * np.sin(middle.heading_rad))
