@@ -26,7 +26,7 @@ from training.view_cache import ViewCache
 def write_report(
     folder: Path, split: Split, cache: ViewCache, progress: Progress, settings: Settings
 ) -> dict[str, Any]:
-    """Score the best weights per recording; draw that, write and return metrics.json."""
+    """Score the best weights per recording, draw; write and return metrics.json."""
     network = network_of(load_model(folder / "model.json"))
     rows, labels = split.validation, split.labels
     positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
