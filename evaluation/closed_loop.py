@@ -17,6 +17,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,10 @@ class LoopResult:
 
     def figures(self) -> dict[str, Any]:
         """Return every figure by name."""
-        elapsed_s = self.rollout.elapsed_s
+        autonomy = {
+            limit_m: round(autonomy_percent(count, self.rollout.elapsed_s), 2)
+            for limit_m, count in self.excursions.items()
+        }
         return {
             **self.rollout.measures(),
             "laps": self.laps,
@@ -115,19 +119,12 @@ class LoopResult:
             "collisions": self.collisions,
             "stuck": self.stuck,
             **{f"excursions_{m:g}_m": count for m, count in self.excursions.items()},
-            **{
-                f"autonomy_{m:g}_m_percent": round(
-                    autonomy_percent(count, elapsed_s), 2
-                )
-                for m, count in self.excursions.items()
-            },
+            **{f"autonomy_{m:g}_m_percent": part for m, part in autonomy.items()},
         }
 
 
 Steer = Callable[[Observation], Command]
 """What a driver does when it sees this."""
-OnFrame = Callable[[World, Observation, Command], None]
-"""Is called with each observation and what the driver makes of it."""
 
 
 def road_of(job: Job) -> Track:
@@ -136,7 +133,9 @@ def road_of(job: Job) -> Track:
     return road.reversed() if job.direction == "reverse" else road
 
 
-def drive(job: Job, on_frame: OnFrame | None = None) -> LoopResult:
+def drive(
+    job: Job, on_frame: Callable[[Observation, Command], None] | None = None
+) -> LoopResult:
     """Drive until all laps are done, or the time is over.
 
     Args:
@@ -146,31 +145,22 @@ def drive(job: Job, on_frame: OnFrame | None = None) -> LoopResult:
     Raises:
         InputError: The model cannot be loaded.
     """
-    cameras = ("center",) if is_model(job.driver) or on_frame else ()
-    world = World(road_of(job), seed=job.seed, cameras=cameras)
-    try:
-        return _drive(job, world, make_driver(job, world), on_frame)
-    finally:
-        world.close()
-
-
-def _drive(
-    job: Job, world: World, steer: Steer, on_frame: OnFrame | None
-) -> LoopResult:
-    road, log = world.track, _Log(world.track.lane_offsets_m[0])
-    expert = Expert(road, speed_mph=job.speed_mph)
+    road = road_of(job)
+    log, expert = _Log(road.lane_offsets_m[0]), Expert(road, speed_mph=job.speed_mph)
     most_s = job.most_s or job.laps * MOST_S_PER_LAP
-    seen = world.reset()
-    while seen.lap < job.laps and seen.time_s < most_s:
-        command = steer(seen)
-        reference, _ = expert(seen)
-        if on_frame is not None:
-            on_frame(world, seen, command)
-        before, seen = seen, world.step(command.steering, command.throttle)
-        log.add(before, seen, command.steering, reference)
-        if seen.off_road or seen.collision or seen.stuck:
-            log.intervene(seen, before.frames.get("center"))
-            seen = world.move_to_road()
+    cameras = ("center",) if is_model(job.driver) or on_frame else ()
+    with closing(World(road, seed=job.seed, cameras=cameras)) as world:
+        steer, seen = make_driver(job, world), world.reset()
+        while seen.lap < job.laps and seen.time_s < most_s:
+            command = steer(seen)
+            reference, _ = expert(seen)
+            if on_frame is not None:
+                on_frame(seen, command)
+            before, seen = seen, world.step(command.steering, command.throttle)
+            log.add(before, seen, command.steering, reference)
+            if seen.off_road or seen.collision or seen.stuck:
+                log.intervene(seen, before.frames.get("center"))
+                seen = world.move_to_road()
     return log.result(job, f"{job.track} {job.direction}", FRAME_DT_S)
 
 
@@ -242,16 +232,14 @@ class _Log:
 
     def intervene(self, seen: Observation, picture: np.ndarray | None) -> None:
         """Count an intervention after the last frame; it has one cause, the gravest."""
-        cause, reason = (
-            ("collisions", f"hit: {seen.collision}")
-            if seen.collision
-            else ("off_road", "off the road")
-            if seen.off_road
-            else ("stuck", "stuck")
-        )
+        if seen.collision:
+            cause, reason = "collisions", f"hit: {seen.collision}"
+        elif seen.off_road:
+            cause, reason = "off_road", "off the road"
+        else:
+            cause, reason = "stuck", "stuck"
         self._causes[cause] += 1
-        index = len(self._rows) - 1
-        self._interventions.append(Intervention(index, reason, picture))
+        self._interventions.append(Intervention(len(self._rows) - 1, reason, picture))
 
     def result(self, job: Job, road: str, dt_s: float) -> LoopResult:
         """Return the drive so far; each frame stands for dt_s."""
@@ -267,12 +255,11 @@ class _Log:
             dt_s=np.full(len(self._rows), dt_s),
             **dict(zip(names, columns, strict=True)),
         )
-        ends_s = self._lap_ends_s
         return LoopResult(
             rollout,
-            laps=len(ends_s) - 1,
-            lap_times_s=tuple(np.diff(ends_s).tolist()),
-            excursions=dict(self._excursions),
+            laps=len(self._lap_ends_s) - 1,
+            lap_times_s=tuple(np.diff(self._lap_ends_s).tolist()),
+            excursions=self._excursions,
             **self._causes,
         )
 
@@ -298,12 +285,7 @@ def track_names(names: Sequence[str]) -> list[str]:
 def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
     """Drive many jobs in a pool of processes; a progress bar shows on a terminal.
 
-    Args:
-        jobs: The drives to do.
-        workers: How many processes drive at once; 1 drives in this one.
-
-    Yields:
-        A result for each job, in their order.
+    One worker is this process. The results come in the order of the jobs.
 
     Raises:
         InputError: A model cannot be loaded.

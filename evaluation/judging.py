@@ -63,11 +63,7 @@ def load_batch_predictor(model_path: Path | str) -> Predict:
 def read_recordings(
     folders: Sequence[Path], part: tuple[float, float] = (0.0, 1.0)
 ) -> list[pd.DataFrame]:
-    """Return the usable samples of each recording.
-
-    Args:
-        folders: The recordings' folders or logs.
-        part: From and to, as fractions of each recording's rows.
+    """Return the usable samples of each recording between two fractions of its rows.
 
     Raises:
         InputError: A recording cannot be read, or has no row that can be used.
@@ -87,15 +83,12 @@ def judge_recordings(
     models: Mapping[str, keras.Model],
     recordings: Sequence[pd.DataFrame],
 ) -> tuple[Figures, list[Rollout]]:
-    """Let every driver drive every recording.
+    """Let every driver drive every recording; return the figures, and every drive.
 
     Args:
         drivers: Paths of models, and names of baselines.
         models: The models by their paths.
         recordings: What read_recordings returns.
-
-    Returns:
-        The figures, and every drive.
 
     Raises:
         InputError: A recording has no times, or the car stands all along.
@@ -106,9 +99,8 @@ def judge_recordings(
     for samples in recordings:
         by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
         for driver in drivers:
-            by_driver[driver], drives = judge_recording(
-                driver, predictors.get(driver), samples
-            )
+            predict = predictors.get(driver)
+            by_driver[driver], drives = judge_recording(driver, predict, samples)
             rollouts += drives
     return figures, rollouts
 
@@ -133,11 +125,10 @@ def judge_recording(
     path = read_path(samples)
     path.check_driven()
     frames = frames_from_disk(path)
-    drive = (
-        baseline_driver(driver, path)
-        if predict is None
-        else model_driver(path, predict, frames)
-    )
+    if predict is None:
+        drive = baseline_driver(driver, path)
+    else:
+        drive = model_driver(path, predict, frames)
     by_limit = replay(drive, path, driver=driver)
     figures: dict[str, Any] = {
         f"at_{limit_m:g}_m": rollout.measures() for limit_m, rollout in by_limit.items()
@@ -161,21 +152,18 @@ def baseline_driver(driver: str, path: RecordedPath) -> Driver:
 
 def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
     """Return how far a driver's steering is from the recorded, on the path itself."""
-    rows, nowhere = np.arange(len(samples)), np.zeros(len(samples))
-    size = 256
-    steering = np.concatenate(
-        [
-            drive(rows[i : i + size], nowhere[i : i + size], nowhere[i : i + size])
-            for i in range(0, len(rows), size)
-        ]
-    )
-    raw = samples["steering"].to_numpy(float)
-    averaged = smooth_steering(samples, ORACLE_BEFORE, 1 - ORACLE_BEFORE)
-
-    def rmse(labels: np.ndarray) -> float:
-        return round(float(np.sqrt(np.mean((steering - labels) ** 2))), 4)
-
-    return {"raw": rmse(raw), "averaged_1_s": rmse(averaged)}
+    # In parts, so that not all frames are held at once.
+    parts = np.split(np.arange(len(samples)), range(256, len(samples), 256))
+    no_error = [np.zeros(len(rows)) for rows in parts]
+    steering = np.concatenate(list(map(drive, parts, no_error, no_error)))
+    labels = {
+        "raw": samples["steering"].to_numpy(float),
+        "averaged_1_s": smooth_steering(samples, ORACLE_BEFORE, 1 - ORACLE_BEFORE),
+    }
+    return {
+        name: round(float(np.sqrt(np.mean((steering - each) ** 2))), 4)
+        for name, each in labels.items()
+    }
 
 
 # --- Tracks ---------------------------------------------------------------------------
@@ -184,13 +172,10 @@ def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
 def judge_tracks(
     jobs: Sequence[Job], num_workers: int
 ) -> tuple[Figures, list[Rollout]]:
-    """Do every drive in the simulator, num_workers at once.
-
-    Returns:
-        The figures, and every drive.
+    """Do every drive in the simulator; return the figures, and every drive.
 
     Raises:
-        InputError: A model cannot be loaded, or a track is unknown.
+        InputError: A model cannot be loaded.
     """
     figures: Figures = {}
     rollouts = []

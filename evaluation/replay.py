@@ -49,6 +49,8 @@ STRETCH_S = 15.0
 LEAD_S = 8.0
 # Two drives of one recording never differ in the batches that they are made of.
 BATCH_SIZE = 32
+# So many of a drive's interventions get a picture.
+MOST_PICTURES = 8
 
 Driver = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Turns rows of the path, cross_track_error_m and heading_error_rad into steering.
@@ -129,15 +131,11 @@ def read_path(samples: pd.DataFrame) -> RecordedPath:
     step_s = np.diff(time_s, append=np.inf)
     goes_on = (step_s > 0) & (step_s <= MOST_GAP_S) & moves & np.roll(moves, -1)
     goes_on &= session == np.roll(session, -1)
-    if len(goes_on):
-        goes_on[-1] = False
-    run = np.cumsum(~np.roll(goes_on, 1)) if len(goes_on) else np.zeros(0, int)
+    goes_on[-1:] = False
+    run = np.where(moves, np.cumsum(~np.roll(goes_on, 1)), -1)
+    dt_s = np.where(goes_on, step_s, 0.0)
     return RecordedPath(
-        samples,
-        np.where(moves, run, -1),
-        np.where(goes_on, step_s, 0.0),
-        speed_mps,
-        samples["steering"].to_numpy(float),
+        samples, run, dt_s, speed_mps, samples["steering"].to_numpy(float)
     )
 
 
@@ -160,14 +158,9 @@ def oracle_driver(path: RecordedPath, before_s: float, after_s: float) -> Driver
     """
     known = smooth_steering(path.samples, before_s, after_s)
 
-    def drive(
-        rows: np.ndarray, cross_track_error_m: np.ndarray, heading_error_rad: np.ndarray
-    ) -> np.ndarray:
-        return recovery_steering(
-            known[rows], cross_track_error_m, heading_error_rad, path.speed_mps[rows]
-        )
-
-    return drive
+    return lambda rows, cross_track_error_m, heading_error_rad: recovery_steering(
+        known[rows], cross_track_error_m, heading_error_rad, path.speed_mps[rows]
+    )
 
 
 def model_driver(
@@ -213,21 +206,16 @@ def _frames_seen(
 
 def frames_from_disk(path: RecordedPath) -> Frames:
     """Return a function that reads frames as recorded, uint8 RGB (n, 160, 320, 3)."""
-    columns = [path.samples[camera].tolist() for camera in CAMERAS]
+    image_paths = path.samples[list(CAMERAS)].to_numpy()
 
     def read(rows: np.ndarray, camera: np.ndarray) -> np.ndarray:
-        return np.stack(
-            [
-                read_frame(columns[c][row])
-                for row, c in zip(rows.tolist(), camera.tolist(), strict=True)
-            ]
-        )
+        return np.stack([read_frame(image) for image in image_paths[rows, camera]])
 
     return read
 
 
 def in_batches(
-    predict: Callable[[np.ndarray], np.ndarray], size: int = BATCH_SIZE
+    predict: Callable[[np.ndarray], np.ndarray],
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return `predict` for any number of frames, in batches of one size.
 
@@ -236,15 +224,11 @@ def in_batches(
     """
 
     def predict_all(frames: np.ndarray) -> np.ndarray:
-        answers = []
-        for start in range(0, len(frames), size):
-            part = frames[start : start + size]
-            if len(part) < size:
-                fill = np.zeros((size - len(part), *part.shape[1:]), part.dtype)
-                answers.append(predict(np.concatenate([part, fill]))[: len(part)])
-            else:
-                answers.append(predict(part))
-        return np.concatenate(answers).reshape(len(frames))
+        fill = np.zeros((-len(frames) % BATCH_SIZE, *frames.shape[1:]), frames.dtype)
+        filled = np.concatenate([frames, fill])
+        batches = np.split(filled, len(filled) // BATCH_SIZE)
+        answers = np.concatenate([predict(batch) for batch in batches])
+        return answers.reshape(-1)[: len(frames)]
 
     return predict_all
 
@@ -275,17 +259,15 @@ class Stretch:
 def cut(path: RecordedPath, stretch_s: float = STRETCH_S) -> list[Stretch]:
     """Cut a path into stretches; together they count every driven row once.
 
-    Args:
-        path: The path to cut.
-        stretch_s: How long each counts, at least; infinite leaves the runs whole.
+    Each counts stretch_s at least; infinite leaves the runs whole.
     """
     stretches = []
     for run in np.unique(path.run[path.run >= 0]):
         rows = np.flatnonzero(path.run == run)
         first, end = int(rows[0]), int(rows[-1])  # the last row has no next one
-        time_s = np.cumsum(np.append(0.0, path.dt_s[first:end]))
         if end == first:
             continue
+        time_s = np.cumsum(np.append(0.0, path.dt_s[first:end]))
         count = max(1, int(time_s[-1] / stretch_s))
         marks = np.linspace(0, time_s[-1], count + 1)
         bounds = first + np.searchsorted(time_s, marks - 1e-9)
@@ -307,7 +289,7 @@ def replay(
 
     Args:
         drive: Steers the cars.
-        path: What read_path returns.
+        path: The path to be driven.
         limits_m: How far from the path a car is put back; each limit is a drive.
         driver: The driver's name, for the rollouts.
         stretch_s: How long each of the cars drives; infinite is one car a run.
@@ -352,26 +334,17 @@ def replay(
     }
 
 
-def with_pictures(
-    rollout: Rollout, path: RecordedPath, frames: Frames, most: int = 8
-) -> Rollout:
-    """Add what the network last saw to the first interventions of a replay.
-
-    Args:
-        rollout: A drive of this path.
-        path: The path that was driven.
-        frames: Gives the path's frames as recorded.
-        most: How many interventions get a picture.
-    """
+def with_pictures(rollout: Rollout, path: RecordedPath, frames: Frames) -> Rollout:
+    """Add what the network last saw to the first interventions of a replay."""
     rows = np.flatnonzero(path.dt_s)
     shown = []
-    for each in rollout.interventions[:most]:
+    for each in rollout.interventions[:MOST_PICTURES]:
         place = slice(each.index, each.index + 1)
         errors = (rollout.cross_track_error_m[place], rollout.heading_error_rad[place])
         (seen,) = _frames_seen(path, frames, rows[place], *errors)
         shown.append(replace(each, picture=seen))
-    interventions = (*shown, *rollout.interventions[most:])
-    return replace(rollout, interventions=interventions)
+    unshown = rollout.interventions[MOST_PICTURES:]
+    return replace(rollout, interventions=(*shown, *unshown))
 
 
 def _rollout(

@@ -19,6 +19,7 @@ from common.car import INTERVENTION_S, MPS_PER_MPH
 from common.files import write_bytes
 from common.page import html_page, html_picture, html_table, to_png
 from common.table import text_table
+from evaluation.replay import MOST_PICTURES
 from evaluation.rollout import Rollout
 from network.saliency import Saliency, overlay
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 # Beyond this the colour of the map does not change.
 WORST_ERROR_M = 2.0
-MOST_PICTURES = 8
 # Figures that are no numbers to put into a table.
 NOT_SHOWN = ("interventions_at", "lap_times_s")
 
@@ -57,35 +57,13 @@ def write_report(
         f"<p>Autonomy is NVIDIA's: each intervention costs {INTERVENTION_S:g} s, "
         f"(1 - interventions &times; {INTERVENTION_S:g} s / elapsed) &times; 100.</p>"
     ]
-    for kind in ("recordings", "tracks"):
+    hows = {"recordings": "replayed", "tracks": "driven in the simulator"}
+    for kind, how in hows.items():
         for road, drivers in document[kind].items():
-            here = [each for each in rollouts if each.road == road]
-            parts.append(_road_html(road, kind, drivers, here, saliency))
+            parts.append(f"<h2>{html.escape(road)}: {how}</h2>{_figures_html(drivers)}")
+            parts += _pictures([r for r in rollouts if r.road == road], saliency)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, html_page("How models drive", "".join(parts)).encode())
-
-
-def _road_html(
-    road: str,
-    kind: str,
-    drivers: dict[str, Any],
-    rollouts: list[Rollout],
-    saliency: Mapping[str, Saliency],
-) -> str:
-    how = "replayed" if kind == "recordings" else "driven in the simulator"
-    parts = [f"<h2>{html.escape(road)}: {how}</h2>", _figures_html(drivers)]
-    figures = {
-        "Map: how far from the path": draw_maps(rollouts),
-        "Cross-track error along the way": draw_errors(rollouts),
-        "Steering of the driver and of the reference": draw_steering(rollouts),
-        "What was seen just before interventions": draw_interventions(
-            rollouts, saliency
-        ),
-    }
-    for title, figure in figures.items():
-        if figure is not None:
-            parts.append(html_picture(title, to_png(figure), level=3))
-    return "".join(parts)
 
 
 def _figures_html(drivers: dict[str, Any]) -> str:
@@ -93,10 +71,8 @@ def _figures_html(drivers: dict[str, Any]) -> str:
     columns = {driver: _flat(figures) for driver, figures in drivers.items()}
     names = dict.fromkeys(name for each in columns.values() for name in each)
     heads = [Path(driver).parent.name or driver for driver in columns]
-    return html_table(
-        heads,
-        [[name, *(each.get(name, "") for each in columns.values())] for name in names],
-    )
+    rows = [[name, *(c.get(name, "") for c in columns.values())] for name in names]
+    return html_table(heads, rows)
 
 
 def _flat(figures: dict[str, Any], before: str = "") -> dict[str, Any]:
@@ -114,22 +90,40 @@ def _flat(figures: dict[str, Any], before: str = "") -> dict[str, Any]:
 # --- Pictures -------------------------------------------------------------------------
 
 
-def draw_maps(rollouts: Sequence[Rollout]) -> Figure:
-    """Draw where each drive went, coloured by its error, crosses at interventions."""
+def _pictures(
+    rollouts: Sequence[Rollout], saliency: Mapping[str, Saliency]
+) -> list[str]:
+    """Return the pictures of the drives of a road, as HTML."""
+    figures = {
+        "Map: how far from the path": draw_maps(rollouts),
+        "Cross-track error along the way": draw_errors(rollouts),
+        "Steering of the driver and of the reference": draw_steering(rollouts),
+        "What was seen just before interventions": draw_interventions(
+            rollouts, saliency
+        ),
+    }
+    return [html_picture(t, to_png(f), level=3) for t, f in figures.items() if f]
+
+
+def _grid(count: int, width: float, height: float) -> tuple[Figure, Any]:
+    """Return a figure and its axes, four in a row, each of this size in inches."""
     from matplotlib.figure import Figure
 
-    count = len(rollouts)
-    columns = min(4, max(1, count))
-    rows = -(-max(1, count) // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.4 * rows), layout="constrained")
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    colours = None
-    for axes, rollout in zip(grid, rollouts, strict=False):
-        colours = _draw_map(axes, rollout)
     for axes in grid[count:]:
         axes.set_axis_off()
-    if colours is not None:
-        figure.colorbar(colours, ax=list(grid), label="|cross-track error| [m]")
+    return figure, grid
+
+
+def draw_maps(rollouts: Sequence[Rollout]) -> Figure:
+    """Draw where each drive went, coloured by its error, crosses at interventions."""
+    figure, grid = _grid(len(rollouts), 3.6, 3.4)
+    for axes, rollout in zip(grid, rollouts, strict=False):
+        colours = _draw_map(axes, rollout)
+    figure.colorbar(colours, ax=list(grid), label="|cross-track error| [m]")
     return figure
 
 
@@ -148,8 +142,7 @@ def _draw_map(axes: Axes, rollout: Rollout) -> Any:
     for each in rollout.interventions:
         axes.plot(*points[each.index], "rx", markersize=7)
     axes.autoscale()
-    axes.set_aspect("equal")
-    axes.set(xticks=[], yticks=[])
+    axes.set(aspect="equal", xticks=[], yticks=[])
     axes.set_title(_name(rollout), fontsize=9)
     return colours
 
@@ -170,14 +163,9 @@ def draw_steering(rollouts: Sequence[Rollout]) -> Figure:
     """Draw the steering over the distance, the reference behind it."""
     figure, grid = _lines_of_axes(rollouts)
     for axes, rollout in zip(grid, rollouts, strict=False):
-        axes.plot(
-            rollout.distance_m,
-            rollout.reference_steering,
-            color="orange",
-            linewidth=0.6,
-            label="reference",
-        )
-        axes.plot(rollout.distance_m, rollout.steering, linewidth=0.8, label="driver")
+        place_m, reference = rollout.distance_m, rollout.reference_steering
+        axes.plot(place_m, reference, color="orange", linewidth=0.6, label="reference")
+        axes.plot(place_m, rollout.steering, linewidth=0.8, label="driver")
         axes.set_ylabel("+ is right", fontsize=8)
         axes.legend(loc="upper right", fontsize=7)
     return figure
@@ -186,7 +174,7 @@ def draw_steering(rollouts: Sequence[Rollout]) -> Figure:
 def _lines_of_axes(rollouts: Sequence[Rollout]) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    count = max(1, len(rollouts))
+    count = len(rollouts)
     figure = Figure(figsize=(13, 1.5 * count + 0.4), layout="constrained")
     grid = figure.subplots(count, 1, squeeze=False, sharex=True)[:, 0]
     for axes, rollout in zip(grid, rollouts, strict=False):
@@ -200,21 +188,13 @@ def draw_interventions(
     rollouts: Sequence[Rollout], saliency: Mapping[str, Saliency]
 ) -> Figure | None:
     """Draw the last frame before interventions; None if no drive kept one."""
-    from matplotlib.figure import Figure
-
-    seen = [
-        (rollout, each)
-        for rollout in rollouts
-        for each in [e for e in rollout.interventions if e.picture is not None][
-            :MOST_PICTURES
-        ]
-    ]
+    seen = []
+    for rollout in rollouts:
+        kept = [each for each in rollout.interventions if each.picture is not None]
+        seen += [(rollout, each) for each in kept[:MOST_PICTURES]]
     if not seen:
         return None
-    columns = min(4, len(seen))
-    rows = -(-len(seen) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.1 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid = _grid(len(seen), 3.4, 2.1)
     for axes, (rollout, each) in zip(grid, seen, strict=False):
         picture = each.picture
         assert picture is not None, "those without one were left out"
@@ -224,8 +204,6 @@ def draw_interventions(
         axes.set(xticks=[], yticks=[])
         place = f"{rollout.distance_m[each.index]:.0f} m: {each.reason}"
         axes.set_title(f"{_name(rollout)}\n{place}", fontsize=8)
-    for axes in grid[len(seen) :]:
-        axes.set_axis_off()
     return figure
 
 
@@ -239,57 +217,51 @@ def _name(rollout: Rollout) -> str:
 
 # --- The same as text ----------------------------------------------------------------
 
+# The columns' headings, and how a cell is made of a driver's figures.
+REPLAY_COLUMNS = {
+    "1 m": "{at_1_m[autonomy_percent]:.1f}%",
+    "2 m": "{at_2_m[autonomy_percent]:.1f}%",
+    "interventions": "{at_1_m[interventions]} / {at_2_m[interventions]}",
+    "RMS m": "{at_2_m[rms_cross_track_error_m]:.2f}",
+    "95 % m": "{at_2_m[p95_cross_track_error_m]:.2f}",
+    "RMSE raw": "{steering_rmse[raw]:.3f}",
+    "1 s": "{steering_rmse[averaged_1_s]:.3f}",
+    "|d steer|/s": "{at_2_m[smoothness_per_s]:.2f}",
+}
+TRACK_COLUMNS = {
+    "laps": "{laps}",
+    "off road": "{off_road}",
+    "hits": "{collisions}",
+    "autonomy": "{autonomy_percent:.1f}%",
+    "1 m": "{autonomy_1_m_percent:.1f}%",
+    "2 m": "{autonomy_2_m_percent:.1f}%",
+    "mean m": "{mean_abs_cross_track_error_m:.2f}",
+    "RMS m": "{rms_cross_track_error_m:.2f}",
+    "mph": "{mean_speed_mph:.1f}",
+}
+
 
 def figures_table(document: dict[str, Any]) -> str:
-    """Return the figures as lines for a person.
-
-    Args:
-        document: As for write_report.
-    """
+    """Return the figures as lines for a person; the document is write_report's."""
     lines = []
     for name, drivers in document["recordings"].items():
-        heads = "driver,1 m,2 m,interventions,RMS m,95 % m,RMSE raw,1 s,|d steer|/s"
-        rows = [heads.split(",")]
-        for driver, said in drivers.items():
-            near, far, rmse = said["at_1_m"], said["at_2_m"], said["steering_rmse"]
-            rows.append(
-                [
-                    _short(driver),
-                    f"{near['autonomy_percent']:.1f}%",
-                    f"{far['autonomy_percent']:.1f}%",
-                    f"{near['interventions']} / {far['interventions']}",
-                    f"{far['rms_cross_track_error_m']:.2f}",
-                    f"{far['p95_cross_track_error_m']:.2f}",
-                    f"{rmse['raw']:.3f}",
-                    f"{rmse['averaged_1_s']:.3f}",
-                    f"{far['smoothness_per_s']:.2f}",
-                ]
-            )
         lines.append(f"{name}: replayed (autonomy at 1 m, and at 2 m)")
-        lines.append(indent(text_table(rows, "<>"), "  "))
+        lines.append(_table(REPLAY_COLUMNS, drivers))
     for name, drivers in document["tracks"].items():
-        heads = "driver,laps,off road,hits,autonomy,1 m,2 m,mean m,RMS m,mph"
-        rows = [heads.split(",")]
-        for driver, said in drivers.items():
-            rows.append(
-                [
-                    _short(driver),
-                    str(said["laps"]),
-                    str(said["off_road"]),
-                    str(said["collisions"]),
-                    f"{said['autonomy_percent']:.1f}%",
-                    f"{said['autonomy_1_m_percent']:.1f}%",
-                    f"{said['autonomy_2_m_percent']:.1f}%",
-                    f"{said['mean_abs_cross_track_error_m']:.2f}",
-                    f"{said['rms_cross_track_error_m']:.2f}",
-                    f"{said['mean_speed_mps'] / MPS_PER_MPH:.1f}",
-                ]
-            )
         lines.append(f"{name}: driven in the simulator")
-        lines.append(indent(text_table(rows, "<>"), "  "))
+        in_mph = {
+            driver: said | {"mean_speed_mph": said["mean_speed_mps"] / MPS_PER_MPH}
+            for driver, said in drivers.items()
+        }
+        lines.append(_table(TRACK_COLUMNS, in_mph))
     return "\n".join(lines)
 
 
-def _short(driver: str) -> str:
-    """Return the end of a long path, which tells models apart."""
-    return driver if len(driver) <= 31 else "..." + driver[-28:]
+def _table(columns: dict[str, str], drivers: dict[str, Any]) -> str:
+    """Return a row for each driver, indented."""
+    rows = [["driver", *columns]]
+    for driver, said in drivers.items():
+        # The end of a long path tells models apart.
+        name = driver if len(driver) <= 31 else "..." + driver[-28:]
+        rows.append([name, *(cell.format(**said) for cell in columns.values())])
+    return indent(text_table(rows, "<>"), "  ")

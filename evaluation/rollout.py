@@ -72,20 +72,14 @@ class Rollout:
     """Time that each frame stands for, float64 (n,); its sum is the time driven."""
 
     def __post_init__(self) -> None:
-        arrays = {
-            name: array
-            for name, array in vars(self).items()
-            if isinstance(array, np.ndarray)
-        }
+        arrays = {n: a for n, a in vars(self).items() if isinstance(a, np.ndarray)}
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"lengths differ: {lengths}")
         for intervention in self.interventions:
             if intervention.index >= len(self.time_s):
-                raise ValueError(
-                    f"intervention after frame {intervention.index} of "
-                    f"{len(self.time_s)}"
-                )
+                index, num_frames = intervention.index, len(self.time_s)
+                raise ValueError(f"intervention after frame {index} of {num_frames}")
 
     @property
     def elapsed_s(self) -> float:
@@ -101,9 +95,9 @@ class Rollout:
         if len(self.steering) < 2:
             return 0.0
         # A change over a gap or an intervention is nobody's steering.
-        ends = {intervention.index for intervention in self.interventions}
-        is_on = np.array([i not in ends for i in range(len(self.steering) - 1)])
-        is_on &= np.diff(self.time_s) < 0.5
+        ends = [intervention.index for intervention in self.interventions]
+        is_on = np.diff(self.time_s) < 0.5
+        is_on &= ~np.isin(np.arange(len(is_on)), ends)
         change = np.abs(np.diff(self.steering))[is_on]
         elapsed_s = np.diff(self.time_s)[is_on].sum()
         return float(change.sum() / elapsed_s) if elapsed_s else 0.0

@@ -26,13 +26,13 @@ from network.saliency import Saliency, overlay
 from recordings.images import read_frame
 from simulator.expert import Expert
 from simulator.film import Film
-from simulator.world import Observation, World
+from simulator.world import Observation
 
 FRAMES_PER_S = 15.0
 SCALE = 2
 # Below the frame: two bars of steering and a line of text.
 PANEL_ROWS = 80
-WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (70, 70, 70)
+WHITE, GREY = (255, 255, 255), (70, 70, 70)
 DRIVER, REFERENCE = (120, 220, 120), (255, 170, 60)
 
 
@@ -51,7 +51,7 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
     lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
     with open_film(path, FRAMES_PER_S) as film:
 
-        def add(_: World, seen: Observation, command: Command) -> None:
+        def add(seen: Observation, command: Command) -> None:
             frame = seen.frames["center"]
             if saliency is not None:
                 frame = overlay(frame, saliency(frame))
@@ -130,12 +130,9 @@ def draw_frame(
     """
     height, width = FRAME_SHAPE[0] * SCALE, FRAME_SHAPE[1] * SCALE
     picture = np.zeros((height + PANEL_ROWS, width, 3), np.uint8)
-    picture[:height] = cv2.resize(
-        frame, (width, height), interpolation=cv2.INTER_LINEAR
-    )
-    for row, (name, value) in enumerate(steering):
-        colour = (DRIVER, REFERENCE)[row]
-        top = height + 8 + 22 * row
+    picture[:height] = cv2.resize(frame, (width, height))  # Bilinear by default.
+    tops, colours = (height + 8, height + 30), (DRIVER, REFERENCE)
+    for (name, value), top, colour in zip(steering, tops, colours, strict=True):
         _bar(picture, top, value, colour)
         _write(picture, (8, top + 13), f"{name} {value:+.2f}", colour)
     _write(picture, (8, height + PANEL_ROWS - 10), text, WHITE)
