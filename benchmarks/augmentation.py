@@ -20,15 +20,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-    from augment import AugmentSettings
+from augment import PREVIEW, Augmenter, AugmentSettings, apply
+from common.command_line import HelpFormatter
+from common.errors import InputError
+from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE, build_model, network_of
+from recordings.reproject import ViewGeometry, reproject
 
 
 def cpu_ms(work: Callable[[], object], repeats: int, rounds: int = 5) -> float:
@@ -43,22 +44,8 @@ def cpu_ms(work: Callable[[], object], repeats: int, rounds: int = 5) -> float:
     return statistics.median(times)
 
 
-def operation_costs(view: np.ndarray) -> dict[str, float]:
-    """Return the CPU time of each operation on one view, in milliseconds."""
-    from augment import PREVIEW, apply
-
-    return {
-        title: cpu_ms(partial(apply, view, 0.1, parameters), repeats=500)
-        for title, parameters in PREVIEW.items()
-    }
-
-
 def batch_cost(views: np.ndarray, settings: AugmentSettings) -> float:
     """Return the CPU time of augmenting one batch, in milliseconds."""
-    import numpy as np
-
-    from augment import Augmenter
-
     augmenter = Augmenter(settings)
     steering = np.zeros(len(views), np.float32)
     rng = np.random.default_rng(0)
@@ -67,42 +54,28 @@ def batch_cost(views: np.ndarray, settings: AugmentSettings) -> float:
 
 def reprojection_cost(views: np.ndarray) -> float:
     """Return the CPU time of moving the camera of each view, in milliseconds."""
-    import numpy as np
-
-    from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS
-    from recordings.reproject import ViewGeometry, reproject
-
     num, height, width, _ = views.shape
     geometry = ViewGeometry(height, width, CROP_TOP_ROWS, CROP_BOTTOM_ROWS)
     rng = np.random.default_rng(0)
     poses = rng.normal(0, [[0.4], [0.08]], (2, num))
-    out = np.empty_like(views)
-    move = partial(reproject, views, *poses, geometry, out)
+    move = partial(reproject, views, *poses, geometry, np.empty_like(views))
     return cpu_ms(move, repeats=20)
 
 
-def step_cost(views: np.ndarray, preset: str, num_steps: int = 10) -> float:
+def step_cost(views: np.ndarray, preset: str) -> float:
     """Return the CPU time of one training step, in milliseconds."""
     import keras
-    import numpy as np
-
-    from model import build_model, network_of
 
     network = network_of(build_model(preset))
     network.compile(optimizer=keras.optimizers.Adam(1e-4), loss="mse")
     steering = np.zeros((len(views), 1), np.float32)
     for _ in range(3):  # compiles, and warms the thread pool up
         network.train_on_batch(views, steering)
-    return cpu_ms(lambda: network.train_on_batch(views, steering), num_steps, rounds=3)
+    return cpu_ms(lambda: network.train_on_batch(views, steering), 10, rounds=3)
 
 
 def measure(preset: str, batch_size: int) -> dict[str, object]:
     """Return all figures, in milliseconds of CPU time."""
-    import numpy as np
-
-    from augment import AugmentSettings
-    from model import VIEW_SHAPE
-
     shape = (batch_size, *VIEW_SHAPE)
     views = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     off = {setting.name: 0.0 for setting in dataclasses.fields(AugmentSettings)}
@@ -114,7 +87,10 @@ def measure(preset: str, batch_size: int) -> dict[str, object]:
     return {
         "preset": preset,
         "batch_size": batch_size,
-        "operations_ms": operation_costs(views[0]),
+        "operations_ms": {
+            title: cpu_ms(partial(apply, views[0], 0.1, parameters), repeats=500)
+            for title, parameters in PREVIEW.items()
+        },
         "batch_four_ms": batch_cost(views, on_every_frame),
         "batch_default_ms": batch_cost(views, AugmentSettings()),
         "batch_reprojected_ms": reprojection_cost(views),
@@ -139,30 +115,15 @@ def print_table(result: dict) -> None:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Measure what augmentation costs beside a training step.",
-        epilog="Example:\n  python benchmarks/augmentation.py --preset original",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     add = parser.add_argument
-    add(
-        "--preset", default="original", help="preset of model.py (default: %(default)s)"
-    )
-    add(
-        "--batch-size",
-        type=int,
-        default=64,
-        help="frames in a batch (default: %(default)s)",
-    )
+    add("--preset", default="original", help="preset of model.py (default: original)")
+    add("--batch-size", type=int, default=64, help="frames in a batch (default: 64)")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and print; return the exit status."""
     args = parse_args(argv)
-    from common.errors import InputError
-
     try:
         result = measure(args.preset, args.batch_size)
     except InputError as error:

@@ -34,8 +34,17 @@ import cv2
 import numpy as np
 from websockets.sync.client import connect
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.command_line import HelpFormatter
+from common.start_up import quiet_tensorflow
+from drive import serve
+from driving.cockpit.app import Cockpit
+from driving.cockpit.heat_map import HeatMap
+from driving.port import listen
+from driving.server import DriveServer
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 FRAGMENT_BYTES = 1016
 
 
@@ -44,12 +53,6 @@ def running(
     predict: Callable, quick_ack: bool = True, draw: Callable | None = None
 ) -> Iterator[str]:
     """Serve in a thread; yield host and port."""
-    from drive import serve
-    from driving.cockpit.app import Cockpit
-    from driving.cockpit.heat_map import HeatMap
-    from driving.port import listen
-    from driving.server import DriveServer
-
     listener = listen("127.0.0.1", 0, quick_ack)
     cockpit = Cockpit(DriveServer(predict, 15.0), HeatMap(draw) if draw else None)
     started, handles = threading.Event(), {}
@@ -110,12 +113,7 @@ def round_trips_ms(
 ) -> list[float]:
     """Return the time from sending each frame to having its answer.
 
-    Args:
-        host: Host and port of the server.
-        packets: The packets to send, in turns.
-        num_frames: How many are sent and measured.
-        frames_per_s: How many are sent in a second at most; 0 sends the next one when
-            one is answered.
+    With frames_per_s 0 the next one is sent as soon as one is answered.
     """
     url, times = f"ws://{host}/socket.io/?EIO=4&transport=websocket", []
     with connect(url, compression=None) as client:
@@ -125,10 +123,8 @@ def round_trips_ms(
             due_s += 1 / frames_per_s if frames_per_s else 0.0
             time.sleep(max(0.0, due_s - time.perf_counter()))
             packet = packets[i % len(packets)]
-            pieces = [
-                packet[k : k + FRAGMENT_BYTES]
-                for k in range(0, len(packet), FRAGMENT_BYTES)
-            ]
+            starts = range(0, len(packet), FRAGMENT_BYTES)
+            pieces = [packet[k : k + FRAGMENT_BYTES] for k in starts]
             started = time.perf_counter()
             client.send(pieces)
             while not (message := client.recv(timeout=10)).startswith("42"):
@@ -148,45 +144,26 @@ def make_packets(images: Path | None) -> list[str]:
         blurred = cv2.GaussianBlur(noise, (0, 0), 1.5)
         frames = [cv2.imencode(".jpg", blurred)[1].tobytes()]
     numbers = {"steering_angle": "0.0000", "throttle": "0.1000", "speed": "12.0000"}
+    images64 = [base64.b64encode(frame).decode() for frame in frames]
     return [
-        "42"
-        + json.dumps(
-            ["telemetry", {**numbers, "image": base64.b64encode(frame).decode()}]
-        )
-        for frame in frames
+        "42" + json.dumps(["telemetry", {**numbers, "image": image}])
+        for image in images64
     ]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Measure the drive server's round trips, frame by frame.",
-        epilog="Example:\n  python benchmarks/drive_loop.py --frames 2000",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "model",
-        nargs="?",
-        type=Path,
-        help="model.json (default: untrained)",
-    )
-    parser.add_argument(
-        "--images",
-        type=Path,
-        default=ROOT / "data" / "sample" / "IMG",
-        help="folder of center_*.jpg to send (default: data/sample/IMG)",
-    )
-    parser.add_argument(
-        "--frames", type=int, default=400, help="frames a row and round (default: 400)"
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds, all rows in turns (default: 3)"
-    )
-    pages = parser.add_argument_group("pages of a server that runs, and nothing else")
-    pages.add_argument("--watch", metavar="HOST", help="host and port of the server")
-    pages.add_argument(
-        "--pages", type=int, default=1, help="number of pages (default: 1)"
-    )
-    pages.add_argument("--heat", action="store_true", help="ask for heat maps")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    add = parser.add_argument
+    add("model", nargs="?", type=Path, help="model.json (default: untrained)")
+    images = "folder of center_*.jpg to send (default: data/sample/IMG)"
+    add("--images", type=Path, default=ROOT / "data" / "sample" / "IMG", help=images)
+    add("--frames", type=int, default=400, help="frames a row and round (default: 400)")
+    add("--rounds", type=int, default=3, help="rounds, all rows in turns (default: 3)")
+    pages = "pages of a server that runs, and nothing else"
+    add = parser.add_argument_group(pages).add_argument
+    add("--watch", metavar="HOST", help="host and port of the server")
+    add("--pages", type=int, default=1, help="number of pages (default: 1)")
+    add("--heat", action="store_true", help="ask for heat maps")
     return parser.parse_args(argv)
 
 
@@ -210,9 +187,8 @@ def measure_pages(
         for _ in range(args.rounds):
             for name, (pages, wants_heat) in PAGES.items():
                 with watching(host, pages, wants_heat):
-                    times[name] += round_trips_ms(
-                        host, packets, args.frames, FRAMES_PER_S
-                    )
+                    found = round_trips_ms(host, packets, args.frames, FRAMES_PER_S)
+                times[name] += found
     return times
 
 
@@ -232,8 +208,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.watch:
         watch(args.watch, args.pages, args.heat)
-    from common.start_up import quiet_tensorflow
-
     quiet_tensorflow()
     from model import build_model, make_predictor
     from network.files import load_model
@@ -260,10 +234,10 @@ def main(argv: list[str] | None = None) -> int:
             with running(predict, quick_ack) as host:
                 times[name] += round_trips_ms(host, packets, args.frames)
     results = print_table("round trip of a frame", times)
-    with_pages = measure_pages(
-        compiled, lambda frame: clear_picture(look(frame)), packets, args
+    times = measure_pages(
+        compiled, lambda seen: clear_picture(look(seen)), packets, args
     )
-    results |= print_table(f"at {FRAMES_PER_S:g} frames/s, with", with_pages)
+    results |= print_table(f"at {FRAMES_PER_S:g} frames/s, with", times)
     print(json.dumps({"frames": args.frames * args.rounds, "round_trip": results}))
     return 0
 

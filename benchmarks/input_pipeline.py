@@ -23,14 +23,19 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import cv2
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.command_line import HelpFormatter
+from model import build_model, network_of
+from recordings.recording import read_recording, usable_samples
 
 
 def link_samples(recording: Path, num_samples: int, folder: Path) -> None:
     """Make a recording of num_samples rows by repeating the images of another."""
-    from recordings.recording import read_recording, usable_samples
-
     samples = usable_samples([read_recording(recording)])
     (folder / "IMG").mkdir(parents=True)
     rows = []
@@ -47,12 +52,8 @@ def link_samples(recording: Path, num_samples: int, folder: Path) -> None:
 
 def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict:
     """Return rates [images/s] of both ways, in turns, and the resident memory [MB]."""
-    import cv2
     import keras
-    import numpy as np
-    import psutil
 
-    from model import build_model, network_of
     from training.batches import Batches
     from training.epochs import compile_network, with_habits
     from training.preparation import make_sets, open_cache, read_split
@@ -84,10 +85,8 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
     cv2.setNumThreads(1)  # As fit does.
     rates: dict[str, list[float]] = {"constant": [], "pipeline": []}
     for epoch in range(rounds + 1):
-        for name, dataset in (
-            ("constant", ConstantBatch()),
-            ("pipeline", pipeline(epoch)),
-        ):
+        datasets = {"constant": ConstantBatch(), "pipeline": pipeline(epoch)}
+        for name, dataset in datasets.items():
             started = time.perf_counter()
             network.fit(dataset, verbose=0, shuffle=False)
             rate = num_batches * settings.batch_size / (time.perf_counter() - started)
@@ -113,29 +112,26 @@ def measure_apart(args: argparse.Namespace, num_samples: int) -> dict:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recording", type=Path, help="folder with a driving_log.csv")
-    parser.add_argument("--preset", default="default")
-    parser.add_argument("--num-batches", type=int, default=60, help="batches a round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
-    parser.add_argument("--samples", type=int, nargs=2, default=(2000, 50000))
-    parser.add_argument(
-        "--alone", action="store_true", help="measure this recording only, as JSON"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    add = parser.add_argument
+    add("recording", type=Path, help="folder with a driving_log.csv")
+    add("--preset", default="default")
+    add("--num-batches", type=int, default=60, help="batches a round")
+    add("--rounds", type=int, default=5, help="rounds that count")
+    add("--samples", type=int, nargs=2, default=(2000, 50000))
+    add("--alone", action="store_true", help="measure this recording only, as JSON")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.alone:
-        print(json.dumps(measure(args.recording, *_sizes(args))))
+        found = measure(args.recording, args.preset, args.num_batches, args.rounds)
+        print(json.dumps(found))
         return 0
     results = [measure_apart(args, num_samples) for num_samples in args.samples]
-    print(
-        f"{'samples':>8}{'constant':>12}{'pipeline':>12}{'ratio':>16}{'resident':>12}"
-    )
+    heads = f"{'samples':>8}{'constant':>12}{'pipeline':>12}{'ratio':>16}"
+    print(f"{heads}{'resident':>12}")
     for result in results:
         constant, pipeline = (result["rates"][k] for k in ("constant", "pipeline"))
         ratios = [p / c for p, c in zip(pipeline, constant, strict=True)]
@@ -149,10 +145,6 @@ def main(argv: list[str] | None = None) -> int:
     growth = results[1]["resident_mb"] / results[0]["resident_mb"]
     print(json.dumps({"preset": args.preset, "growth": growth, "results": results}))
     return 0
-
-
-def _sizes(args: argparse.Namespace) -> tuple[str, int, int]:
-    return args.preset, args.num_batches, args.rounds
 
 
 if __name__ == "__main__":

@@ -14,33 +14,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-# In place of this folder, whose simulator.py would hide the package.
-sys.path[0] = str(ROOT)
+import psutil
+
+# Before this folder, whose simulator.py would hide the package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.car import CAMERAS
+from common.command_line import HelpFormatter
+from simulator.expert import Expert
+from simulator.tracks import make_track
+from simulator.world import STEPS_PER_FRAME, World
 
 BATCH = 100
 WARM_UP_FRAMES = 1000
-CAMERAS = {"1 camera": ("center",), "3 cameras": ("center", "left", "right")}
+VIEWS = {"1 camera": CAMERAS[:1], "3 cameras": CAMERAS}
 
 
 def resident_mb() -> float:
     """Return the memory that this process holds now [MB]."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return psutil.Process().memory_info().rss / 1e6
 
 
 def measure_frames(track: str, cameras: tuple[str, ...], num_frames: int) -> dict:
     """Return frames per CPU second and memory [MB] of a drive of the expert."""
-    from simulator.expert import Expert
-    from simulator.tracks import make_track
-    from simulator.world import World
-
     world = World(make_track(track), cameras=cameras)
     expert = Expert(world.track)
     seen = world.reset()
@@ -65,10 +66,6 @@ def measure_frames(track: str, cameras: tuple[str, ...], num_frames: int) -> dic
 
 def measure_physics(track: str, num_frames: int) -> int:
     """Return physics steps per CPU second, with the expert at the wheel."""
-    from simulator.expert import Expert
-    from simulator.tracks import make_track
-    from simulator.world import STEPS_PER_FRAME, World
-
     world = World(make_track(track), cameras=())
     expert = Expert(world.track)
     seen = world.reset()
@@ -80,21 +77,11 @@ def measure_physics(track: str, num_frames: int) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print a table, then one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        default=2000,
-        help="frames of each drive, 1,000 or more (default: 2000)",
-    )
-    parser.add_argument(
-        "--tracks",
-        nargs="+",
-        default=["lake", "jungle"],
-        help="tracks to drive (default: lake jungle)",
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    frames = "frames of each drive, 1,000 or more (default: 2000)"
+    parser.add_argument("--frames", type=int, default=2000, help=frames)
+    names, tracks = ["lake", "jungle"], "tracks to drive (default: lake jungle)"
+    parser.add_argument("--tracks", nargs="+", default=names, help=tracks)
     args = parser.parse_args(argv)
     if args.frames < WARM_UP_FRAMES or args.frames % BATCH:
         parser.error(f"--frames must be a multiple of {BATCH} from {WARM_UP_FRAMES}")
@@ -104,15 +91,14 @@ def main(argv: list[str] | None = None) -> int:
         f"{'MB at 1,000':>12} {f'MB at {args.frames:,}':>14}"
     )
     for track in args.tracks:
-        report[track] = {"physics_steps_per_s": measure_physics(track, 2000)}
-        for name, cameras in CAMERAS.items():
+        steps_per_s = measure_physics(track, 2000)
+        report[track] = {"physics_steps_per_s": steps_per_s}
+        for name, cameras in VIEWS.items():
             found = measure_frames(track, cameras, args.frames)
             report[track][name] = found
             best, median, early, late, _ = found.values()
             print(f"{track:10} {name:10} {best:8,} {median:9,} {early:12} {late:14}")
-        print(
-            f"{track:10} physics    {report[track]['physics_steps_per_s']:8,} steps/s"
-        )
+        print(f"{track:10} physics    {steps_per_s:8,} steps/s")
     print(json.dumps({"benchmark": "simulator", "unit": "CPU seconds", **report}))
     return 0
 

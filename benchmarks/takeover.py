@@ -30,13 +30,10 @@ BETWEEN_S = (0.4, 0.6)
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Measure how fast the cockpit's page takes the wheel.",
-        epilog="Example:\n  python benchmarks/takeover.py --presses 40",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--presses", type=int, default=40, help="presses of the key (default: 40)"
-    )
+    presses = "presses of the key (default: 40)"
+    parser.add_argument("--presses", type=int, default=40, help=presses)
     return parser.parse_args(argv)
 
 
@@ -47,40 +44,32 @@ def measure(presses: int) -> dict[str, np.ndarray]:
         For "pressed" and "let go" float (n, 2): milliseconds until the first command,
         and how many pictures later than the first one after the event it came for.
     """
-    from cockpit_drive import (
-        DESK,
-        STEERING,
-        WATCH,
-        Browser,
-        drive_during,
-        hold,
-        serving,
-    )
+    import cockpit_drive as cockpit
 
     from simulator import tracks
     from simulator.world import World
 
     rng = np.random.default_rng(0)
-    browser = Browser(shutil.which("node"), shutil.which("chromium"))
+    browser = cockpit.Browser(shutil.which("node"), shutil.which("chromium"))
     world = World(tracks.lake(), seed=1, cameras=("center",))
 
     def scenario() -> list[float]:
         browser.until_banner("The model drives")
         for _ in range(presses):
             time.sleep(rng.uniform(*BETWEEN_S))
-            hold(browser, "d", HELD_S)
+            cockpit.hold(browser, "d", HELD_S)
         time.sleep(HELD_S)
         return browser.evaluate("keys")
 
-    with serving() as url:
-        browser("open", url=url, page=DESK)
-        browser.evaluate(WATCH)
-        client, keys = drive_during(url, world, scenario)
+    with cockpit.serving() as url:
+        browser("open", url=url, page=cockpit.DESK)
+        browser.evaluate(cockpit.WATCH)
+        client, keys = cockpit.drive_during(url, world, scenario)
     browser.close()
     found: dict[str, list[tuple[float, int]]] = {"pressed": [], "let go": []}
     drivers = {
-        "pressed": lambda steering: steering != STEERING,
-        "let go": lambda steering: steering == STEERING,
+        "pressed": lambda steering: steering != cockpit.STEERING,
+        "let go": lambda steering: steering == cockpit.STEERING,
     }
     for key_s, (name, is_by) in zip(keys, itertools.cycle(drivers.items())):
         arrived_s, late = client.first_answer(key_s, is_by)

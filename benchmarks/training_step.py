@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -25,12 +26,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.command_line import HelpFormatter
+from model import VIEW_SHAPE, build_model, network_of
 
 if TYPE_CHECKING:
     import keras
 
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # What is measured: a name, the backend, environment variables, and how it is compiled.
 ENGINES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "tensorflow": ("tensorflow", {}, {}),
@@ -39,11 +45,7 @@ ENGINES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "tensorflow, 8 steps a call": ("tensorflow", {}, {"steps_per_execution": 8}),
     "tensorflow, XLA": ("tensorflow", {}, {"jit_compile": True}),
     "tensorflow, no oneDNN": ("tensorflow", {"TF_ENABLE_ONEDNN_OPTS": "0"}, {}),
-    "tensorflow, 1 thread": (
-        "tensorflow",
-        {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        {},
-    ),
+    "tensorflow, 1 thread": ("tensorflow", ONE_THREAD, {}),
 }
 # Beyond the backends themselves only at this batch size.
 USUAL_BATCH = 64
@@ -53,8 +55,6 @@ MATRIX_SIZE = 2048
 
 def matrix_gflops(seconds: float = 1.0) -> float:
     """Return the rate of multiplying large float32 matrices, in 1e9 operations/s."""
-    import numpy as np
-
     rng = np.random.default_rng(0)
     a, b = rng.random((2, MATRIX_SIZE, MATRIX_SIZE), np.float32)
     a @ b
@@ -73,16 +73,9 @@ def step_gflop(network: keras.Model) -> float:
     """
     operations = 0
     for layer in network.layers:
-        if not (hasattr(layer, "kernel") and layer.name != "habit"):
-            continue
-        places = 1
-        if len(layer.output.shape) == 4:
-            _, height, width, _ = layer.output.shape
-            places = height * width
-        kernel = 1
-        for size in layer.kernel.shape:
-            kernel *= size
-        operations += 2 * kernel * places
+        if hasattr(layer, "kernel") and layer.name != "habit":
+            places = math.prod(layer.output.shape[1:-1])
+            operations += 2 * math.prod(layer.kernel.shape) * places
     return 3e-9 * operations
 
 
@@ -91,9 +84,6 @@ def measure(
 ) -> dict[str, float]:
     """Return images/s, CPU cores that were busy, and the loss after some steps."""
     import keras
-    import numpy as np
-
-    from model import VIEW_SHAPE, build_model, network_of
 
     keras.backend.clear_session()
     rng = np.random.default_rng(1)
@@ -103,7 +93,8 @@ def measure(
         if len(variable.shape) > 1:
             spread = (2 / np.prod(variable.shape[:-1])) ** 0.5
             variable.assign(rng.normal(0, spread, variable.shape).astype(np.float32))
-    network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse", **_how(engine))
+    _, _, how = ENGINES[engine]
+    network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse", **how)
     views = rng.integers(0, 256, (batch_size, *VIEW_SHAPE)).astype(np.uint8)
     steering = rng.normal(0, 0.2, (batch_size, 1)).astype(np.float32)
 
@@ -135,21 +126,15 @@ def measure(
     }
 
 
-def _how(engine: str) -> dict[str, Any]:
-    return ENGINES[engine][2]
-
-
 def measure_engine(args: argparse.Namespace) -> dict[str, Any]:
     """Measure every cell of one engine, in this process."""
     found: dict[str, Any] = {"matrix_gflops": matrix_gflops()}
+    is_backend = args.alone in ("tensorflow", "jax", "torch")
     for preset in args.presets:
-        for batch_size in args.batch_sizes:
-            if args.alone not in ("tensorflow", "jax", "torch") and (
-                batch_size != USUAL_BATCH
-            ):
-                continue
-            cell = measure(args.alone, preset, batch_size, args.seconds)
-            found[f"{preset} {batch_size}"] = cell
+        for size in args.batch_sizes:
+            if is_backend or size == USUAL_BATCH:
+                cell = measure(args.alone, preset, size, args.seconds)
+                found[f"{preset} {size}"] = cell
     return found
 
 
@@ -159,12 +144,9 @@ def run_engine(args: argparse.Namespace, engine: str) -> dict[str, Any] | None:
     command = [sys.executable, __file__, "--alone", engine]
     command += ["--seconds", str(args.seconds), "--presets", *args.presets]
     command += ["--batch-sizes", *map(str, args.batch_sizes)]
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": backend}
     done = subprocess.run(
-        command,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-        | {"KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
+        command, env=env | environment, capture_output=True, text=True
     )
     if done.returncode and "ModuleNotFoundError" in done.stderr:
         return None
@@ -177,13 +159,12 @@ def run_engine(args: argparse.Namespace, engine: str) -> dict[str, Any] | None:
 def summarize(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """Return medians and ranges over the rounds of an engine."""
     cells = {}
-    for name in rounds[0]:
-        if name == "matrix_gflops":
-            continue
+    matrices = [each["matrix_gflops"] for each in rounds]
+    for name in [name for name in rounds[0] if name != "matrix_gflops"]:
         rates = [each[name]["images_per_s"] for each in rounds]
+        gflop = rounds[0][name]["gflop"]
         parts = [
-            each[name]["images_per_s"] * each[name]["gflop"] / each["matrix_gflops"]
-            for each in rounds
+            rate * gflop / matrix for rate, matrix in zip(rates, matrices, strict=True)
         ]
         cells[name] = {
             "images_per_s": round(statistics.median(rates), 1),
@@ -196,17 +177,14 @@ def summarize(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--backends", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--presets", nargs="+", default=["original", "default"])
-    parser.add_argument(
-        "--batch-sizes", type=int, nargs="+", default=[32, 64, 128, 256]
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="(3)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="a cell (4)")
-    parser.add_argument("--alone", choices=ENGINES, help="measure one, as JSON")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    add = parser.add_argument
+    add("--backends", nargs="+", choices=ENGINES, default=list(ENGINES))
+    add("--presets", nargs="+", default=["original", "default"])
+    add("--batch-sizes", type=int, nargs="+", default=[32, 64, 128, 256])
+    add("--rounds", type=int, default=3, help="rounds of each engine (default: 3)")
+    add("--seconds", type=float, default=4.0, help="seconds a cell (default: 4)")
+    add("--alone", choices=ENGINES, help="measure one, as JSON")
     return parser.parse_args(argv)
 
 

@@ -21,6 +21,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.command_line import HelpFormatter
+
 ROOT = Path(__file__).resolve().parents[1]
 RATE = re.compile(r"^epoch (\d+)/.* ([\d,]+) samples/s")
 
@@ -28,9 +32,7 @@ RATE = re.compile(r"^epoch (\d+)/.* ([\d,]+) samples/s")
 def rates(args: argparse.Namespace, num_workers: int | None) -> list[float]:
     """Return the rate of each epoch but the first, samples/s.
 
-    Args:
-        args: from parse_args.
-        num_workers: on as many cores; None for one process on all cores.
+    The workers are on as many cores; None is one process on all cores.
     """
     cores = sorted(os.sched_getaffinity(0))[:num_workers]
     with tempfile.TemporaryDirectory() as models_dir:
@@ -52,16 +54,15 @@ def rates(args: argparse.Namespace, num_workers: int | None) -> list[float]:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recording", type=Path, help="folder with a driving_log.csv")
-    parser.add_argument("--preset", default="default")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=40, help="batches an epoch")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=2, help="turns")
-    parser.add_argument("--most", type=int, default=2, help="workers")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    add = parser.add_argument
+    add("recording", type=Path, help="folder with a driving_log.csv")
+    add("--preset", default="default")
+    add("--batch-size", type=int, default=64)
+    add("--steps", type=int, default=40, help="batches an epoch")
+    add("--epochs", type=int, default=6)
+    add("--rounds", type=int, default=2, help="turns")
+    add("--most", type=int, default=2, help="workers")
     return parser.parse_args(argv)
 
 

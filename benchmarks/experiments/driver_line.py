@@ -17,15 +17,20 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
+import pandas as pd
+from scipy.ndimage import minimum_filter1d
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-if TYPE_CHECKING:
-    import pandas as pd
+from common.car import autonomy_percent, curvature_of
+from common.command_line import HelpFormatter
+from recordings import reproject
+from recordings.images import read_frame
+from recordings.steering import smooth_steering
 
 LINES_APART_M = 7.4
 # Where on the road lines are looked for: beside the car, and in front of the camera.
@@ -52,19 +57,12 @@ def road_map() -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Two float32 (AHEAD_M, ASIDE_M).
     """
-    from recordings.reproject import (
-        CAMERA_HEIGHT_M,
-        CENTRE_PX,
-        FOCAL_LENGTH_PX,
-        PITCH_RAD,
-    )
-
     aside_m, ahead_m = np.meshgrid(ASIDE_M, AHEAD_M)
-    cos, sin = np.cos(PITCH_RAD), np.sin(PITCH_RAD)
-    down_m = cos * CAMERA_HEIGHT_M - sin * ahead_m
-    depth_m = sin * CAMERA_HEIGHT_M + cos * ahead_m
-    columns = FOCAL_LENGTH_PX * aside_m / depth_m + CENTRE_PX[0]
-    rows = FOCAL_LENGTH_PX * down_m / depth_m + CENTRE_PX[1]
+    cos, sin = np.cos(reproject.PITCH_RAD), np.sin(reproject.PITCH_RAD)
+    down_m = cos * reproject.CAMERA_HEIGHT_M - sin * ahead_m
+    depth_m = sin * reproject.CAMERA_HEIGHT_M + cos * ahead_m
+    columns = reproject.FOCAL_LENGTH_PX * aside_m / depth_m + reproject.CENTRE_PX[0]
+    rows = reproject.FOCAL_LENGTH_PX * down_m / depth_m + reproject.CENTRE_PX[1]
     return columns.astype(np.float32), rows.astype(np.float32)
 
 
@@ -74,21 +72,13 @@ def line_scores(samples: pd.DataFrame) -> np.ndarray:
     Returns:
         The score of place ASIDE_M[i] in grey levels, float (n, places).
     """
-    import cv2
-
-    from common.car import curvature_of
-    from recordings.images import read_frame
-    from recordings.steering import smooth_steering
-
     # The road bends as the path does, on average.
     bends_per_m = curvature_of(smooth_steering(samples, 0.5, 1.0))
     columns, rows = road_map()
     is_seen = (columns > 1) & (columns < 318) & (rows < 150)
     apart = round(LINES_APART_M / CELL_M)
     scores = np.zeros((len(samples), len(ASIDE_M) - apart))
-    row_of = np.repeat(
-        np.arange(len(AHEAD_M), dtype=np.float32)[:, None], len(ASIDE_M), 1
-    )
+    row_of = np.indices(columns.shape, np.float32)[0]
     for i in range(len(samples)):
         seen = []
         for camera, place_m in PLACES_M.items():
@@ -101,12 +91,10 @@ def line_scores(samples: pd.DataFrame) -> np.ndarray:
         for slope in SLOPES:
             away_m = slope * AHEAD_M + bends_per_m[i] / 2 * AHEAD_M**2
             column_of = (ASIDE_M - ASIDE_M[0] + away_m[:, None]) / CELL_M
-            along = cv2.remap(
-                best, column_of.astype(np.float32), row_of, cv2.INTER_LINEAR
-            ).mean(axis=0)
+            column_of = column_of.astype(np.float32)
+            along = cv2.remap(best, column_of, row_of, cv2.INTER_LINEAR).mean(axis=0)
             along = np.minimum(np.convolve(along, np.ones(3) / 3, "same"), MOST_YELLOW)
-            both = along[:-apart] + along[apart:]
-            scores[i] = np.maximum(scores[i], both)
+            scores[i] = np.maximum(scores[i], along[:-apart] + along[apart:])
     return scores
 
 
@@ -140,8 +128,6 @@ def likeliest_places(scores: np.ndarray) -> np.ndarray:
 
 def driver_place_m(samples: pd.DataFrame) -> np.ndarray:
     """Return how far right of the road's middle the car stands, NaN where unknown."""
-    from scipy.ndimage import minimum_filter1d
-
     scores = line_scores(samples)
     places = likeliest_places(scores)
     sure = scores[np.arange(len(places)), places]
@@ -169,8 +155,6 @@ def keep_line(
     Returns:
         The interventions, and the root mean square of the cross-track error in metres.
     """
-    import pandas as pd
-
     stiffness, is_known = 2 / LOOK_AHEAD_S**2, np.isfinite(place_m)
     place_m = pd.Series(place_m).interpolate(limit_direction="both").to_numpy()
     count, errors_m = 0, []
@@ -192,9 +176,7 @@ def keep_line(
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--recording", type=Path, required=True, metavar="DIR")
     part = "part of it, as fractions of its rows (default: 0 1)"
     parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help=part)
@@ -204,7 +186,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from common.car import autonomy_percent
     from evaluation.judging import read_recordings
     from evaluation.replay import LIMITS_M, read_path
 

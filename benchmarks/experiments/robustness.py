@@ -18,18 +18,23 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+import cv2
+import numpy as np
+import pandas as pd
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from common.command_line import HelpFormatter
+from common.start_up import quiet_tensorflow
+from evaluation.judging import load_batch_predictor, read_recordings
+from evaluation.replay import frames_from_disk, model_driver, read_path, replay
+from recordings.images import read_frame
 
 HORIZON_ROW = 61  # of the raw frame; see recordings/reproject.py
 HAZE_RGB = (205, 214, 222)
-Change = Callable[["np.ndarray", int], "np.ndarray"]
+Change = Callable[[np.ndarray, int], np.ndarray]
 
 
 def as_recorded(frame: np.ndarray, _row: int) -> np.ndarray:
@@ -39,9 +44,6 @@ def as_recorded(frame: np.ndarray, _row: int) -> np.ndarray:
 
 def other_version(frame: np.ndarray, _row: int) -> np.ndarray:
     """Turn hues by 15 degrees and flatten the tones, as another version's shaders."""
-    import cv2
-    import numpy as np
-
     hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.int16)
     hsv[..., 0] = (hsv[..., 0] + 8) % 180  # OpenCV counts hues in steps of 2 degrees
     hsv[..., 1] = np.minimum(hsv[..., 1] * 13 // 10, 255)
@@ -51,8 +53,6 @@ def other_version(frame: np.ndarray, _row: int) -> np.ndarray:
 
 def tree_shadows(frame: np.ndarray, row: int) -> np.ndarray:
     """Lay hard dark bands across the road, which pass below the car as it drives."""
-    import numpy as np
-
     rows, columns = np.mgrid[: frame.shape[0], : frame.shape[1]]
     # Distance on a flat road, in metres, for bands that keep their place on it.
     ahead_m = 173 / np.maximum(rows - HORIZON_ROW, 1)
@@ -66,8 +66,6 @@ def tree_shadows(frame: np.ndarray, row: int) -> np.ndarray:
 
 def haze(frame: np.ndarray, _row: int) -> np.ndarray:
     """Fade what is far into grey, as fog does: half of it at 25 metres."""
-    import numpy as np
-
     rows = np.arange(frame.shape[0])
     ahead_m = 173 / np.maximum(rows - HORIZON_ROW, 0.5)
     clear = (0.5 ** (ahead_m / 25))[:, None, None]
@@ -76,18 +74,13 @@ def haze(frame: np.ndarray, _row: int) -> np.ndarray:
 
 def low_contrast(frame: np.ndarray, _row: int) -> np.ndarray:
     """Halve the contrast, as an overcast hour does."""
-    import cv2
-
     return cv2.convertScaleAbs(frame, alpha=0.5, beta=60)
 
 
 def coarse_jpeg(frame: np.ndarray, _row: int) -> np.ndarray:
     """Save at a JPEG quality of 15, where the simulator's is 75."""
-    import cv2
-
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 15]
-    )
+    bgr, quality = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), cv2.IMWRITE_JPEG_QUALITY
+    _, encoded = cv2.imencode(".jpg", bgr, [quality, 15])
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     assert decoded is not None
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
@@ -114,8 +107,6 @@ def as_pulses(steering: np.ndarray, pulse: float = 0.25) -> np.ndarray:
     Returns:
         0 or ±pulse, float (n,); what is left over is carried to the next row.
     """
-    import numpy as np
-
     pulses, carried = np.array(steering, float), 0.0
     for i, value in enumerate(pulses):
         if abs(value) > pulse:
@@ -130,14 +121,8 @@ def measure(
     model: str, samples: pd.DataFrame, change: str
 ) -> dict[str, dict[str, float]]:
     """Return how a model drives a recording that was changed, by limit in metres."""
-    import numpy as np
-
-    from evaluation.judging import load_batch_predictor
-    from evaluation.replay import frames_from_disk, model_driver, read_path, replay
-
     if change == KEYBOARD:
-        steering = as_pulses(samples["steering"].to_numpy())
-        samples = samples.assign(steering=steering)
+        samples = samples.assign(steering=as_pulses(samples["steering"].to_numpy()))
     path = read_path(samples)
     read, change_frame = frames_from_disk(path), CHANGES.get(change, as_recorded)
 
@@ -151,11 +136,6 @@ def measure(
 
 def write_sheet(samples: pd.DataFrame, path: Path) -> None:
     """Draw a few frames of the recording in every look."""
-    import cv2
-    import numpy as np
-
-    from recordings.images import read_frame
-
     lines = []
     for name, change in CHANGES.items():
         rows = np.linspace(0, len(samples) - 1, 6).astype(int)[1:-1]
@@ -169,9 +149,7 @@ def write_sheet(samples: pd.DataFrame, path: Path) -> None:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.json")
     parser.add_argument("--recording", type=Path, required=True, metavar="DIR")
     part = "part of it, as fractions of its rows (default: 0 1)"
@@ -182,12 +160,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from common.start_up import quiet_tensorflow
-
     if args.models:
         quiet_tensorflow()
-    from evaluation.judging import read_recordings
-
     (samples,) = read_recordings([args.recording], args.part)
     if args.sheet:
         write_sheet(samples, args.sheet)

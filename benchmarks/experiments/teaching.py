@@ -20,14 +20,23 @@ import shlex
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from websockets.sync.client import connect
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from common.command_line import HelpFormatter
+from common.start_up import quiet_tensorflow
+from evaluation.closed_loop import Job, drive
+from simulator import client
+from simulator.expert import Expert
+from simulator.tracks import make_track
+from simulator.world import Observation, World
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-if TYPE_CHECKING:
-    from simulator.world import Observation
 
 # The person takes the wheel so long before the place, and gives it back after it.
 BEFORE_M, AFTER_M = 45.0, 25.0
@@ -35,34 +44,21 @@ BEFORE_M, AFTER_M = 45.0, 25.0
 
 def drive_alone(model: Path, args: argparse.Namespace) -> tuple[dict[str, Any], list]:
     """Return figures of some laps, and how far along the road each intervention was."""
-    from evaluation.closed_loop import Job, drive
-    from simulator.tracks import make_track
-
     result = drive(Job(str(model), args.track, laps=args.laps, speed_mph=args.speed))
-    length_m = make_track(args.track).length_m
-    rollout = result.rollout
-    places = [
-        round(float(rollout.distance_m[each.index]) % length_m, 1)
-        for each in rollout.interventions
-    ]
-    return result.figures(), places
+    indices = [each.index for each in result.rollout.interventions]
+    places_m = result.rollout.distance_m[indices] % make_track(args.track).length_m
+    return result.figures(), [round(place_m, 1) for place_m in places_m.tolist()]
 
 
 class Person:
     """Takes the wheel on the page near a place, and steers as the expert does."""
 
     def __init__(self, url: str, args: argparse.Namespace, place_m: float) -> None:
-        from websockets.sync.client import connect
-
-        from simulator.expert import Expert
-        from simulator.tracks import make_track
-
         self.track = make_track(args.track)
         self.expert = Expert(self.track, speed_mph=args.speed)
         self.place_m, self.has_wheel, self.takeovers = place_m, False, 0
-        self.page = connect(
-            url.replace("http", "ws") + "/cockpit", origin=url, max_size=None
-        )
+        page_url = url.replace("http", "ws") + "/cockpit"
+        self.page = connect(page_url, origin=url, max_size=None)
 
     def __call__(self, seen: Observation) -> None:
         """Look at a frame, and do what is to be done."""
@@ -76,27 +72,17 @@ class Person:
             self.say(type="release")
         self.has_wheel = is_near
         # A page that does not read is taken for lost.
-        self.read()
+        with suppress(TimeoutError):
+            while True:
+                self.page.recv(timeout=0)
 
     def say(self, **message: Any) -> None:
         """Send the server a message."""
         self.page.send(json.dumps(message))
 
-    def read(self) -> None:
-        """Take what the server has said meanwhile."""
-        while True:
-            try:
-                self.page.recv(timeout=0)
-            except TimeoutError:
-                return
-
 
 def teach(model: Path, args: argparse.Namespace, place_m: float) -> tuple[str, int]:
     """Let a person correct the model; return the command to train, and takeovers."""
-    from simulator import client
-    from simulator.tracks import make_track
-    from simulator.world import World
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -130,9 +116,7 @@ def train(command: str, args: argparse.Namespace) -> Path:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--track", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
@@ -146,8 +130,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from common.start_up import quiet_tensorflow
-
     quiet_tensorflow()
     os.chdir(ROOT)
     args.out.mkdir(parents=True)
