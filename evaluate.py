@@ -35,35 +35,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python evaluate.py models/both/model.json zero oracle "
         "--recording data/a \\\n    --track lake --direction both --report report.html",
     )
-    parser.add_argument(
-        "drivers",
-        nargs="+",
-        metavar="MODEL",
-        help="a model.json, or zero, oracle, oracle:SECONDS, expert",
-    )
+    drivers = "a model.json, or zero, oracle, oracle:SECONDS, expert"
+    parser.add_argument("drivers", nargs="+", metavar="MODEL", help=drivers)
     add = parser.add_argument_group("on recordings").add_argument
     folders = "recordings to drive again"
     add("--recording", type=Path, nargs="+", default=[], metavar="DIR", help=folders)
-    add(
-        "--part",
-        type=float,
-        nargs=2,
-        default=(0.0, 1.0),
-        metavar=("FROM", "TO"),
-        help="part of each, as fractions of its rows (default: 0 1)",
-    )
+    part = "part of each, as fractions of its rows (default: 0 1)"
+    bounds = ("FROM", "TO")
+    add("--part", type=float, nargs=2, default=(0.0, 1.0), metavar=bounds, help=part)
     add = parser.add_argument_group("on the embedded simulator's tracks").add_argument
     names = "lake, jungle, mountain, random:SEED or random:FIRST-LAST"
     add("--track", nargs="+", default=[], metavar="NAME", help=names)
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
-    add(
-        "--direction",
-        choices=("forward", "reverse", "both"),
-        default="forward",
-        metavar="WAY",
-        help="forward, reverse, or both one after the other (default: forward)",
-    )
+    ways = ("forward", "reverse", "both")
+    way = "forward, reverse, or both one after the other (default: forward)"
+    add("--direction", choices=ways, default="forward", metavar="WAY", help=way)
     add("--seed", type=int, default=0, help="seed of the scenery (default: 0)")
     add("--workers", type=int, default=2, help="how many drive at once (default: 2)")
     add = parser.add_argument_group("what to show").add_argument
@@ -124,31 +111,26 @@ def evaluate(args: argparse.Namespace) -> None:
     jobs = jobs_of(args)
     if any(is_model(driver) for driver in args.drivers):
         quiet_tensorflow()
-    from evaluation.judging import (
-        batch_predictor,
-        judge_recordings,
-        judge_tracks,
-        load_models,
-        read_recordings,
-    )
+    from evaluation import judging
     from evaluation.report import figures_table, write_report
     from evaluation.video import film_drive, film_recording
     from network.saliency import make_saliency
 
     # The workers that drive tracks load theirs themselves.
     is_needed = args.recording or args.report or args.video
-    models = load_models(args.drivers) if is_needed else {}
-    recordings = read_recordings(args.recording, args.part) if args.recording else []
+    models = judging.load_models(args.drivers) if is_needed else {}
+    folders = args.recording
+    recordings = judging.read_recordings(folders, args.part) if folders else []
     if args.video:
         model = models.get(args.drivers[0])
         saliency = make_saliency(model) if model else None
         if jobs:
             film_drive(jobs[0], args.video, saliency)
         else:
-            predict = batch_predictor(models[args.drivers[0]])
+            predict = judging.batch_predictor(models[args.drivers[0]])
             film_recording(recordings[0], predict, args.video, saliency)
-    replayed, replays = judge_recordings(args.drivers, models, recordings)
-    driven, drives = judge_tracks(jobs, args.workers) if jobs else ({}, [])
+    replayed, replays = judging.judge_recordings(args.drivers, models, recordings)
+    driven, drives = judging.judge_tracks(jobs, args.workers) if jobs else ({}, [])
     document = {"recordings": replayed, "tracks": driven}
     # Before the page, which may not find a place to be written to.
     print(json.dumps(document) if args.json else figures_table(document), flush=True)

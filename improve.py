@@ -37,67 +37,46 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python improve.py models/a/model.json --track "
         "random:100-104 --judge random:200-209 --name better",
     )
-    what = parser.add_argument_group("what to improve")
-    tracks = parser.add_argument_group("on tracks: DAgger")
-    recordings = parser.add_argument_group("on recordings: hard places")
-    tuning = parser.add_argument_group("how it is fine-tuned; else as in its own run")
 
-    def add_number(group: Any, flag: str, default: float, text: str) -> None:
+    def number(default: float, text: str) -> dict[str, Any]:
         text = f"{text} (default: {default:g})"
-        group.add_argument(
-            flag, type=type(default), default=default, metavar="N", help=text
-        )
+        return {"type": type(default), "default": default, "help": text, "metavar": "N"}
 
-    def add_folders(group: Any, flag: str, text: str) -> None:
-        group.add_argument(
-            flag, type=Path, nargs="+", default=[], metavar="DIR", help=text
-        )
+    def several(metavar: str, kind: type, text: str) -> dict[str, Any]:
+        given = {"type": kind, "metavar": metavar, "help": text}
+        return {"nargs": "+", "default": [], **given}
 
-    def add_tracks(flag: str, text: str) -> None:
-        tracks.add_argument(flag, nargs="+", default=[], metavar="NAME", help=text)
-
-    what.add_argument("model", type=Path, help="model.json to improve")
-    what.add_argument("--name", required=True, help="name of the result's folder")
-    what.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path("models"),
-        metavar="DIR",
-        help="folder that it lies in (default: models)",
-    )
-    add_folders(
-        what, "--base", "recordings to train on besides (default: the model's own)"
-    )
-    what.add_argument("--json", action="store_true", help="print one JSON document")
-    add_tracks("--track", "tracks to drive, as evaluate.py names them")
-    add_tracks("--judge", "tracks to judge on (default: those driven)")
-    add_number(
-        tracks, "--rounds", DaggerPlan.num_rounds, "rounds of driving and fine-tuning"
-    )
-    add_number(tracks, "--frames", DaggerPlan.num_frames, "frames to record in a round")
-    add_number(tracks, "--speed", DaggerPlan.speed_mph, "target speed, 3 to 30 mph")
-    tracks.add_argument(
-        "--expert-drives",
-        action="store_true",
-        help="record the expert's own drive instead, to compare with",
-    )
-    add_number(tracks, "--workers", DaggerPlan.num_workers, "processes that judge")
-    add_folders(
-        recordings, "--recording", "recordings to drive again, and to learn from"
-    )
-    add_folders(
-        recordings, "--guard", "recordings on which the model must not get worse"
-    )
-    add_number(tuning, "--epochs", Tuning.epochs, "epochs a round")
-    add_number(tuning, "--steps-per-epoch", Tuning.steps_per_epoch, "batches an epoch")
-    add_number(tuning, "--learning-rate", Tuning.learning_rate, "Adam's rate")
-    add_number(
-        tuning,
-        "--new-share",
-        Tuning.new_share,
-        "part of the frames drawn that is new, 0 to 1",
-    )
-    add_number(tuning, "--seed", Tuning.seed, "seed of the batches and the scenery")
+    add = parser.add_argument_group("what to improve").add_argument
+    add("model", type=Path, help="model.json to improve")
+    add("--name", required=True, help="name of the result's folder")
+    lies_in = "folder that it lies in (default: models)"
+    add("--models-dir", type=Path, default=Path("models"), metavar="DIR", help=lies_in)
+    besides = "recordings to train on besides (default: the model's own)"
+    add("--base", **several("DIR", Path, besides))
+    add("--json", action="store_true", help="print one JSON document")
+    add = parser.add_argument_group("on tracks: DAgger").add_argument
+    add("--track", **several("NAME", str, "tracks to drive, as evaluate.py names them"))
+    add("--judge", **several("NAME", str, "tracks to judge on (default: those driven)"))
+    rounds = "rounds of driving and fine-tuning"
+    add("--rounds", **number(DaggerPlan.num_rounds, rounds))
+    add("--frames", **number(DaggerPlan.num_frames, "frames to record in a round"))
+    add("--speed", **number(DaggerPlan.speed_mph, "target speed, 3 to 30 mph"))
+    expert = "record the expert's own drive instead, to compare with"
+    add("--expert-drives", action="store_true", help=expert)
+    add("--workers", **number(DaggerPlan.num_workers, "processes that judge"))
+    add = parser.add_argument_group("on recordings: hard places").add_argument
+    again = "recordings to drive again, and to learn from"
+    add("--recording", **several("DIR", Path, again))
+    guard = "recordings on which the model must not get worse"
+    add("--guard", **several("DIR", Path, guard))
+    how = "how it is fine-tuned; else as in its own run"
+    add = parser.add_argument_group(how).add_argument
+    add("--epochs", **number(Tuning.epochs, "epochs a round"))
+    add("--steps-per-epoch", **number(Tuning.steps_per_epoch, "batches an epoch"))
+    add("--learning-rate", **number(Tuning.learning_rate, "Adam's rate"))
+    share = "part of the frames drawn that is new, 0 to 1"
+    add("--new-share", **number(Tuning.new_share, share))
+    add("--seed", **number(Tuning.seed, "seed of the batches and the scenery"))
     return parser.parse_args(argv)
 
 
@@ -115,25 +94,10 @@ def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
         raise InputError("give either --track, or --recording")
     if args.guard and args.track:
         raise InputError("--guard is for --recording; on tracks give --judge")
-    tuning = Tuning(
-        args.model,
-        tuple(args.base),
-        args.epochs,
-        args.steps_per_epoch,
-        args.learning_rate,
-        args.new_share,
-        args.seed,
-    )
-    tracks = DaggerPlan(
-        tuning,
-        tuple(args.track),
-        tuple(args.judge),
-        args.rounds,
-        args.frames,
-        args.speed,
-        args.expert_drives,
-        args.workers,
-    )
+    how = (args.epochs, args.steps_per_epoch, args.learning_rate, args.new_share)
+    tuning = Tuning(args.model, tuple(args.base), *how, args.seed)
+    rounds = (args.rounds, args.frames, args.speed, args.expert_drives, args.workers)
+    tracks = DaggerPlan(tuning, tuple(args.track), tuple(args.judge), *rounds)
     check_model(args.model)
     for folder in (*args.recording, *args.guard, *args.base):
         find_log(folder)

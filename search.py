@@ -132,32 +132,26 @@ def print_plan(search: Search, args: argparse.Namespace) -> None:
 def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) -> None:
     """Print the table, the best beside the default, and the best one's command."""
     from training.flags import flags_of
-    from tuning.search_report import (
-        Judge,
-        best_trial,
-        draw_plots,
-        trials_table,
-        verdict,
-    )
+    from tuning import search_report as report
     from tuning.search_space import settings_of
     from tuning.search_trials import finished_trials, study_folder
 
     folder, plan = study_folder(args.study), search.plan
-    best = best_trial(study)
+    best = report.best_trial(study)
     if best is None:
         print("no trial has run to its end yet")
         return
-    print(f"{trials_table(study, plan)}\n")
-    print(verdict(study, folder, Judge(search.rest, plan)))
+    print(f"{report.trials_table(study, plan)}\n")
+    print(report.verdict(study, folder, search))
     flags = flags_of(settings_of(plan, best.params))
     named = ["--name", f"{args.study.stem}-best"]
     print(f"\nthe best trial again ({plan.objective} {best.value:.4f}):")
     print(shlex.join(["python", "train.py", *args.recordings, *flags, *named]))
     if (num_finished := len(finished_trials(study))) < args.trials:
         print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
-    names = ", ".join(path.name for path in draw_plots(study, folder))
-    names = names or "no picture: too few to compare"
-    print(f"\nwritten to {folder}: trials, {names}")
+    names = ", ".join(path.name for path in report.draw_plots(study, folder))
+    shown = names or "no picture: too few to compare"
+    print(f"\nwritten to {folder}: trials, {shown}")
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -176,50 +170,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "  python search.py data/a --objective driving --time 120 -- --flip 0",
         formatter_class=HelpFormatter,
     )
-    data = parser.add_argument_group("what to search on")
-    data.add_argument("recordings", nargs="+", help="folders with a driving_log.csv")
-    data.add_argument(
-        "--part",
-        type=float,
-        nargs=2,
-        default=(0.0, 0.8),
-        metavar=("FROM", "TO"),
-        help="part of each recording; the rest judges the best (default: 0 0.8)",
-    )
-    data.add_argument(
-        "--objective",
-        choices=("loss", "driving"),
-        default="loss",
-        help="what trials are judged by on set-aside blocks (default: loss)",
-    )
-    data.add_argument(
-        "--study",
-        type=Path,
-        default=Path("models/search.sqlite"),
-        metavar="FILE",
-        help="search to begin or to go on with (default: %(default)s)",
-    )
-    duration = parser.add_argument_group("how long")
+    add = parser.add_argument_group("what to search on").add_argument
+    add("recordings", nargs="+", help="folders with a driving_log.csv")
+    part = "part of each recording; the rest judges the best (default: 0 0.8)"
+    bounds = ("FROM", "TO")
+    add("--part", type=float, nargs=2, default=(0.0, 0.8), metavar=bounds, help=part)
+    objective = "what trials are judged by on set-aside blocks (default: loss)"
+    add("--objective", choices=("loss", "driving"), default="loss", help=objective)
+    path = Path("models/search.sqlite")
+    study = "search to begin or to go on with (default: %(default)s)"
+    add("--study", type=Path, default=path, metavar="FILE", help=study)
+    add = parser.add_argument_group("how long").add_argument
     for flag, default, text in (
         ("--trials", 20, "trials to finish, or to give up early"),
         ("--epochs", 10, "epochs of a trial at most; its best one counts"),
         ("--workers", 1, "processes that do trials"),
     ):
         text = f"{text} (default: {default})"
-        duration.add_argument(flag, type=int, default=default, metavar="N", help=text)
-    duration.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help="batches an epoch, from half to twice it (default: all frames)",
-    )
-    duration.add_argument(
-        "--time",
-        type=float,
-        default=math.inf,
-        metavar="MIN",
-        help="minutes after which no trial is begun (default: no limit)",
-    )
+        add(flag, type=int, default=default, metavar="N", help=text)
+    steps = "batches an epoch, from half to twice it (default: all frames)"
+    add("--steps", type=int, metavar="N", help=steps)
+    minutes = "minutes after which no trial is begun (default: no limit)"
+    add("--time", type=float, default=math.inf, metavar="MIN", help=minutes)
     args = parser.parse_args(argv[:end])
     args.train_flags = argv[end + 1 :]
     for name in ("trials", "workers", "time"):

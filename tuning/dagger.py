@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,10 @@ from common.table import text_table
 from evaluation.closed_loop import Job, drive_all, make_driver, road_of, track_names
 from simulator.expert import Expert
 from simulator.recorder import PAUSE_S, Recorder
-from simulator.world import Observation, World
+from simulator.world import World
 from training.settings import Settings
-from tuning.fine_tuning import (
-    Given,
-    TrainRun,
-    draw_share,
-    read_document,
-    tune,
-    tuning_settings,
-    write_document,
-)
+from tuning import fine_tuning
+from tuning.fine_tuning import Given, TrainRun
 from tuning.plans import DaggerPlan
 
 LIMIT_M = 1.0
@@ -50,32 +44,28 @@ def improve_on_tracks(
 ) -> list[dict[str, Any]]:
     """Run the rounds that are not done yet; return a row of figures for each.
 
-    Args:
-        plan: What to do.
-        folder: The result's folder.
-        given: The arguments of the command, which must be those that it began with.
-        run: Trains.
+    The arguments given must be those that the folder was begun with.
 
     Raises:
         InputError: An input cannot be used, or the folder is not this command's, or
             fine-tuning was interrupted.
     """
-    document = read_document(folder, given)
-    rows = document["rounds"]
+    document = fine_tuning.read_document(folder, given)
+    rows: list[dict[str, Any]] = document["rounds"]
     if len(rows) > plan.num_rounds:
-        return list(rows)
-    settings = tuning_settings(plan.tuning)
+        return rows
+    settings = fine_tuning.tuning_settings(plan.tuning)
     if not rows:
         rows.append(judge_round(plan, plan.tuning.model_path, 0))
-        write_document(folder, document)
+        fine_tuning.write_document(folder, document)
     for number in range(len(rows), plan.num_rounds + 1):
         model_path = Path(rows[-1]["model"])
         record_round(plan, folder, model_path, number)
         settings = replace(settings, from_model=str(model_path.resolve()))
         model_path = tune_round(plan, folder, settings, number, run)
         rows.append(judge_round(plan, model_path, number))
-        write_document(folder, document)
-    return list(rows)
+        fine_tuning.write_document(folder, document)
+    return rows
 
 
 def record_round(plan: DaggerPlan, folder: Path, model_path: Path, number: int) -> Path:
@@ -111,10 +101,10 @@ def tune_round(
 
     def draw(samples: pd.DataFrame) -> np.ndarray:
         is_new = samples["recording"].isin(names).to_numpy()
-        return draw_share(is_new, plan.tuning.new_share)
+        return fine_tuning.draw_share(is_new, plan.tuning.new_share)
 
     settings = replace(settings, recordings=(*settings.recordings, *added))
-    return tune(folder / f"round{number}", settings, draw, run)
+    return fine_tuning.tune(folder / f"round{number}", settings, draw, run)
 
 
 def judge_round(plan: DaggerPlan, model_path: Path, number: int) -> dict[str, Any]:
@@ -141,30 +131,23 @@ def judge_round(plan: DaggerPlan, model_path: Path, number: int) -> dict[str, An
 
 def best_round(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the round with the fewest interventions, then the smallest error."""
-    return min(
-        rows,
-        key=lambda row: (row["interventions"], row["mean_abs_cross_track_error_m"]),
-    )
+    error = "mean_abs_cross_track_error_m"
+    return min(rows, key=lambda row: (row["interventions"], row[error]))
 
 
 def rounds_table(rows: list[dict[str, Any]]) -> str:
     """Return the rounds as a table for a person."""
-    heads = (
-        "round,samples added,tracks without,interventions,autonomy,at 1 m,mean error"
-    )
-    cells = [
-        (
-            f"{row['round']}",
-            f"{row['samples_added']:,}",
-            f"{row['tracks_without_intervention']} of {row['tracks']}",
-            f"{row['interventions']}",
-            f"{row['autonomy_percent']:.1f} %",
-            f"{row['autonomy_1_m_percent']:.1f} %",
-            f"{row['mean_abs_cross_track_error_m']:.2f} m",
-        )
-        for row in rows
-    ]
-    return text_table([heads.split(","), *cells], ">")
+    columns = {
+        "round": "{round}",
+        "samples added": "{samples_added:,}",
+        "tracks without": "{tracks_without_intervention} of {tracks}",
+        "interventions": "{interventions}",
+        "autonomy": "{autonomy_percent:.1f} %",
+        "at 1 m": "{autonomy_1_m_percent:.1f} %",
+        "mean error": "{mean_abs_cross_track_error_m:.2f} m",
+    }
+    cells = [[cell.format(**row) for cell in columns.values()] for row in rows]
+    return text_table([list(columns), *cells], ">")
 
 
 # --- Where the model gets to ----------------------------------------------------------
@@ -184,34 +167,25 @@ def record_states(folder: Path, job: Job, num_rows: int, number: int = 1) -> int
         How often the car was put back into its lane.
 
     Raises:
-        InputError: The model cannot be loaded, or there is no such track.
+        InputError: The model cannot be loaded.
         FileExistsError: The folder exists.
     """
-    world = World(road_of(job), seed=job.seed, cameras=CAMERAS)
-    try:
-        with Recorder(folder, seed=number) as recorder:
-            return _record(recorder, world, job, num_rows)
-    finally:
-        world.close()
-
-
-def _record(recorder: Recorder, world: World, job: Job, num_rows: int) -> int:
-    drive = make_driver(job, world)
-    expert = Expert(world.track, speed_mph=job.speed_mph)
-    seen, paused_s, put_back = world.reset(lateral_m=expert.lane_offset_m), 0.0, 0
-    while recorder.num_rows < num_rows:
-        command, wanted = drive(seen), expert(seen)
-        if is_teachable(seen):
-            shifted = replace(seen, time_s=seen.time_s + paused_s)
-            recorder.add(shifted, wanted.steering, wanted.throttle)
-        seen = world.step(command.steering, command.throttle)
-        if seen.off_road or seen.collision or seen.stuck:
-            seen = world.move_to_road()
-            paused_s += PAUSE_S  # Another session: its frames do not go on from here.
-            put_back += 1
+    road = road_of(job)
+    expert, put_back = Expert(road, speed_mph=job.speed_mph), 0
+    with (
+        closing(World(road, seed=job.seed, cameras=CAMERAS)) as world,
+        Recorder(folder, seed=number) as recorder,
+    ):
+        drive = make_driver(job, world)
+        seen = world.reset(lateral_m=expert.lane_offset_m)
+        while recorder.num_rows < num_rows:
+            command, wanted = drive(seen), expert(seen)
+            if abs(seen.heading_error_rad) < MOST_TURNED_RAD:
+                # Put back, the car begins another session: frames do not go on there.
+                shifted = replace(seen, time_s=seen.time_s + put_back * PAUSE_S)
+                recorder.add(shifted, wanted.steering, wanted.throttle)
+            seen = world.step(command.steering, command.throttle)
+            if seen.off_road or seen.collision or seen.stuck:
+                seen = world.move_to_road()
+                put_back += 1
     return put_back
-
-
-def is_teachable(seen: Observation) -> bool:
-    """Say whether the expert steers here as a driver of the road would."""
-    return abs(seen.heading_error_rad) < MOST_TURNED_RAD

@@ -18,15 +18,8 @@ from common.errors import InputError
 from common.table import text_table
 from evaluation.judging import Predict, load_batch_predictor, read_recordings
 from evaluation.replay import frames_from_disk, model_driver, read_path, replay
-from tuning.fine_tuning import (
-    Given,
-    TrainRun,
-    draw_share,
-    read_document,
-    tune,
-    tuning_settings,
-    write_document,
-)
+from tuning import fine_tuning
+from tuning.fine_tuning import Given, TrainRun
 from tuning.plans import HardPlacesPlan
 
 # NVIDIA's limit, at which a place is hard, and the one that a car between the lines
@@ -41,40 +34,35 @@ def improve_on_recordings(
 ) -> dict[str, Any]:
     """Fine-tune on hard places; return counts before and after, and whether to keep.
 
-    Args:
-        plan: What to do.
-        folder: The result's folder.
-        given: The arguments of the command, which must be those that it began with.
-        run: Trains.
+    The arguments given must be those that the folder was begun with.
 
     Raises:
         InputError: There is no hard place, or an input cannot be used, or the folder is
             not this command's, or fine-tuning was interrupted.
     """
-    document = read_document(folder, given)
+    document = fine_tuning.read_document(folder, given)
     if "accepted" in document:
         return document
-    settings = tuning_settings(plan.tuning)
+    settings = fine_tuning.tuning_settings(plan.tuning)
     hard, before = replay_all(plan, plan.tuning.model_path, None)
     if not hard:
-        raise InputError(
-            f"{plan.tuning.model_path} needs no intervention at {NEAR_M:g} m on these "
-            "recordings"
-        )
+        needs = f"{plan.tuning.model_path} needs no intervention at {NEAR_M:g} m"
+        raise InputError(f"{needs} on these recordings")
 
     def draw(samples: pd.DataFrame) -> np.ndarray:
         is_hard = samples["center"].isin(hard).to_numpy()
-        return draw_share(is_hard, plan.tuning.new_share)
+        return fine_tuning.draw_share(is_hard, plan.tuning.new_share)
 
-    write_document(folder, document)  # The folder is known for this command's own.
+    # The folder is known for this command's own.
+    fine_tuning.write_document(folder, document)
     added = (str(path.resolve()) for path in plan.recordings)
     recordings = tuple(dict.fromkeys((*settings.recordings, *added)))
     settings = replace(settings, recordings=recordings)
-    model_path = tune(folder / "tuned", settings, draw, run)
+    model_path = fine_tuning.tune(folder / "tuned", settings, draw, run)
     _, after = replay_all(plan, model_path, hard)
     document |= {"model": str(model_path), "before": before, "after": after}
     document["accepted"] = is_better(before, after)
-    write_document(folder, document)
+    fine_tuning.write_document(folder, document)
     return document
 
 
@@ -87,11 +75,9 @@ def is_better(before: dict[str, int], after: dict[str, int]) -> bool:
 def replay_all(
     plan: HardPlacesPlan, model_path: Path, hard: set[str] | None
 ) -> tuple[set[str], dict[str, int]]:
-    """Drive the recordings again, and those of the guard.
+    """Let a model drive the recordings again, and those of the guard.
 
     Args:
-        plan: Names them.
-        model_path: The model that drives.
         hard: Centre images of the hard places; None finds them.
 
     Returns:
@@ -120,12 +106,7 @@ def replay_all(
 def intervention_rows(
     predict: Predict, samples: pd.DataFrame
 ) -> tuple[list[int], list[int]]:
-    """Drive a recording again; return the rows of its interventions at both limits.
-
-    Args:
-        predict: The model's prediction.
-        samples: One recording, as read_recordings returns it.
-    """
+    """Drive a recording again; return the rows of its interventions at both limits."""
     path = read_path(samples)
     path.check_driven()
     drive = model_driver(path, predict, frames_from_disk(path))
@@ -139,12 +120,7 @@ def intervention_rows(
 
 
 def hard_images(samples: pd.DataFrame, rows: list[int]) -> set[str]:
-    """Return the centre images of the stretches around interventions.
-
-    Args:
-        samples: One recording.
-        rows: Rows of it after which a person would have taken the wheel.
-    """
+    """Return the centre images around the rows after which a person intervenes."""
     images: set[str] = set()
     for row in rows:
         since_s = samples["time_s"] - samples["time_s"].iloc[row]

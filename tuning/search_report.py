@@ -6,14 +6,12 @@ import io
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from common.files import write_bytes
@@ -23,13 +21,11 @@ from network.files import load_model
 from training.epochs import validation_loss
 from training.preparation import Split, make_driving_test, open_cache
 from training.samples import make_labels, make_training_set
-from tuning.search_space import Plan
+from tuning.search_space import Plan, Search
 from tuning.search_trials import epoch_of, finished_trials, is_default, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COLUMNS = ("trial", "state", "value", "epoch", "minutes")
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
@@ -48,25 +44,21 @@ def trials_table(study: optuna.Study, plan: Plan) -> str:
     """
     trials = finished_trials(study)
     trials.sort(key=lambda t: (t.state, np.inf if t.value is None else t.value))
-    names = plan.searched
-    rows = [(*COLUMNS, *names), *(_cells(trial, names) for trial in trials)]
+    rows = [("trial", "state", "value", "epoch", "minutes", *plan.searched)]
+    for trial in trials:
+        lasted = trial.duration
+        values = [trial.params.get(name) for name in plan.searched]
+        rows.append(
+            (
+                f"{trial.number}",
+                trial.state.name.lower() + " (default)" * is_default(trial),
+                shown(trial.value),
+                epoch_of(trial),
+                f"{lasted.total_seconds() / 60:.1f}" if lasted else "-",
+                *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values),
+            )
+        )
     return text_table(rows, ">")
-
-
-def _cells(trial: FrozenTrial, names: tuple[str, ...]) -> tuple[str, ...]:
-    lasted = trial.duration
-    return (
-        f"{trial.number}",
-        trial.state.name.lower() + " (default)" * is_default(trial),
-        shown(trial.value),
-        epoch_of(trial),
-        f"{lasted.total_seconds() / 60:.1f}" if lasted else "-",
-        *(_value(trial.params.get(name)) for name in names),
-    )
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 # --- The pictures ---------------------------------------------------------------------
@@ -151,36 +143,29 @@ def _wrap(figure: Figure, axes: np.ndarray) -> None:
 # --- The best beside the default ------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """Judges models on samples that no trial has seen, all by the default's labels."""
+def judge(search: Search, run_dir: Path) -> float:
+    """Return the objective's value for a run's model on samples that no trial has seen.
 
-    samples: pd.DataFrame
-    """The samples, as rest_of returns them."""
-    plan: Plan
-    """The search's, for the objective and the default's labels."""
-
-    def __call__(self, run_dir: Path) -> float:
-        """Return the objective's value for the model of a run."""
-        model, settings = load_model(run_dir / "model.json"), self.plan.base
-        before_s, after_s = settings.label_before_s, settings.label_after_s
-        labels = make_labels(self.samples, before_s, after_s)
-        rows = np.arange(len(self.samples))
-        held_out = Split([], self.samples, labels, train=rows[:0], validation=rows)
-        cache, network = open_cache(held_out, model), network_of(model)
-        if test := make_driving_test(held_out, cache, settings):
-            return test(network.predict_on_batch).penalty
-        judged = make_training_set(self.samples, labels.trained, cache, "off")
-        return validation_loss(network, judged, settings)
+    Every model is judged by the default's labels.
+    """
+    model, settings = load_model(run_dir / "model.json"), search.plan.base
+    labels = make_labels(search.rest, settings.label_before_s, settings.label_after_s)
+    rows = np.arange(len(search.rest))
+    held_out = Split([], search.rest, labels, train=rows[:0], validation=rows)
+    cache, network = open_cache(held_out, model), network_of(model)
+    if test := make_driving_test(held_out, cache, settings):
+        return test(network.predict_on_batch).penalty
+    judged = make_training_set(search.rest, labels.trained, cache, "off")
+    return validation_loss(network, judged, settings)
 
 
-def verdict(study: optuna.Study, folder: Path, judge: Judge) -> str:
+def verdict(study: optuna.Study, folder: Path, search: Search) -> str:
     """Return the best trial and the default side by side, and which is better.
 
     Args:
         study: The study, with at least one trial that ran to its end.
         folder: The study's folder.
-        judge: Judges both.
+        search: Has the samples to judge both on.
     """
     best = best_trial(study)
     assert best is not None
@@ -188,21 +173,12 @@ def verdict(study: optuna.Study, folder: Path, judge: Judge) -> str:
     default = next((trial for trial in complete if is_default(trial)), None)
     if default is None:
         return "the default's trial has not ended yet: nothing to hold the best against"
-    shown_trials = {"default": default}
-    if best.number != default.number:
-        shown_trials[f"trial {best.number}"] = best
-    held_out = {
-        name: judge(folder / "trials" / f"{trial.number:04d}")
-        for name, trial in shown_trials.items()
-    }
-    cells = [
-        (name, shown(trial.value), shown(held_out[name]))
-        for name, trial in shown_trials.items()
-    ]
-    if best.number == default.number:
-        said = "no trial is better than the default"
-    else:
-        is_better = held_out[f"trial {best.number}"] < held_out["default"]
-        beats = "beats" if is_better else "does not beat"
+    said, rows, values = "no trial is better than the default", [], []
+    for trial in (default,) if best.number == default.number else (default, best):
+        name = "default" if trial.number == default.number else f"trial {trial.number}"
+        values.append(judge(search, folder / "trials" / f"{trial.number:04d}"))
+        rows.append((name, shown(trial.value), shown(values[-1])))
+    if len(values) == 2:
+        beats = "beats" if values[1] < values[0] else "does not beat"
         said = f"trial {best.number} {beats} the default on held-out data"
-    return text_table([("", "search", "held out"), *cells], "<>") + f"\n{said}"
+    return text_table([("", "search", "held out"), *rows], "<>") + f"\n{said}"

@@ -26,10 +26,7 @@ from recordings.recording import read_recording, usable_samples
 from recordings.split import part_of, rest_of, split_by_time
 from training.settings import Settings
 
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "preset": tuple(PRESETS),
-    "batch_size": (32, 64, 128, 256),
-}
+CHOICES = {"preset": tuple(PRESETS), "batch_size": (32, 64, 128, 256)}
 # Around the defaults: from nothing to twice as strong where 0 turns a setting off.
 RANGES = {
     "learning_rate": (3e-5, 1e-2),
@@ -44,8 +41,6 @@ RANGES = {
     "noise": (0.0, 12.0),
     "blur": (0.0, 0.02),
 }
-LOGARITHMIC = ("learning_rate", "steps_per_epoch")
-AUGMENTATION = tuple(setting.name for setting in fields(AugmentSettings))
 
 
 @dataclass(frozen=True)
@@ -83,9 +78,8 @@ class Plan:
         if self.base.from_model:
             # The layers are those of the model that is fine-tuned.
             fixed |= {"preset", "dropout"}
-        return tuple(
-            n for n in (*CHOICES, "steps_per_epoch", *RANGES) if n not in fixed
-        )
+        names = (*CHOICES, "steps_per_epoch", *RANGES)
+        return tuple(name for name in names if name not in fixed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as a document that equals itself when read back."""
@@ -151,33 +145,29 @@ def default_values(plan: Plan) -> dict[str, Any]:
 def suggest(trial: optuna.Trial, plan: Plan) -> dict[str, Any]:
     """Let a trial choose what is searched; return the values by name."""
     steps = plan.base.steps_per_epoch or 1
-    ranges = RANGES | {"steps_per_epoch": (max(1, steps // 2), 2 * steps)}
     chosen: dict[str, Any] = {}
     for name in plan.searched:
-        log = name in LOGARITHMIC
         if name in CHOICES:
             chosen[name] = trial.suggest_categorical(name, CHOICES[name])
         elif name == "steps_per_epoch":
-            low, high = ranges[name]
-            chosen[name] = trial.suggest_int(name, int(low), int(high), log=log)
+            least = max(1, steps // 2)
+            chosen[name] = trial.suggest_int(name, least, 2 * steps, log=True)
         else:
-            chosen[name] = trial.suggest_float(name, *ranges[name], log=log)
+            log = name == "learning_rate"
+            chosen[name] = trial.suggest_float(name, *RANGES[name], log=log)
     return chosen
 
 
 def settings_of(plan: Plan, chosen: dict[str, Any]) -> Settings:
-    """Return the settings of a trial.
+    """Return the settings of a trial that chose these values.
 
-    Args:
-        plan: The search's.
-        chosen: Values by name, as `suggest` returns them; rounded to three digits here,
-            so that the command of a trial is one to read.
+    They are rounded to three digits, so that the command of a trial is one to read.
     """
     chosen = {
         name: float(f"{value:.3g}") if isinstance(value, float) else value
         for name, value in chosen.items()
     }
-    strengths = {name: chosen[name] for name in AUGMENTATION if name in chosen}
-    rest = {name: value for name, value in chosen.items() if name not in strengths}
+    names = {setting.name for setting in fields(AugmentSettings)} & set(chosen)
+    strengths = {name: chosen.pop(name) for name in names}
     augment = replace(plan.base.augment, **strengths)
-    return replace(plan.base, **rest, augment=augment)
+    return replace(plan.base, **chosen, augment=augment)

@@ -66,7 +66,7 @@ def open_study(path: Path, plan: Plan, fingerprints: dict[str, str]) -> optuna.S
 
     Args:
         path: The study's file.
-        plan: The search's.
+        plan: What its trials have in common.
         fingerprints: The fingerprint of each recording, by its folder.
 
     Raises:
@@ -80,16 +80,13 @@ def open_study(path: Path, plan: Plan, fingerprints: dict[str, str]) -> optuna.S
     began_with = plan.to_json() | {"data_fingerprints": fingerprints}
     if not path.exists():
         if study_folder(path).exists():
-            raise InputError(
-                f"{study_folder(path)} exists already, without {path}; give another "
-                "--study"
-            )
+            exists = f"{study_folder(path)} exists already, without {path}"
+            raise InputError(f"{exists}; give another --study")
         try:
             _create(path, began_with, default_values(plan))
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be made: {error.strerror}; give another --study"
-            ) from error
+            text = f"{path}: cannot be made: {error.strerror}; give another --study"
+            raise InputError(text) from error
     study = load_study(path)
     _check_same(path, study.user_attrs["plan"], began_with)
     study_folder(path).mkdir(exist_ok=True)
@@ -132,9 +129,8 @@ def load_study(path: Path) -> optuna.Study:
             study_name=STUDY_NAME, storage=_storage(path, create=False), pruner=pruner
         )
     except (KeyError, OSError, RuntimeError, optuna.exceptions.OptunaError) as error:
-        raise InputError(
-            f"{path}: not a study of search.py; give another --study"
-        ) from error
+        text = f"{path}: not a study of search.py; give another --study"
+        raise InputError(text) from error
 
 
 def _storage(path: Path, create: bool = True) -> RDBStorage:
@@ -170,11 +166,8 @@ def _check_same(path: Path, began: dict[str, Any], now: dict[str, Any]) -> None:
 def next_step(study: optuna.Study, num_trials: int) -> str:
     """Say what a worker is to do: "run" a trial, "wait" for those of others, or "end".
 
-    Trials of processes that are gone are put back into the queue on the way.
-
-    Args:
-        study: The one that the workers share.
-        num_trials: Trials to be finished in all, pruned ones among them.
+    Trials of processes that are gone are put back into the queue on the way. The end
+    is when num_trials are finished, pruned ones among them.
     """
     with _experimental():
         optuna.storages.fail_stale_trials(study)
@@ -184,10 +177,8 @@ def next_step(study: optuna.Study, num_trials: int) -> str:
     if num_finished >= num_trials:
         return "end"
     # Who waits takes over should another process be killed.
-    free = states[TrialState.WAITING] or num_finished + states[TrialState.RUNNING] < (
-        num_trials
-    )
-    return "run" if free else "wait"
+    num_begun = num_finished + states[TrialState.RUNNING]
+    return "run" if states[TrialState.WAITING] or num_begun < num_trials else "wait"
 
 
 def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -214,8 +205,7 @@ def put_back(study: optuna.Study, number: int) -> bool:
 def _put_back_unbegun(study: optuna.Study) -> None:
     """Put back trials whose process was killed before their first sign of life."""
     latest = datetime.now() - timedelta(seconds=GRACE_S)
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for trial in running:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         started = trial.datetime_start or latest
         if trial.user_attrs.get("began") != trial.number and started < latest:
             put_back(study, trial.number)
@@ -306,13 +296,11 @@ def _line(study: optuna.Study, number: int | None, num_trials: int) -> str:
         return "the last trials are being done by others"
     trial, done = study.trials[number], finished_trials(study)
     complete = [t.value for t in done if t.state == TrialState.COMPLETE]
-    cells = [
-        f"trial {number} {trial.state.name.lower()}",
-        f"{shown(trial.value)} at epoch {epoch_of(trial)}",
-        f"best {shown(min((v for v in complete if v is not None), default=None))}",
-        f"{len(done)} of {num_trials} finished",
-    ]
-    return " | ".join(cells)
+    best = min((value for value in complete if value is not None), default=None)
+    return (
+        f"trial {number} {trial.state.name.lower()} | {shown(trial.value)} at epoch "
+        f"{epoch_of(trial)} | best {shown(best)} | {len(done)} of {num_trials} finished"
+    )
 
 
 def shown(value: float | None) -> str:
@@ -330,11 +318,7 @@ def train_trial(
 ) -> float:
     """Train as train.py does with these settings; return what chose the weights.
 
-    Args:
-        trial: The trial, which is told of every epoch.
-        settings: The settings of its run.
-        run_dir: The folder of its run, which is made.
-        run: Trains.
+    The trial is told of every epoch; the folder of its run is made.
 
     Raises:
         TrialPruned: It is worse than most were at this epoch.

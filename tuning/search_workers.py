@@ -14,11 +14,7 @@ from common.start_up import quiet_tensorflow
 
 
 def run_workers(worker: Callable[[], None], num_workers: int) -> None:
-    """Do trials in this process, or in several that end with it.
-
-    Args:
-        worker: Does trials until there are none left.
-        num_workers: How many processes; 1 is this one alone.
+    """Do trials in several processes that end with this one, or in this one alone.
 
     Raises:
         InputError: Every one of them has failed.
@@ -28,10 +24,8 @@ def run_workers(worker: Callable[[], None], num_workers: int) -> None:
         return
     context = multiprocessing.get_context("spawn")
     # As bytes: to unpickle it imports TensorFlow.
-    pickled = pickle.dumps(worker)
-    processes = [
-        context.Process(target=_work, args=(pickled,)) for _ in range(num_workers)
-    ]
+    given = (pickle.dumps(worker),)
+    processes = [context.Process(target=_work, args=given) for _ in range(num_workers)]
     for process in processes:
         process.start()
     try:
