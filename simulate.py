@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from simulator.client import DriveSummary
-    from simulator.film import Film
     from simulator.scenery import SceneSettings
     from simulator.track import Track
     from simulator.world import Observation, World
@@ -61,16 +60,13 @@ def _add_command(
         epilog=f"Example:\n  python simulate.py {name} {example}",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("track", help="lake, jungle, mountain or random:SEED")
+    add = parser.add_argument
+    add("track", help="lake, jungle, mountain or random:SEED")
     seed = "seed of land, plants, textures and noise (default: 0)"
-    parser.add_argument("--seed", type=int, default=0, help=seed)
-    parser.add_argument(
-        "--direction",
-        choices=("forward", "reverse", "both"),
-        default="forward",
-        metavar="WAY",
-        help="forward, reverse, or both one after the other (default: forward)",
-    )
+    add("--seed", type=int, default=0, help=seed)
+    ways = ("forward", "reverse", "both")
+    way = "forward, reverse, or both one after the other (default: forward)"
+    add("--direction", choices=ways, default="forward", metavar="WAY", help=way)
     add = parser.add_argument_group("scenery").add_argument
     add("--look", help="kind of country, such as desert (default: the track's)")
     height = "sun over the horizon, 0 to 90 degrees (default: the look's)"
@@ -95,13 +91,10 @@ def _add_window(commands: argparse._SubParsersAction) -> None:
     )
     out = "folder that key R records into (default: nothing is recorded)"
     parser.add_argument("--out", type=Path, metavar="DIR", help=out)
-    parser.add_argument(
-        "--renderer",
-        choices=("auto", "opengl", "software"),
-        default="auto",
-        metavar="NAME",
-        help="opengl, software, or auto: what works (default: auto)",
-    )
+    names = ("auto", "opengl", "software")
+    renderer = "opengl, software, or auto: what works (default: auto)"
+    add = parser.add_argument
+    add("--renderer", choices=names, default="auto", metavar="NAME", help=renderer)
 
 
 def _add_record(commands: argparse._SubParsersAction) -> None:
@@ -151,13 +144,9 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help=".png or .mp4 to write")
-    add(
-        "--camera",
-        choices=("center", "left", "right", "chase"),
-        default="center",
-        metavar="NAME",
-        help="center, left, right, or chase: from behind (default: center)",
-    )
+    names = ("center", "left", "right", "chase")
+    camera = "center, left, right, or chase: from behind (default: center)"
+    add("--camera", choices=names, default="center", metavar="NAME", help=camera)
     add("--seconds", type=float, default=20.0, help="length of a film (default: 20)")
 
 
@@ -165,9 +154,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; 0: done, 1: refused, 2: wrong usage."""
     args = parse_args(argv)
     commands = {"window": window, "record": record, "drive": drive, "render": render}
-    command = commands[args.command]
     try:
-        return command(args)
+        return commands[args.command](args)
     except (ValueError, FileExistsError, RuntimeError) as error:
         # The simulator's refusals: values, files, the renderer, the drive server.
         print(f"simulate.py: {error}", file=sys.stderr)
@@ -248,51 +236,51 @@ def _progress(bar: tqdm, by_frames: bool) -> Callable[[Observation], None]:
 
 def drive(args: argparse.Namespace) -> int:
     """Drive for a server, and print how it went."""
-    from tqdm import tqdm
-
-    from simulator import client
-    from simulator.film import film_frame
-
     if args.laps < 1:
         raise ValueError("--laps must be 1 or more")
-    summaries = []
     if not args.json:
         _print_settings(args)
+    complete = True
     for road in _roads(args):
-        world = _make_world(args, road, ("center",))
-        connection = client.Client(args.url, world)
-        total = round(road.length_m * args.laps)
-        with (
-            _open_film(args.video) as film,
-            tqdm(total=total, unit=" m", disable=None) as bar,
-        ):
-
-            def show(
-                seen: Observation,
-                world: World = world,
-                film: Film | None = film,
-                bar: tqdm = bar,
-            ) -> None:
-                bar.update(max(0, round(seen.progress_m) - bar.n))
-                if film is not None:
-                    film.add(film_frame(world, seen))
-
-            summary = client.drive(
-                connection,
-                args.laps,
-                is_real_time=args.real_time,
-                max_simulated_s=args.max_time,
-                on_frame=show,
-            )
-        connection.close()
-        world.close()
-        summaries.append(summary)
+        summary = _drive_road(args, road)
+        complete &= summary.complete
         autonomy = autonomy_percent(summary.interventions, summary.simulated_s)
         if args.json:
             print(json.dumps(asdict(summary) | {"autonomy_percent": autonomy}))
         else:
             print(_describe(road, summary, autonomy))
-    return 0 if all(summary.complete for summary in summaries) else 1
+    return 0 if complete else 1
+
+
+def _drive_road(args: argparse.Namespace, road: Track) -> DriveSummary:
+    """Drive one road for the server, and film it if that is wanted."""
+    from tqdm import tqdm
+
+    from simulator import client
+    from simulator.film import FILM_SIZE, Film, film_frame
+
+    def show(seen: Observation) -> None:
+        bar.update(max(0, round(seen.progress_m) - bar.n))
+        if film is not None:
+            film.add(film_frame(world, seen))
+
+    world = _make_world(args, road, ("center",))
+    connection = client.Client(args.url, world)
+    total, video = round(road.length_m * args.laps), args.video
+    with (
+        Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext() as film,
+        tqdm(total=total, unit=" m", disable=None) as bar,
+    ):
+        summary = client.drive(
+            connection,
+            args.laps,
+            is_real_time=args.real_time,
+            max_simulated_s=args.max_time,
+            on_frame=show,
+        )
+    connection.close()
+    world.close()
+    return summary
 
 
 def _describe(road: Track, summary: DriveSummary, autonomy: float) -> str:
@@ -310,15 +298,6 @@ def _describe(road: Track, summary: DriveSummary, autonomy: float) -> str:
     )
 
 
-def _open_film(path: Path | None) -> AbstractContextManager[Film | None]:
-    """Return the film to write, or a context of None if none is wanted."""
-    if path is None:
-        return nullcontext()
-    from simulator.film import FILM_SIZE, Film
-
-    return Film(path, FILM_SIZE, VIDEO_FPS)
-
-
 def render(args: argparse.Namespace) -> int:
     """Draw a contact sheet of places along the road, or film the expert."""
     if args.out.suffix not in (".png", ".mp4"):
@@ -326,9 +305,8 @@ def render(args: argparse.Namespace) -> int:
     if args.out.exists():
         raise FileExistsError(f"{args.out} exists; remove it or give another --out")
     _print_settings(args)
-    for_film = args.out.suffix == ".mp4"
-    road = next(_roads(args))
-    _render_film(args, road) if for_film else _render_sheet(args, road)
+    draw = _render_film if args.out.suffix == ".mp4" else _render_sheet
+    draw(args, next(_roads(args)))
     print(f"wrote {args.out}")
     return 0
 
@@ -340,11 +318,10 @@ def _render_sheet(args: argparse.Namespace, road: Track) -> None:
 
     world = _make_world(args, road, (args.camera,))
     count = SHEET_ROWS * SHEET_COLUMNS
-    lane_m = road.lane_offsets_m[0]
     tiles = []
     for number in range(count):
         station_m = road.start_m + number * road.length_m / count
-        seen = world.reset(station_m=station_m, lateral_m=lane_m)
+        seen = world.reset(station_m=station_m)
         tiles.append(seen.frames[args.camera])
     height, width, _ = tiles[0].shape
     grid = np.reshape(tiles, (SHEET_ROWS, SHEET_COLUMNS, height, width, 3))
@@ -363,15 +340,13 @@ def _render_film(args: argparse.Namespace, road: Track) -> None:
     from simulator.film import FILM_SIZE, Film, film_frame
     from simulator.world import FRAME_SIZE
 
-    camera = "center" if args.camera == "chase" else args.camera
+    is_chase = args.camera == "chase"
+    camera = "center" if is_chase else args.camera
     world = _make_world(args, road, (camera,))
-    expert = Expert(road)
-    seen = world.reset(lateral_m=expert.lane_offset_m)
-    size = FILM_SIZE if args.camera == "chase" else FRAME_SIZE
-    with Film(args.out, size, VIDEO_FPS) as film:
+    expert, seen = Expert(road), world.reset()
+    with Film(args.out, FILM_SIZE if is_chase else FRAME_SIZE, VIDEO_FPS) as film:
         for _ in trange(max(1, round(args.seconds * VIDEO_FPS)), disable=None):
             seen = world.step(*expert(seen))
-            is_chase = args.camera == "chase"
             film.add(film_frame(world, seen) if is_chase else seen.frames[camera])
 
 
@@ -413,9 +388,8 @@ def _print_settings(args: argparse.Namespace) -> None:
     """Print the settings on one line."""
     settings = {name: value for name, value in vars(args).items() if value is not None}
     command = settings.pop("command")
-    print(
-        f"{command}: " + " ".join(f"{name}={value}" for name, value in settings.items())
-    )
+    pairs = [f"{name}={value}" for name, value in settings.items()]
+    print(f"{command}:", *pairs)
 
 
 if __name__ == "__main__":
