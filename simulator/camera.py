@@ -119,11 +119,9 @@ class Renderer:
         self._buffer.addRenderTexture(self._pixels, core.GraphicsOutput.RTMCopyRam)
         self._root = core.NodePath("world")
         self._car = self._root.attachNewNode("car")
-        self._sky = _attach_scene(self._root, scene)
+        self._sky = attach_scene(self._root, scene)
         if "chase" in cameras:
-            body = _attach_mesh(self._car, car_body.car_mesh(), None)
-            body.hide(_SENSORS)
-            body.setTwoSided(True)
+            attach_body(self._car).hide(_SENSORS)
         for row, camera in enumerate(self.cameras):
             self._attach_camera(row, camera)
         self._overlays = {
@@ -133,34 +131,16 @@ class Renderer:
         }
 
     def _attach_camera(self, row: int, camera: str) -> None:
-        lens = core.PerspectiveLens()
-        tangent = math.tan(math.radians(VERTICAL_FOV_DEG / 2))
-        aspect = self.size[0] / self.size[1]
-        lens.setFov(2 * math.degrees(math.atan(tangent * aspect)), VERTICAL_FOV_DEG)
-        lens.setNearFar(NEAR_M, FAR_M)
-        node = core.Camera(camera, lens)
-        node.setCameraMask(_CHASE if camera == "chase" else _SENSORS)
-        path = self._car.attachNewNode(node)
-        mounting = MOUNTINGS[camera]
-        path.setPos(mounting.x_m, mounting.y_m, mounting.z_m)
-        path.setHpr(-mounting.yaw_deg, mounting.pitch_deg, -mounting.roll_deg)
+        path = mount(camera, self._car)
+        path.node().setCameraMask(_CHASE if camera == "chase" else _SENSORS)
+        set_view(path.node().getLens(), self.size[0] / self.size[1])
         count = len(self.cameras)
-        region = self._buffer.makeDisplayRegion(
-            0, 1, 1 - (row + 1) / count, 1 - row / count
-        )
-        region.setCamera(path)
+        bottom, top = 1 - (row + 1) / count, 1 - row / count
+        self._buffer.makeDisplayRegion(0, 1, bottom, top).setCamera(path)
 
     def render(self, pose: Pose) -> dict[str, np.ndarray]:
         """Return a new frame of each camera: uint8 RGB (height, width, 3)."""
-        self._car.setPosHpr(
-            pose.x_m,
-            pose.y_m,
-            pose.z_m,
-            math.degrees(pose.heading_rad) - 90,
-            math.degrees(pose.pitch_rad),
-            math.degrees(pose.roll_rad),
-        )
-        self._sky.setPos(pose.x_m, pose.y_m, pose.z_m)
+        put_car(self._car, self._sky, pose)
         # The engine is shared by the process and draws whatever is active.
         self._buffer.setActive(True)
         self._engine.renderFrame()
@@ -172,15 +152,11 @@ class Renderer:
         image = memoryview(self._pixels.getRamImage())
         # Panda3D keeps BGR(A) rows from the bottom up; cv2 turns them 10 times faster
         # than numpy's indexing does.
-        rows = np.frombuffer(image, np.uint8).reshape(
-            height * len(self.cameras), width, -1
-        )
+        shape = (height * len(self.cameras), width, -1)
+        rows = np.frombuffer(image, np.uint8).reshape(shape)
         order = cv2.COLOR_BGRA2RGB if rows.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        stack = cv2.flip(cv2.cvtColor(rows, order), 0)
-        frames = {
-            camera: stack[row * height : (row + 1) * height]
-            for row, camera in enumerate(self.cameras)
-        }
+        stack = cv2.flip(cv2.cvtColor(rows, order), 0).reshape(-1, height, width, 3)
+        frames = dict(zip(self.cameras, stack, strict=True))
         for camera, overlay in self._overlays.items():
             overlay.paint(frames[camera])
         return frames
@@ -189,6 +165,30 @@ class Renderer:
         """Give the buffer and the scene's geometry back; the renderer is done."""
         self._engine.removeWindow(self._buffer)
         self._root.removeNode()
+
+
+def mount(camera: str, car: core.NodePath) -> core.NodePath:
+    """Attach a camera to the node of a car where `MOUNTINGS` has it, and return it."""
+    lens, mounting = core.PerspectiveLens(), MOUNTINGS[camera]
+    lens.setNearFar(NEAR_M, FAR_M)
+    path = car.attachNewNode(core.Camera(camera, lens))
+    path.setPos(mounting.x_m, mounting.y_m, mounting.z_m)
+    path.setHpr(-mounting.yaw_deg, mounting.pitch_deg, -mounting.roll_deg)
+    return path
+
+
+def set_view(lens: core.Lens, aspect: float) -> None:
+    """Give a lens its field of view, in frames of this width over height."""
+    tangent = math.tan(math.radians(VERTICAL_FOV_DEG / 2))
+    lens.setFov(2 * math.degrees(math.atan(tangent * aspect)), VERTICAL_FOV_DEG)
+
+
+def put_car(car: core.NodePath, sky: core.NodePath, pose: Pose) -> None:
+    """Put a car's node where it stands; the sky goes with it."""
+    place, heading_deg = (pose.x_m, pose.y_m, pose.z_m), math.degrees(pose.heading_rad)
+    tilt_deg = (math.degrees(pose.pitch_rad), math.degrees(pose.roll_rad))
+    car.setPosHpr(*place, heading_deg - 90, *tilt_deg)
+    sky.setPos(*place)
 
 
 def _check_cameras(cameras: Sequence[str], size: tuple[int, int]) -> None:
@@ -218,14 +218,9 @@ def _make_buffer(
     properties.setRgbColor(True)
     properties.setRgbaBits(8, 8, 8, 0)
     properties.setDepthBits(16)
-    buffer = engine.makeOutput(
-        pipe,
-        "cameras",
-        0,
-        properties,
-        core.WindowProperties.size(width, height),
-        core.GraphicsPipe.BFRefuseWindow,
-    )
+    size = core.WindowProperties.size(width, height)
+    flags = core.GraphicsPipe.BFRefuseWindow
+    buffer = engine.makeOutput(pipe, "cameras", 0, properties, size, flags)
     if buffer is None:
         raise RenderingError(f"Panda3D gave no offscreen buffer of {width}x{height} px")
     buffer.setActive(False)  # until `render`
@@ -235,7 +230,7 @@ def _make_buffer(
     return buffer
 
 
-def _attach_scene(root: core.NodePath, scene: mesh.Scene) -> core.NodePath:
+def attach_scene(root: core.NodePath, scene: mesh.Scene) -> core.NodePath:
     """Attach the scene's meshes to `root` and return the node of the sky."""
     textures = {name: _make_texture(name, a) for name, a in scene.textures.items()}
     sky = root.attachNewNode("sky")
@@ -244,10 +239,17 @@ def _attach_scene(root: core.NodePath, scene: mesh.Scene) -> core.NodePath:
     sky.node().setFinal(True)
     for part in scene.meshes:
         parent = sky if part.layer == "sky" else root
-        if part.visible_m != (0.0, np.inf):
+        if part.visible_m != mesh.EVERYWHERE:
             parent = _distance_switch(parent, part)
         _attach_mesh(parent, part, textures.get(part.texture))
     return sky
+
+
+def attach_body(car: core.NodePath) -> core.NodePath:
+    """Attach the car's body to its node and return it."""
+    body = _attach_mesh(car, car_body.car_mesh(), None)
+    body.setTwoSided(True)
+    return body
 
 
 def _distance_switch(parent: core.NodePath, part: mesh.Mesh) -> core.NodePath:
@@ -291,9 +293,8 @@ def _make_geom(part: mesh.Mesh) -> core.Geom:
     vertices = np.zeros(len(part.vertices), _VERTEX)
     vertices["position"], vertices["uv"] = part.vertices, part.uv
     vertices["colour"] = part.colours
-    data = core.GeomVertexData(
-        "", core.GeomVertexFormat.getV3c4t2(), core.Geom.UHStatic
-    )
+    layout = core.GeomVertexFormat.getV3c4t2()
+    data = core.GeomVertexData("", layout, core.Geom.UHStatic)
     data.uncleanSetNumRows(len(vertices))
     data.modifyArrayHandle(0).copyDataFrom(vertices.tobytes())
     triangles = core.GeomTriangles(core.Geom.UHStatic)
@@ -313,12 +314,9 @@ def _make_texture(name: str, image: np.ndarray) -> core.Texture:
     """
     cut_out = image.shape[2] == 4
     texture = core.Texture(name)
-    texture.setup2dTexture(
-        image.shape[1],
-        image.shape[0],
-        core.Texture.TUnsignedByte,
-        core.Texture.FRgba if cut_out else core.Texture.FRgb,
-    )
+    (height, width), kind = image.shape[:2], core.Texture.TUnsignedByte
+    layout = core.Texture.FRgba if cut_out else core.Texture.FRgb
+    texture.setup2dTexture(width, height, kind, layout)
     bgr = image[::-1, :, (2, 1, 0, 3)] if cut_out else image[::-1, :, ::-1]
     texture.setRamImage(np.ascontiguousarray(bgr).tobytes())
     sampler = core.SamplerState

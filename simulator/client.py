@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from simulator.recorder import encode_jpeg
-from simulator.vehicle import MAX_STEERING_DEG, MPS_PER_MPH
+from simulator.vehicle import MAX_STEERING_DEG, MPS_PER_MPH, clipped
 from simulator.world import FRAME_DT_S, Observation, World
 
 FRAGMENT_CHARS = 1016
@@ -88,10 +88,9 @@ class Client:
     def __init__(
         self, url: str, world: World, *, culture: str = "en", wait_s: float = 60.0
     ) -> None:
+        known = ", ".join(CULTURES)
         if culture not in CULTURES:
-            raise ValueError(
-                f"no culture {culture!r}; there are: {', '.join(CULTURES)}"
-            )
+            raise ValueError(f"no culture {culture!r}; there are: {known}")
         if "center" not in world.cameras:
             raise ValueError(f"cameras are {world.cameras}, expected center among them")
         self.url, self.world, self._culture = url, world, culture
@@ -134,10 +133,11 @@ class Client:
                 ) from None
             return
         except ConnectionClosed as error:
-            raise DriveServerError(
-                f"{self.url} closed the connection: {error}"
-            ) from None
+            raise self._closed(error) from None
         self._take(str(message))
+
+    def _closed(self, error: ConnectionClosed) -> DriveServerError:
+        return DriveServerError(f"{self.url} closed the connection: {error}")
 
     def _take(self, message: str) -> None:
         if message.startswith("0"):
@@ -179,7 +179,7 @@ class Client:
                 f"{self.url} sent a steer event that the stock simulator cannot read: "
                 f"{rest!r}; {field} must be a string with {decimal!r} as decimal mark"
             )
-        return max(-1.0, min(1.0, value))
+        return clipped(value)
 
     def advance(self, seen: Observation) -> None:
         """Take over what the world shows now, and send it once for each answer."""
@@ -193,15 +193,12 @@ class Client:
         if self._message is None or self.is_manual:
             data = None if self.is_manual else self._telemetry()
             self._message = "42" + json.dumps(["telemetry", data], ensure_ascii=False)
-        size = FRAGMENT_CHARS
-        text = self._message
+        size, text = FRAGMENT_CHARS, self._message
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         try:
             self._socket.send(pieces if len(pieces) > 1 else text)
         except ConnectionClosed as error:
-            raise DriveServerError(
-                f"{self.url} closed the connection: {error}"
-            ) from None
+            raise self._closed(error) from None
         self._in_flight += 1
 
     def _telemetry(self) -> dict[str, str]:
@@ -240,8 +237,6 @@ def drive(
 
     Args:
         client: The connection; its world has been reset.
-        num_laps: How many laps to complete.
-        is_real_time: Whether frames follow one another in real time.
         max_simulated_s: The simulated time after which it is given up.
         on_frame: Is called with each observation.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.obstacles import Obstacles
 from simulator.terrain import Terrain
 from simulator.track import Place, Track
-from simulator.vehicle import BODY_LENGTH_M, BODY_WIDTH_M, Car
+from simulator.vehicle import BODY_LENGTH_M, BODY_WIDTH_M, Car, reach_m
 
 CELL_M = 8.0
 CAR_HEIGHT_M = 1.4
@@ -19,13 +19,7 @@ WALL_GAP_M = 0.15  # the lake's bridge leaves 10.3 m between its walls
 
 
 class Collider:
-    """Finds what a car touches.
-
-    Args:
-        track: The road as it is driven.
-        land: The land around it.
-        things: What stands on the land; what is not solid is left out.
-    """
+    """Finds what a car touches on a road as it is driven, and on the land around it."""
 
     def __init__(self, track: Track, land: Terrain, things: Obstacles) -> None:
         self._track, self._land = track, land
@@ -41,10 +35,7 @@ class Collider:
     def hit(self, car: Car, place: Place, height_m: float) -> str:
         """Return the kind of thing that the car touches, "" if none.
 
-        Args:
-            car: Where the car stands.
-            place: The same on the road.
-            height_m: The height of the ground under it.
+        `place` is where the car is on the road, `height_m` the ground under it.
         """
         if self._track.on_bridge[place.index]:
             return "wall" if self._touches_wall(car, place) else ""
@@ -65,12 +56,8 @@ class Collider:
 
     def _touches_wall(self, car: Car, place: Place) -> bool:
         road_rad = self._track.point_at(place.station_m).heading_rad
-        error = car.heading_rad - road_rad
-        reach = (
-            abs(math.cos(error)) * BODY_WIDTH_M + abs(math.sin(error)) * BODY_LENGTH_M
-        )
         wall_m = self._track.half_width_m + WALL_GAP_M
-        return abs(place.lateral_m) + reach / 2 > wall_m
+        return abs(place.lateral_m) + reach_m(car.heading_rad - road_rad) > wall_m
 
     def _is_in_water(self, car: Car, place: Place) -> bool:
         if abs(place.lateral_m) <= self._track.half_width_m:
@@ -79,11 +66,9 @@ class Collider:
         return bool(land_m < self._land.water_level_m)
 
 
-def _cells_around(x_m: float, y_m: float, reach_m: float) -> list[tuple[int, int]]:
-    columns = range(
-        math.floor((x_m - reach_m) / CELL_M), math.floor((x_m + reach_m) / CELL_M) + 1
-    )
-    rows = range(
-        math.floor((y_m - reach_m) / CELL_M), math.floor((y_m + reach_m) / CELL_M) + 1
-    )
-    return [(column, row) for column in columns for row in rows]
+def _cells_around(x_m: float, y_m: float, radius_m: float) -> list[tuple[int, int]]:
+    def cells(middle_m: float) -> range:
+        low_m, high_m = middle_m - radius_m, middle_m + radius_m
+        return range(math.floor(low_m / CELL_M), math.floor(high_m / CELL_M) + 1)
+
+    return [(column, row) for column in cells(x_m) for row in cells(y_m)]

@@ -9,6 +9,8 @@ Source: CarRemoteControl.cs and the Input settings of the Udacity simulator.
 from collections.abc import Set
 from dataclasses import dataclass
 
+from simulator.vehicle import clipped
+
 STEERING_PER_S = 2.5  # 0.05 in each of its steps of 0.02 s, while a key is held
 THROTTLE_PER_S = 3.0
 RETURN_PER_S = 3.0  # back to zero when nothing is held
@@ -58,7 +60,7 @@ class Controls:
     def step(self, inputs: Inputs, dt_s: float) -> None:
         """Move on by `dt_s`. The mouse goes before the gamepad, that before keys."""
         if inputs.drag is not None:
-            self.steering = _clip(inputs.drag / MOUSE_FULL_LOCK)
+            self.steering = clipped(inputs.drag / MOUSE_FULL_LOCK)
         elif abs(inputs.stick) > DEAD_ZONE:
             self.steering = inputs.stick
         else:
@@ -74,24 +76,16 @@ class Controls:
 
 
 def ramp(value: float, direction: int, rate_per_s: float, dt_s: float) -> float:
-    """Return an axis of the keyboard `dt_s` later.
+    """Return an axis of the keyboard, [-1, 1], `dt_s` later.
 
-    Args:
-        value: Where the axis is, [-1, 1].
-        direction: 1 or -1 while a key is held, 0 when none is, or both.
-        rate_per_s: How fast it changes while a key is held.
-        dt_s: The time that passes.
+    `direction` is 1 or -1 while a key is held, 0 when none is, or both.
     """
     if direction:
         start = value if value * direction > 0 else 0.0  # snaps through the middle
-        return _clip(start + direction * rate_per_s * dt_s)
+        return clipped(start + direction * rate_per_s * dt_s)
     back = RETURN_PER_S * dt_s
     return max(0.0, value - back) if value > 0 else min(0.0, value + back)
 
 
 def _direction(keys: Set[str], plus: Set[str], minus: Set[str]) -> int:
     return bool(keys & plus) - bool(keys & minus)
-
-
-def _clip(value: float) -> float:
-    return max(-1.0, min(1.0, value))

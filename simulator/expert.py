@@ -16,18 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator import vehicle
 from simulator.track import Track
-from simulator.vehicle import (
-    BODY_LENGTH_M,
-    BODY_WIDTH_M,
-    GRAVITY_MPS2,
-    MAX_STEERING_RAD,
-    MPS_PER_MPH,
-    REAR_AXLE_M,
-    THROTTLE_MPS2,
-    TOP_SPEED_MPS,
-    WHEELBASE_M,
-)
+from simulator.vehicle import BODY_WIDTH_M, MAX_STEERING_RAD, WHEELBASE_M, clipped
 from simulator.world import Observation
 
 LOOK_AHEAD_M, LOOK_AHEAD_S = 2.5, 0.3
@@ -41,7 +32,9 @@ TURN_RADIUS_M = WHEELBASE_M / math.tan(MAX_STEERING_RAD) + 0.5
 # The reverse gear is too weak to climb more than this.
 STEEPEST_BACKING_GRADE = -0.08
 HALT_M = 0.9  # from MANOEUVRE_MPS
-GRADE_THROTTLE = GRAVITY_MPS2 / THROTTLE_MPS2  # that holds the car on a slope of 1
+GRADE_THROTTLE = (
+    vehicle.GRAVITY_MPS2 / vehicle.THROTTLE_MPS2
+)  # that holds the car on a slope of 1
 
 
 class Control(NamedTuple):
@@ -55,7 +48,6 @@ class Expert:
     """Drives in a lane of a road.
 
     Args:
-        track: The road as it is driven.
         lane_offset_m: Where to drive, + is right of the centre line; None: the
             track's usual lane.
         speed_mph: The speed not to be exceeded.
@@ -76,7 +68,7 @@ class Expert:
         if not 3.0 <= speed_mph <= 30.0:
             raise ValueError(f"speed_mph is {speed_mph}, expected [3, 30]")
         self.track, self.lane_offset_m = track, lane_m
-        self._speeds_mps = plan_speeds(track, speed_mph * MPS_PER_MPH).tolist()
+        self._speeds_mps = plan_speeds(track, speed_mph * vehicle.MPS_PER_MPH).tolist()
         self._backing = False
 
     def __call__(self, seen: Observation) -> Control:
@@ -86,19 +78,17 @@ class Expert:
         if self._backing or abs(angle_rad) > WIDE_ANGLE_RAD:
             return self._turn_round(seen, angle_rad)
         curve_rad = math.atan(2 * WHEELBASE_M * math.sin(angle_rad) / distance_m)
-        steering = max(-1.0, min(1.0, -curve_rad / MAX_STEERING_RAD))
-        return Control(steering, self._throttle(seen))
+        return Control(clipped(-curve_rad / MAX_STEERING_RAD), self._throttle(seen))
 
     def _turn_round(self, seen: Observation, angle_rad: float) -> Control:
         """Turn within the width of the road, forwards and backwards at walking pace."""
         # Backwards, the wheels turned away from the target swing the nose to it.
         away = math.copysign(1.0, angle_rad)
-        rolls_back = seen.forward_mps < 0
         wanted_mps = -MANOEUVRE_MPS if self._backing else MANOEUVRE_MPS
         missing_mps = wanted_mps - seen.forward_mps
         slope = GRADE_THROTTLE * self._grade(seen)
-        throttle = max(-1.0, min(1.0, missing_mps + slope))
-        return Control(away if rolls_back else -away, throttle)
+        steering = away if seen.forward_mps < 0 else -away
+        return Control(steering, clipped(missing_mps + slope))
 
     def _target(self, seen: Observation) -> tuple[float, float]:
         """Return the angle to the point ahead in the lane, + is left, and its distance.
@@ -107,8 +97,9 @@ class Expert:
         """
         ahead_m = LOOK_AHEAD_M + LOOK_AHEAD_S * max(1.0, seen.speed_mps)
         target = self.track.point_at(seen.station_m + ahead_m, self.lane_offset_m)
-        dx = target.x_m - seen.x_m + REAR_AXLE_M * math.cos(seen.heading_rad)
-        dy = target.y_m - seen.y_m + REAR_AXLE_M * math.sin(seen.heading_rad)
+        cos, sin = math.cos(seen.heading_rad), math.sin(seen.heading_rad)
+        dx = target.x_m - seen.x_m + vehicle.REAR_AXLE_M * cos
+        dy = target.y_m - seen.y_m + vehicle.REAR_AXLE_M * sin
         angle_rad = math.remainder(math.atan2(dy, dx) - seen.heading_rad, 2 * math.pi)
         return angle_rad, math.hypot(dx, dy)
 
@@ -120,7 +111,7 @@ class Expert:
         if self._grade(seen) < STEEPEST_BACKING_GRADE:
             return False
         # How far the ends of the body reach across the road, and the way to a halt.
-        reach_m = abs(math.sin(error)) * (BODY_LENGTH_M / 2 + HALT_M)
+        reach_m = abs(math.sin(error)) * (vehicle.BODY_LENGTH_M / 2 + HALT_M)
         reach_m += abs(math.cos(error)) * BODY_WIDTH_M / 2
         # From the middle towards the edge that the nose points to.
         offset_m = -math.copysign(seen.cross_track_error_m, 1.0)
@@ -144,7 +135,7 @@ class Expert:
             return max(-1.0, 0.5 * missing_mps)
         # On a slope, gravity is answered before the speed has changed.
         uphill = max(0.0, GRADE_THROTTLE * self._grade(seen))
-        return max(-1.0, min(1.0, 0.6 * missing_mps + 0.25 + uphill))
+        return clipped(0.6 * missing_mps + 0.25 + uphill)
 
     def _grade(self, seen: Observation) -> float:
         """Return the metres up per metre along the car's nose."""
@@ -158,9 +149,8 @@ def plan_speeds(track: Track, speed_mps: float) -> np.ndarray:
     Curves bound it by SIDEWAYS_MPS2; before them it falls by BRAKING_MPS2.
     """
     tightest = np.maximum(np.abs(track.curvature_per_m), 1e-4)
-    speeds = np.minimum(
-        min(speed_mps, TOP_SPEED_MPS), np.sqrt(SIDEWAYS_MPS2 / tightest)
-    )
+    fastest = min(speed_mps, vehicle.TOP_SPEED_MPS)
+    speeds = np.minimum(fastest, np.sqrt(SIDEWAYS_MPS2 / tightest))
     gain = 2 * BRAKING_MPS2 * track.spacing_m
     # Twice around: braking for the first curve begins at the end of the lap.
     for i in [*range(len(speeds) - 1, -1, -1)] * 2:
@@ -175,7 +165,6 @@ class SteeringNoise:
     An expert who is pushed off the line shows how to come back to it.
 
     Args:
-        rng: Draws the disturbance.
         size: The standard deviation of the steering, [0, 1].
         duration_s: The time over which it changes.
 

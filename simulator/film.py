@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import imageio_ffmpeg
@@ -20,7 +19,6 @@ class Film:
     Args:
         path: The .mp4 file to write; a file of that name is replaced.
         size: The (width, height) of a frame in pixels, both even.
-        frames_per_s: How fast the film is shown.
 
     Raises:
         ValueError: If the path does not end in .mp4 or the size is odd.
@@ -36,6 +34,7 @@ class Film:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.size, self.num_frames = path, size, 0
         self._draft = path.with_name(f".{path.name}.part.mp4")
+        settings = "-crf 23 -preset veryfast -movflags +faststart -threads 1"
         self._writer: Generator[None, bytes | None, None] = imageio_ffmpeg.write_frames(
             str(self._draft),
             size,
@@ -43,8 +42,7 @@ class Film:
             codec="libx264",
             quality=None,
             macro_block_size=2,
-            output_params=["-crf", "23", "-preset", "veryfast"]
-            + ["-movflags", "+faststart", "-threads", "1"],
+            output_params=settings.split(),
         )
         self._writer.send(None)
 
@@ -57,12 +55,7 @@ class Film:
     def __enter__(self) -> "Film":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._writer.close()
         if kind is None and self.num_frames:
             self._draft.replace(self.path)
@@ -73,10 +66,8 @@ class Film:
 def picture_in_picture(large: np.ndarray, small: np.ndarray, text: str) -> np.ndarray:
     """Return a frame with a smaller one in its corner and a line of text below.
 
-    Args:
-        large: The frame, uint8 RGB (height, width, 3).
-        small: The smaller one, uint8 RGB, drawn at a third of the width of `large`.
-        text: A line of ASCII.
+    Both are uint8 RGB (height, width, 3); `small` is drawn at a third of the width of
+    `large`, and `text` is ASCII.
     """
     frame = large.copy()
     width = large.shape[1] // 3
@@ -92,11 +83,7 @@ def picture_in_picture(large: np.ndarray, small: np.ndarray, text: str) -> np.nd
 
 
 def film_frame(world: World, seen: Observation) -> np.ndarray:
-    """Return the car from behind, with what it sees in the corner.
-
-    Returns:
-        uint8 RGB (320, 640, 3).
-    """
+    """Return the car from behind and what it sees, uint8 RGB (320, 640, 3)."""
     text = (
         f"{seen.speed_mps / MPS_PER_MPH:4.1f} mph   steering {seen.steering:+.2f}   "
         f"lap {seen.lap + 1}   {seen.cross_track_error_m:+.1f} m from the middle"

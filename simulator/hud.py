@@ -36,11 +36,7 @@ class Readings:
 
 
 class Hud:
-    """The display over one window.
-
-    Args:
-        window: What it is drawn over, above its other regions.
-    """
+    """The display over one window, above its other regions."""
 
     def __init__(self, window: core.GraphicsOutput) -> None:
         self._root = core.NodePath("hud")
@@ -57,9 +53,8 @@ class Hud:
         self._speed = _text(self._bottom_left, (_EDGE, 0.08), 0.16)
         self._lap = _text(self._root, (0, 0.88), 0.075, core.TextNode.ACenter)
         self._message = _text(self._root, (0, -0.80), 0.06, core.TextNode.ACenter)
-        self._rows = _text(
-            self._top_right, (-_EDGE, -0.12), 0.075, core.TextNode.ARight
-        )
+        right = core.TextNode.ARight
+        self._rows = _text(self._top_right, (-_EDGE, -0.12), 0.075, right)
         self._light = _card(self._top_right, (-0.04, 0.04, -0.04, 0.04), _RED)
         self._make_bar()
 
@@ -72,12 +67,7 @@ class Hud:
         self._bar.setTwoSided(True)
 
     def show(self, readings: Readings, aspect: float) -> None:
-        """Take over what is to be shown.
-
-        Args:
-            readings: The values to show.
-            aspect: The window's width over its height.
-        """
+        """Show `readings` in a window of this width over height."""
         self._lens.setFilmSize(2 * aspect, 2)
         self._bottom_left.setPos(-aspect, 0, -1)
         self._top_right.setPos(aspect, 0, 1)

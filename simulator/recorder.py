@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -53,10 +52,9 @@ class Recorder:
         self._last_s: float | None = None
         self._start = FIRST_DAY + datetime.timedelta(days=seed % MOST_DAYS)
         folder.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{folder.name}."
         # In the same folder as the result, so that the last step is a mere renaming.
-        self._draft = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
-        )
+        self._draft = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
         (self._draft / IMAGE_DIR).mkdir()
         self._log = (self._draft / LOG_NAME).open("w", newline="")
 
@@ -68,13 +66,14 @@ class Recorder:
             steering: What the driver does then, [-1, 1], + is right.
             throttle: The throttle in [-1, 1]; negative is logged as brake.
         """
-        stamp = self._stamp(seen.time_s)
+        now = self._start + datetime.timedelta(milliseconds=round(1000 * seen.time_s))
+        stamp = now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
         names = [f"{IMAGE_DIR}/{camera}_{stamp}.jpg" for camera in CAMERAS]
         for camera, name in zip(CAMERAS, names, strict=True):
             (self._draft / name).write_bytes(encode_jpeg(seen.frames[camera]))
-        numbers = (steering, max(0.0, throttle), max(0.0, -throttle))
-        fields = [*numbers, seen.speed_mps / MPS_PER_MPH]
-        self._log.write(",".join([*names, *map(csharp_float, fields)]) + "\n")
+        speed_mph = seen.speed_mps / MPS_PER_MPH
+        numbers = (steering, max(0.0, throttle), max(0.0, -throttle), speed_mph)
+        self._log.write(",".join([*names, *map(csharp_float, numbers)]) + "\n")
         self.num_rows += 1
         self._last_s = seen.time_s
 
@@ -83,19 +82,10 @@ class Recorder:
         """When another drive may begin, so that it is a session of its own [s]."""
         return 0.0 if self._last_s is None else self._last_s + PAUSE_S
 
-    def _stamp(self, time_s: float) -> str:
-        now = self._start + datetime.timedelta(milliseconds=round(1000 * time_s))
-        return now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
-
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._log.close()
         if kind is not None:
             shutil.rmtree(self._draft)
@@ -122,7 +112,6 @@ def record_expert(
     Args:
         recorder: Takes the rows, after those it has.
         world: The world to drive in, which has all three CAMERAS; it is reset.
-        expert: Drives the car.
         noise: Disturbs the steering that is executed.
         num_laps: How many laps to drive, unless `num_rows` is given.
         num_rows: How many rows to write.
@@ -151,9 +140,8 @@ def record_expert(
 def encode_jpeg(frame: np.ndarray) -> bytes:
     """Return a frame, uint8 RGB (height, width, 3), as JPEG of the stock quality."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality
-    )
+    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(".jpg", bgr, quality)
     assert done, "OpenCV encodes every uint8 frame"
     return encoded.tobytes()
 

@@ -84,10 +84,9 @@ class Track:
             raise ValueError(f"half_width_m is {self.half_width_m}, expected [2, 20]")
         if self.style not in STYLES:
             raise ValueError(f"no style {self.style!r}; there are: {', '.join(STYLES)}")
-        if not self.lane_offsets_m or max(map(abs, self.lane_offsets_m)) > (
-            self.half_width_m
-        ):
-            raise ValueError(f"lane_offsets_m {self.lane_offsets_m} leaves the road")
+        lanes_m = self.lane_offsets_m
+        if not lanes_m or max(map(abs, lanes_m)) > self.half_width_m:
+            raise ValueError(f"lane_offsets_m {lanes_m} leaves the road")
         self.points.setflags(write=False)
 
     @cached_property
@@ -170,8 +169,6 @@ class Track:
         """Return where on the road a point of the plane is.
 
         Args:
-            x_m: The point's place to the east.
-            y_m: The point's place to the north.
             hint: The index of a place nearby, as of the step before. With it the search
                 follows the road from there, so that a crossing is no trap; without,
                 the nearest of all samples is taken.
@@ -253,12 +250,8 @@ class Track:
         if self.bridge_m is not None:
             first, last = self.bridge_m
             bridge_m = (-last % self.length_m, -first % self.length_m)
-        return replace(
-            self,
-            points=backwards,
-            start_m=-self.start_m % self.length_m,
-            bridge_m=bridge_m,
-        )
+        start_m = -self.start_m % self.length_m
+        return replace(self, points=backwards, start_m=start_m, bridge_m=bridge_m)
 
 
 def resample_closed(points: np.ndarray, spacing_m: float = SPACING_M) -> np.ndarray:
@@ -282,8 +275,7 @@ def resample_closed(points: np.ndarray, spacing_m: float = SPACING_M) -> np.ndar
 def turning_per_m(points: np.ndarray) -> np.ndarray:
     """Return the curvature of a closed line, float64 (n,), + where it turns right.
 
-    Args:
-        points: The line, float (n, 2 or 3), evenly spaced horizontally.
+    The line is float (n, 2 or 3), evenly spaced horizontally.
     """
     back = points[:, :2] - np.roll(points[:, :2], 1, axis=0)
     ahead = np.roll(points[:, :2], -1, axis=0) - points[:, :2]

@@ -125,7 +125,6 @@ def lake() -> Track:
         name="lake",
         points=spline_points(_parse_points(LAKE_POINTS)),
         half_width_m=5.0,
-        style="lake",
         start_m=LAKE_START_M,
         bridge_m=LAKE_BRIDGE_M,
     )
@@ -165,11 +164,8 @@ def _parse_points(text: str) -> np.ndarray:
 def spline_points(control: np.ndarray) -> np.ndarray:
     """Return the closed cubic spline through `control`, sampled every metre.
 
-    Args:
-        control: The points in order, float (m, 3); the first follows the last.
-
-    Returns:
-        float64 (n, 3), evenly spaced horizontally.
+    `control` is float (m, 3), in order; what is returned float64 (n, 3), evenly spaced
+    horizontally.
 
     Source: natural form of the periodic cubic spline, with centripetal knots (square
     root of the chords), which do not overshoot at sharp turns.
@@ -294,9 +290,8 @@ def _draw_line(
 
 def _ring(corners: int, rng: np.random.Generator) -> np.ndarray:
     """Return corners of a bumpy ring, driven either way round, float (corners, 3)."""
-    angles = (
-        2 * np.pi * (np.arange(corners) + rng.uniform(-0.3, 0.3, corners)) / corners
-    )
+    places = np.arange(corners) + rng.uniform(-0.3, 0.3, corners)
+    angles = 2 * np.pi * places / corners
     radii = rng.uniform(40, 150, corners)
     plane = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
     plane[:, :2] *= radii[:, None] * rng.uniform(0.6, 1.0, 2)
@@ -317,25 +312,19 @@ def _round_corners(
 ) -> np.ndarray | None:
     """Scale a closed line to a length and smooth it until no curve is tighter.
 
-    Returns:
-        float64 (n, 3), evenly spaced, or None if it would lose its shape.
+    Return float64 (n, 3), evenly spaced, or None if it would lose its shape.
     """
     for sigma_m in (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20):
         # Gaussian smoothing along the closed line, in the frequency domain.
         waves = np.fft.rfftfreq(len(points))[:, None]
         damping = np.exp(-2 * (np.pi * waves * sigma_m) ** 2)
-        points = np.fft.irfft(
-            np.fft.rfft(points, axis=0) * damping, len(points), axis=0
-        )
-        points = resample_closed(_scale_to(points, length_m))
+        smooth = np.fft.rfft(points, axis=0) * damping
+        points = np.fft.irfft(smooth, len(points), axis=0)
+        steps = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
+        points = resample_closed(points * (length_m / steps.sum()))
         if np.abs(turning_per_m(points)).max() <= 1 / radius_m:
             return points
     return None
-
-
-def _scale_to(points: np.ndarray, length_m: float) -> np.ndarray:
-    steps = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
-    return points * (length_m / steps.sum())
 
 
 def _heights(

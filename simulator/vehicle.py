@@ -63,15 +63,7 @@ class Car:
 
     def state(self) -> tuple[float, ...]:
         """Return all that the next step depends on."""
-        return (
-            self.x_m,
-            self.y_m,
-            self.heading_rad,
-            self.forward_mps,
-            self.leftward_mps,
-            self.yaw_rate_per_s,
-            self.steering,
-        )
+        return tuple(vars(self).values())
 
     def step(
         self, steering: float, throttle: float, dt_s: float, grade: float = 0.0
@@ -84,8 +76,7 @@ class Car:
             dt_s: The length of the step, at most 1/30 s.
             grade: The slope, in metres up per metre along the nose.
         """
-        self.steering = max(-1.0, min(1.0, steering))
-        throttle = max(-1.0, min(1.0, throttle))
+        self.steering, throttle = clipped(steering), clipped(throttle)
         wheel_rad = -self.steering * MAX_STEERING_RAD
         for _ in range(SUBSTEPS):
             self._substep(wheel_rad, throttle, dt_s / SUBSTEPS, grade)
@@ -119,6 +110,17 @@ class Car:
         self.leftward_mps += ((front_n + rear_n) / MASS_KG - inertia_mps2) * dt_s
         torque_nm = FRONT_AXLE_M * front_n - REAR_AXLE_M * rear_n
         self.yaw_rate_per_s += torque_nm / YAW_INERTIA_KGM2 * dt_s
+
+
+def clipped(command: float) -> float:
+    """Return a command brought into [-1, 1]."""
+    return max(-1.0, min(1.0, command))
+
+
+def reach_m(heading_error_rad: float) -> float:
+    """Return how far across the road the body reaches from the car's middle."""
+    along, across = abs(math.sin(heading_error_rad)), abs(math.cos(heading_error_rad))
+    return (across * BODY_WIDTH_M + along * BODY_LENGTH_M) / 2
 
 
 def tyre_grip(slip_rad: float) -> float:

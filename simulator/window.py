@@ -16,16 +16,15 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from panda3d import core
 
-from simulator import camera, car_body
+from simulator import camera
 from simulator.controls import Controls, Inputs
 from simulator.hud import Hud, Readings
 from simulator.mesh import Scene
 from simulator.recorder import CAMERAS, Recorder
-from simulator.vehicle import MPS_PER_MPH
+from simulator.vehicle import MPS_PER_MPH, clipped
 from simulator.world import PHYSICS_DT_S, STEPS_PER_FRAME, Observation, World
 
 # Failures are told in one line of ours, not in several of the drivers'.
@@ -56,10 +55,8 @@ class LiveWorld(World):
 
     def pose(self) -> camera.Pose:
         """Return where the car stands."""
-        car, (height_m, pitch_rad, roll_rad) = self._car, self._attitude()
-        return camera.Pose(
-            car.x_m, car.y_m, height_m, car.heading_rad, pitch_rad, roll_rad
-        )
+        car, (height_m, *tilt_rad) = self._car, self._attitude()
+        return camera.Pose(car.x_m, car.y_m, height_m, car.heading_rad, *tilt_rad)
 
     def scene(self) -> Scene:
         """Return what there is to see; the recorded cameras are made ready, too."""
@@ -72,7 +69,6 @@ class Window:
     """A window with keyboard, mouse and gamepad.
 
     Args:
-        title: The window's title.
         renderer: One of RENDERERS; auto takes OpenGL if it works, else software.
 
     Raises:
@@ -85,14 +81,9 @@ class Window:
         self._window, self.renderer = _open(self._engine, title, renderer)
         self._root = core.NodePath("view")
         self._car = self._root.attachNewNode("car")
-        self._lens = core.PerspectiveLens()
-        self._lens.setNearFar(camera.NEAR_M, camera.FAR_M)
-        mounting = camera.MOUNTINGS["chase"]
-        path = self._car.attachNewNode(core.Camera("chase", self._lens))
-        path.setPos(mounting.x_m, mounting.y_m, mounting.z_m)
-        path.setHpr(-mounting.yaw_deg, mounting.pitch_deg, -mounting.roll_deg)
-        region = self._window.makeDisplayRegion()
-        region.setCamera(path)
+        path = camera.mount("chase", self._car)
+        self._lens = path.node().getLens()
+        self._window.makeDisplayRegion().setCamera(path)
         self._hud = Hud(self._window)
         self._held: set[str] = set()
         self._drag_from: float | None = None
@@ -111,9 +102,8 @@ class Window:
 
     def attach(self, scene: Scene) -> None:
         """Show this scene and the car in it."""
-        self._sky = camera._attach_scene(self._root, scene)
-        body = camera._attach_mesh(self._car, car_body.car_mesh(), None)
-        body.setTwoSided(True)
+        self._sky = camera.attach_scene(self._root, scene)
+        camera.attach_body(self._car)
 
     @property
     def is_open(self) -> bool:
@@ -154,22 +144,16 @@ class Window:
             stick = device.findAxis(axis.left_x).value
             triggers = (axis.right_trigger, axis.left_trigger)
             forward, backward = (device.findAxis(each).value for each in triggers)
-            return _unit(stick), _unit(forward - backward)
+            return clipped(stick), clipped(forward - backward)
         return 0.0, 0.0
 
     def draw(self, pose: camera.Pose, readings: Readings) -> None:
         """Show the car from behind, and the display over it."""
         size = self._window.getProperties()
         aspect = max(1, size.getXSize()) / max(1, size.getYSize())
-        tangent = math.tan(math.radians(camera.VERTICAL_FOV_DEG / 2))
-        fov_deg = 2 * math.degrees(math.atan(tangent * aspect))
-        self._lens.setFov(fov_deg, camera.VERTICAL_FOV_DEG)
+        camera.set_view(self._lens, aspect)
         self._hud.show(readings, aspect)
-        angles_rad = (pose.heading_rad - math.pi / 2, pose.pitch_rad, pose.roll_rad)
-        self._car.setPosHpr(
-            pose.x_m, pose.y_m, pose.z_m, *map(math.degrees, angles_rad)
-        )
-        self._sky.setPos(pose.x_m, pose.y_m, pose.z_m)
+        camera.put_car(self._car, self._sky, pose)
         # The engine draws all that is active: not this when a recorded frame is due.
         self._window.setActive(True)
         self._engine.renderFrame()
@@ -178,12 +162,7 @@ class Window:
     def __enter__(self) -> "Window":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._engine.removeWindow(self._window)
         self._root.removeNode()
 
@@ -192,8 +171,6 @@ class Session:
     """A person's drive, from the first key to Esc.
 
     Args:
-        world: What is driven.
-        window: Where it is shown.
         out: The folder of the first take; "-2", "-3" and so on are added for later
             ones. None: nothing can be recorded.
         seed: Sets the date in the takes' file names.
@@ -250,8 +227,7 @@ class Session:
         steering, throttle = self._controls.steering, self._controls.throttle
         if self._recorder is not None:
             if self._ticks % STEPS_PER_FRAME == 0:
-                frames = self._world.render(CAMERAS)
-                seen = replace(self._seen, frames=frames)
+                seen = replace(self._seen, frames=self._world.render(CAMERAS))
                 self._recorder.add(seen, steering, throttle)
             self._ticks += 1
         lap = self._seen.lap
@@ -304,10 +280,6 @@ def next_folder(out: Path) -> Path:
         number += 1
         folder = out.with_name(f"{out.name}-{number}")
     return folder
-
-
-def _unit(value: float) -> float:
-    return max(-1.0, min(1.0, value))
 
 
 def _open(

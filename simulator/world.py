@@ -23,14 +23,7 @@ from simulator.collisions import Collider
 from simulator.mesh import Scene
 from simulator.scenery import SceneSettings, Surroundings
 from simulator.track import Place, Track
-from simulator.vehicle import (
-    BODY_LENGTH_M,
-    BODY_WIDTH_M,
-    FRONT_AXLE_M,
-    REAR_AXLE_M,
-    WHEELBASE_M,
-    Car,
-)
+from simulator.vehicle import FRONT_AXLE_M, REAR_AXLE_M, WHEELBASE_M, Car, reach_m
 
 if TYPE_CHECKING:
     # Not above: physics alone needs neither Panda3D nor OpenCV.
@@ -157,21 +150,17 @@ class World:
         self._car = Car(point.x_m, point.y_m, heading_rad, speed_mps)
         index = int(station_m % self.track.length_m / self.track.spacing_m)
         self._place = self.track.locate(point.x_m, point.y_m, hint=index)
-        self._steps, self._progress_m, self._collision = 0, 0.0, ""
-        self._idle_s = 0.0
+        self._steps, self._progress_m, self._idle_s = 0, 0.0, 0.0
+        self._collision = ""
 
     def move_to_road(self) -> Observation:
         """Put the car into its usual lane where it is, at rest; time runs on.
 
         This is what a person at the wheel does when the car has left the road.
         """
-        station_m, steps, progress = (
-            self._place.station_m,
-            self._steps,
-            self._progress_m,
-        )
-        self._put(station_m, self.track.lane_offsets_m[0], 0.0, 0.0)
-        self._steps, self._progress_m = steps, progress
+        steps, progress_m = self._steps, self._progress_m
+        self._put(self._place.station_m, self.track.lane_offsets_m[0], 0.0, 0.0)
+        self._steps, self._progress_m = steps, progress_m
         return self._observe()
 
     def step(self, steering: float, throttle: float) -> Observation:
@@ -189,13 +178,9 @@ class World:
         self._collision = ""
         for _ in range(STEPS_PER_FRAME):
             self._physics_step(steering, throttle)
-        wants_to_move = throttle > 0 or bool(self._collision)
-        if self._car.speed_mps < STUCK_BELOW_MPS and (
-            wants_to_move or self._idle_s > 0
-        ):
-            self._idle_s += FRAME_DT_S
-        else:
-            self._idle_s = 0.0
+        wants_to_move = throttle > 0 or self._collision or self._idle_s > 0
+        is_idle = wants_to_move and self._car.speed_mps < STUCK_BELOW_MPS
+        self._idle_s = self._idle_s + FRAME_DT_S if is_idle else 0.0
         return self._observe()
 
     def _physics_step(self, steering: float, throttle: float) -> None:
@@ -204,43 +189,30 @@ class World:
         car.step(steering, throttle, PHYSICS_DT_S, self._grade())
         self._steps += 1
         place = self.track.locate(car.x_m, car.y_m, hint=before.index)
-        obstacle = self._obstacle(place)
-        if obstacle:
+        if obstacle := self._obstacle(place):
             # It stops where it was before it would have run into the obstacle.
-            self._car = Car(x_m, y_m, heading_rad)
-            self._collision = obstacle
+            self._car, self._collision = Car(x_m, y_m, heading_rad), obstacle
             return
-        self._progress_m += self.track.station_difference_m(
-            place.station_m, before.station_m
-        )
+        stations_m = place.station_m, before.station_m
+        self._progress_m += self.track.station_difference_m(*stations_m)
         self._place = place
 
     def _heading_error_rad(self) -> float:
         road_rad = self.track.point_at(self._place.station_m).heading_rad
         return math.remainder(self._car.heading_rad - road_rad, 2 * math.pi)
 
-    def _beside_m(self, place: Place) -> float:
-        """Return how far the body reaches beyond the asphalt; negative: inside it."""
-        error = self._heading_error_rad()
-        reach = (
-            abs(math.cos(error)) * BODY_WIDTH_M + abs(math.sin(error)) * BODY_LENGTH_M
-        )
-        return abs(place.lateral_m) + reach / 2 - self.track.half_width_m
-
     def _obstacle(self, place: Place) -> str:
         """Return what the car would run into, "" if nothing."""
-        if self._beside_m(place) < (
-            0.0 if self._is_on_bridge(place) else ROADSIDE_GAP_M
-        ):
+        # How far the body reaches beyond the asphalt.
+        beside_m = abs(place.lateral_m) + reach_m(self._heading_error_rad())
+        beside_m -= self.track.half_width_m
+        if beside_m < (0.0 if self.track.on_bridge[place.index] else ROADSIDE_GAP_M):
             return ""
         if self._collider is None:
             around = self.surroundings
             self._collider = Collider(self.track, around.land, around.things)
         height_m = self._height_m(self._car.x_m, self._car.y_m)
         return self._collider.hit(self._car, place, height_m)
-
-    def _is_on_bridge(self, place: Place) -> bool:
-        return bool(self.track.on_bridge[place.index])
 
     def _height_m(self, x_m: float, y_m: float) -> float:
         """Return the height of what a wheel near the car stands on."""
@@ -249,12 +221,8 @@ class World:
             return self.track.point_at(place.station_m).z_m
         land = self.surroundings.land
         # The land knows the road in the direction that it was made for.
-        canonical = land.track.locate(x_m, y_m, hint=self._index_in(land.track))
-        return land.surface_m(x_m, y_m, canonical)
-
-    def _index_in(self, other: Track) -> int:
-        """Return the car's sample in this road or in its reverse."""
-        return self._place.index if other is self.track else -self._place.index
+        hint = self._place.index if land.track is self.track else -self._place.index
+        return land.surface_m(x_m, y_m, land.track.locate(x_m, y_m, hint=hint))
 
     def _attitude(self) -> tuple[float, float, float]:
         """Return height [m], pitch [rad, + nose up], roll [rad, + right side down]."""
