@@ -15,13 +15,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 from common.car import CAMERAS
 from common.errors import InputError
 
 NUMBERS = ("steering", "throttle", "brake", "speed")
-
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 # A file that is no text shows it within so many bytes.
@@ -45,7 +45,7 @@ class LogRow:
 
     line: int
     """The line of the file, counted from 1."""
-    images: tuple[str, str, str]
+    images: tuple[str, ...]
     """The file names of center, left and right image; "" where the log names none."""
     steering: float
     throttle: float
@@ -57,22 +57,17 @@ class LogRow:
 class DrivingLog:
     """Everything that a log says."""
 
-    path: Path
     rows: list[LogRow] = field(default_factory=list)
     has_header: bool = False
     excluded: Counter[str] = field(default_factory=Counter)
     """The number of rows that were left out, by reason."""
     warnings: list[str] = field(default_factory=list)
-    """What the user should know, in words."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras that have an image in at least one row."""
-        return tuple(
-            name
-            for i, name in enumerate(CAMERAS)
-            if any(row.images[i] for row in self.rows)
-        )
+        images = zip(*(row.images for row in self.rows), strict=True)
+        return tuple(compress(CAMERAS, map(any, images)))
 
 
 def find_log(path: Path) -> Path:
@@ -88,11 +83,8 @@ def find_log(path: Path) -> Path:
     log_path = path / "driving_log.csv"
     if log_path.is_file():
         return log_path
-    found = [
-        entry
-        for entry in sorted(path.iterdir())
-        if entry.suffix.lower() == ".csv" and not entry.name.startswith("._")
-    ]
+    found = [p for p in sorted(path.iterdir()) if p.suffix.lower() == ".csv"]
+    found = [p for p in found if not p.name.startswith("._")]
     if len(found) == 1:
         return found[0]
     inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
@@ -106,13 +98,7 @@ def find_log(path: Path) -> Path:
 
 
 def read_log(path: Path) -> DrivingLog:
-    """Read every row of a log that can be read safely.
-
-    Args:
-        path: The csv file.
-
-    Returns:
-        The rows in the order of the file, and what was left out.
+    """Read every row of a log that can be read safely, in the order of the file.
 
     Raises:
         InputError: The file is no log, its numbers are ambiguous, or no row of it can
@@ -125,8 +111,9 @@ def read_log(path: Path) -> DrivingLog:
         raise InputError(f"{path}: the log is empty, expected rows; record again")
     delimiter = _delimiter(numbered)
     cells = [(i, _split(line, delimiter)) for i, line in numbered]
-    log = DrivingLog(path)
-    _refuse_decimal_commas(path, cells, delimiter)
+    log = DrivingLog()
+    if delimiter == ",":
+        _refuse_decimal_commas(path, cells)
     header: list[str] | None = None
     problems: list[str] = []
     last_line = numbered[-1][0]
@@ -268,16 +255,12 @@ def _columns_of(path: Path, line: int, cells: list[str]) -> list[str]:
     return columns
 
 
-def _refuse_decimal_commas(
-    path: Path, cells: list[tuple[int, list[str]]], delimiter: str
-) -> None:
+def _refuse_decimal_commas(path: Path, cells: list[tuple[int, list[str]]]) -> None:
     """Refuse a log with commas both between and within its numbers.
 
     `-0,0858,0,1286` may be two numbers or four. A log without any decimal point that
     has too many numbers in a row was written by a simulator in such a language.
     """
-    if delimiter != ",":
-        return
     tails = [(line, _numbers_behind_images(row)) for line, row in cells]
     # As many columns in every row, or in the header, and points somewhere: one more
     # column is only one more column.
@@ -313,12 +296,7 @@ def _numbers_behind_images(cells: list[str]) -> list[str]:
 
 
 def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
-    """Turn the cells of a row into numbers and file names.
-
-    Raises:
-        _BadNumberError: A number is missing or not finite.
-        ValueError: The row has not the columns it should have.
-    """
+    """Turn the cells of a row into numbers and names; a bad row is a ValueError."""
     if any("\x00" in cell for cell in cells):
         raise ValueError("found zero bytes, as after a crash")
     by_column = dict(_pair(cells, header))
@@ -326,7 +304,7 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
         raise ValueError(f"found no centre image in {_shown(', '.join(cells))}")
     if "steering" not in by_column:
         raise ValueError(f"found {len(cells)} columns")
-    numbers = {}
+    numbers = []
     for name in NUMBERS:
         # Some people's logs keep the steering alone.
         absent = header is not None and name not in header
@@ -336,16 +314,9 @@ def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
         value = _number_or_none(cell)
         if value is None:
             raise _BadNumberError(f"{name} is {_shown(cell)}, expected a number")
-        numbers[name] = value
-    images = [_file_name(by_column.get(camera, "")) for camera in CAMERAS]
-    return LogRow(
-        line,
-        (images[0], images[1], images[2]),
-        numbers["steering"],
-        numbers["throttle"],
-        numbers["brake"],
-        numbers["speed"],
-    )
+        numbers.append(value)
+    images = tuple(_file_name(by_column.get(camera, "")) for camera in CAMERAS)
+    return LogRow(line, images, *numbers)
 
 
 def _pair(cells: list[str], header: list[str] | None) -> Iterator[tuple[str, str]]:
