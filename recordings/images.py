@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import cv2
@@ -67,7 +67,10 @@ def locate_images(
     files = _image_files(folder)
     facts: dict[str, ImageFact] = {}
     for camera in CAMERAS:
-        samples[camera] = [_path_of(name, files, folder) for name in samples[camera]]
+        samples[camera] = [
+            files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
+            for name in samples[camera]
+        ]
     if check_images:
         there = set(files.values())
         facts = image_facts(
@@ -106,10 +109,6 @@ def _image_files(folder: Path) -> dict[str, str]:
     return files
 
 
-def _path_of(name: str, files: dict[str, str], folder: Path) -> str:
-    return files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
-
-
 # --- What is known of the files -------------------------------------------------------
 
 
@@ -133,14 +132,7 @@ class ImageFact:
 
 
 def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
-    """Look at every image once; remember it for as long as the file stays the same.
-
-    Args:
-        paths: Of files that exist.
-
-    Returns:
-        The fact of each path.
-    """
+    """Look at images that exist, once for as long as each file stays the same."""
     stats = {path: Path(path).stat() for path in dict.fromkeys(paths)}
     index_path = make_cache_folder(cache_folder()) / "images.sqlite"
     try:
@@ -184,19 +176,11 @@ def _facts_of(
         missing = [path for path in stats if path not in known]
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             found = dict(zip(missing, pool.map(_look, missing), strict=True))
-        index.executemany(
-            "INSERT OR REPLACE INTO image_file VALUES (?, ?, ?, ?, ?)",
-            [
-                (
-                    os.fsencode(path),
-                    stats[path].st_size,
-                    stats[path].st_mtime_ns,
-                    fact.digest,
-                    fact.fault,
-                )
-                for path, fact in found.items()
-            ],
-        )
+        rows = [
+            (os.fsencode(p), stats[p].st_size, stats[p].st_mtime_ns, *astuple(fact))
+            for p, fact in found.items()
+        ]
+        index.executemany("REPLACE INTO image_file VALUES (?, ?, ?, ?, ?)", rows)
         index.commit()
     return known | found
 
@@ -234,9 +218,8 @@ def _fault_of(content: bytes) -> str:
     if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-64:]:
         return "truncated-image"
     # Decoding at an eighth of the size finds what is broken, at a fraction of the cost.
-    small = cv2.imdecode(
-        np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8
-    )
+    values = np.frombuffer(content, np.uint8)
+    small = cv2.imdecode(values, cv2.IMREAD_REDUCED_GRAYSCALE_8)
     if small is None:
         return "unreadable-image"
     if small.shape != (FRAME_SHAPE[0] // 8, FRAME_SHAPE[1] // 8):

@@ -6,13 +6,11 @@ be used are excluded softly: they are counted and named, and nothing on disk is 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -28,8 +26,9 @@ from recordings.rows import (
     without_duplicates,
 )
 
-P = ParamSpec("P")
-T = TypeVar("T")
+# Lets tables hold names of files that are no text: the strings of pyarrow, which pandas
+# takes wherever that happens to be installed, refuse them.
+_any_names = pd.option_context("mode.string_storage", "python")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,6 @@ class Recording:
 
     name: str
     """The folder's name."""
-    folder: Path
     log_path: Path
     has_header: bool
     cameras: tuple[str, ...]
@@ -51,26 +49,8 @@ class Recording:
     excluded: dict[str, int]
     """The number of rows left out for each reason; some are not in samples either."""
     warnings: tuple[str, ...]
-    """What the user should know, in words."""
     fingerprint: str
     """Differs whenever the log or, if they were checked, an image differs."""
-
-
-# --- Reading --------------------------------------------------------------------------
-
-
-def _any_names(function: Callable[P, T]) -> Callable[P, T]:
-    """Let tables hold names of files that are no text: pyarrow's strings refuse them.
-
-    pandas takes those wherever pyarrow happens to be installed.
-    """
-
-    @functools.wraps(function)
-    def call(*args: P.args, **more: P.kwargs) -> T:
-        with pd.option_context("mode.string_storage", "python"):
-            return function(*args, **more)
-
-    return call
 
 
 @_any_names
@@ -87,14 +67,12 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     path = Path(path)
     log_path = find_log(path).resolve()
     log = read_log(log_path)
-    samples = pd.DataFrame(
-        [
-            (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
-            for r in log.rows
-        ],
-        columns=["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"],
-    )
-    samples, num_duplicates = without_duplicates(samples)
+    rows = [
+        (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
+        for r in log.rows
+    ]
+    columns = ["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"]
+    samples, num_duplicates = without_duplicates(pd.DataFrame(rows, columns=columns))
     samples["time_s"], timed = times_of(samples["center"])
     samples["session"] = sessions_of(samples["time_s"])
     digests = locate_images(samples, log_path.parent, check_images)
@@ -106,7 +84,6 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
     return Recording(
         name=log_path.parent.name,
-        folder=log_path.parent,
         log_path=log_path,
         has_header=log.has_header,
         cameras=log.cameras,
@@ -115,9 +92,6 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
         warnings=tuple(warnings),
         fingerprint=fingerprint,
     )
-
-
-# --- Samples of several recordings ----------------------------------------------------
 
 
 def usable_rows(recording: Recording) -> pd.DataFrame:
@@ -137,11 +111,10 @@ def usable_rows(recording: Recording) -> pd.DataFrame:
 
 @_any_names
 def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
-    """Return the usable rows of several recordings as one table.
+    """Return the usable rows of several recordings as one table with a fresh index.
 
-    Returns:
-        The rows of one recording after another with a fresh index; `session` is unique
-        over all, and a column `recording` holds the recording's name, made unique.
+    Its `session` is unique over all, and a column `recording` holds the recording's
+    name, made unique.
 
     Raises:
         InputError: A recording has no usable row, or is given twice.
@@ -151,8 +124,9 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
         for other in recordings[:i]:
             if other.fingerprint == recording.fingerprint:
                 raise InputError(
-                    f"{recording.folder}: the same recording as {other.folder}; its "
-                    "frames would be trained on and validated on; give it once"
+                    f"{recording.log_path.parent}: the same recording as "
+                    f"{other.log_path.parent}; its frames would be trained on and "
+                    "validated on; give it once"
                 )
         name, number = recording.name, 1
         while name in names:

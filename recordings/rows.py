@@ -1,10 +1,8 @@
-"""What is known of the rows of a log: their times and sessions, and their faults.
-
-`recordings.recording` asks for these one after another.
-"""
+"""What is known of the rows of a log: their times and sessions, and their faults."""
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +29,6 @@ SHUFFLED_SHARE = 0.1
 TIME_STAMP = re.compile(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})")
 
 
-# --- Rows -----------------------------------------------------------------------------
-
-
 def without_duplicates(samples: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Drop rows that repeat an earlier one; return the rest, and how many went."""
     columns = [column for column in samples if column != "line"]
@@ -53,12 +48,12 @@ def times_of(names: pd.Series) -> tuple[np.ndarray, bool]:
 def _time_of(name: str) -> float:
     found = TIME_STAMP.search(name)
     if not found:
-        return float("nan")
+        return math.nan
     year, month, day, hour, minute, second, millisecond = map(int, found.groups())
     try:
         stamp = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
-        return float("nan")
+        return math.nan
     return stamp.timestamp() + millisecond / 1000
 
 
@@ -68,17 +63,11 @@ def sessions_of(times: pd.Series) -> np.ndarray:
     return np.cumsum((steps < 0) | (steps > SESSION_GAP_S))
 
 
-# --- Faults ---------------------------------------------------------------------------
-
-
 def reasons_of(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str]:
     """Return for each row why it is not used, "" if it is; the first reason counts.
 
-    A side camera's faulty image costs that image, not the row.
-
-    Args:
-        samples: Rows with the columns that locate_images adds, which are taken out.
-        digests: What locate_images returns.
+    A side camera's faulty image costs that image, not the row. The columns that
+    locate_images adds are taken out of the samples.
     """
     for camera in CAMERAS[1:]:
         faulty = samples.pop(f"{camera}_fault") != ""
@@ -124,14 +113,7 @@ def _is_stale(digests: list[str]) -> np.ndarray:
 def warnings_of(
     samples: pd.DataFrame, log: DrivingLog, timed: bool, num_duplicates: int
 ) -> list[str]:
-    """Return in words what the user should know, with examples.
-
-    Args:
-        samples: All rows of the recording.
-        log: Where they were read from.
-        timed: Whether every row's time is known.
-        num_duplicates: How many rows were dropped as repeated.
-    """
+    """Return in words what the user should know, with examples."""
     warnings = []
     if num_duplicates:
         warnings.append(f"{num_duplicates} rows stand in the log twice; used once")
@@ -145,10 +127,9 @@ def warnings_of(
             text += f": {Path(group['center'].iloc[0]).name} is not in IMG/"
         warnings.append(text)
     for camera in CAMERAS[1:]:
-        if camera in log.cameras:
-            lost = int((samples[camera] == "").sum())
-            if lost:
-                warnings.append(f"{lost} rows have no good {camera} image")
+        lost = int((samples[camera] == "").sum())
+        if lost and camera in log.cameras:
+            warnings.append(f"{lost} rows have no good {camera} image")
     steps_back = int((samples["time_s"].diff() < 0).sum())
     if steps_back > SHUFFLED_SHARE * len(samples):
         warnings.append(
