@@ -12,39 +12,29 @@ from recordings.rows import NOMINAL_RATE_HZ
 
 # A session is cut into no fewer blocks, so that about a fifth can be held out.
 MIN_BLOCKS = 5
+# The length of a block in a session that has as many of them.
+BLOCK_S = 10.0
+# The least time between frames to train on and frames to judge on.
+MARGIN_S = 2.0
 
 
 def part_of(samples: pd.DataFrame, part: tuple[float, float]) -> pd.DataFrame:
     """Return a part of each recording, to train on one half and judge on the other.
 
-    Args:
-        samples: What usable_samples returns.
-        part: Begin and end, as fractions of each recording's rows.
-
-    Returns:
-        The rows, with a fresh index.
+    The part is its begin and end as fractions of the recording's rows; the rows get a
+    fresh index.
     """
     return samples[_in_part(samples, part)].reset_index(drop=True)
 
 
 def rest_of(
-    samples: pd.DataFrame, part: tuple[float, float], margin_s: float = 2.0
+    samples: pd.DataFrame, part: tuple[float, float], margin_s: float = MARGIN_S
 ) -> pd.DataFrame:
     """Return what part_of leaves, to judge on what nothing was chosen by.
 
-    Args:
-        samples: What usable_samples returns.
-        part: Begin and end, as fractions of each recording's rows.
-        margin_s: Least time between a row of the rest and one of the part, in seconds.
-
-    Returns:
-        The rows, with a fresh index.
+    Rows of the rest are more than margin_s seconds from those of the part.
     """
-    inside = _in_part(samples, part)
-    is_rest = ~inside
-    for _, recording in samples.groupby("recording"):
-        rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
-        is_rest[rows] &= _distance(times, times[inside[rows]]) > margin_s
+    is_rest = _far_from(samples, _in_part(samples, part), margin_s)
     return samples[is_rest].reset_index(drop=True)
 
 
@@ -59,8 +49,6 @@ def split_by_time(
     samples: pd.DataFrame,
     validation_fraction: float,
     rng: np.random.Generator,
-    block_s: float = 10.0,
-    margin_s: float = 2.0,
     whole: Collection[str] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split into training and validation by contiguous blocks of time.
@@ -71,13 +59,9 @@ def split_by_time(
     than two blocks, each of those is a block.
 
     Args:
-        samples: What usable_samples returns.
         validation_fraction: Share of the blocks of each session to hold out, [0, 1).
             0 holds out none: all rows train, and the same rows validate.
         rng: Draws the blocks.
-        block_s: Length of a block in seconds; shorter where a session has fewer than
-            five of them.
-        margin_s: Least time between a training and a validation frame, in seconds.
         whole: Names of recordings to train on only.
 
     Returns:
@@ -95,50 +79,42 @@ def split_by_time(
     for name, recording in samples.groupby("recording"):
         if name in whole:
             continue
-        long, clips = _long_and_short(recording, 2 * block_s)
+        long, clips = _long_and_short(recording)
         for session in long:
             times = session["time_s"].to_numpy()
-            blocks = _blocks_of_time(times, block_s)
+            blocks = _blocks_of_time(times)
             validates[session.index] = _held_out(blocks, validation_fraction, rng)
-        if clips is not None:
-            blocks = clips["session"].to_numpy()
-            validates[clips.index] = _held_out(blocks, validation_fraction, rng)
-    trains = ~validates
-    for _, recording in samples.groupby("recording"):
-        rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
-        held_out = np.sort(times[validates[rows]])
-        trains[rows] &= _distance(times, held_out) > margin_s
+        blocks = clips["session"].to_numpy()
+        validates[clips.index] = _held_out(blocks, validation_fraction, rng)
+    trains = _far_from(samples, validates, MARGIN_S)
     # Less than a quarter left to train on is a mistake, not a split.
     if trains.sum() < len(samples) / 4 or not validates.any():
         seconds = len(samples) / NOMINAL_RATE_HZ
         raise InputError(
             f"{len(samples)} usable rows, about {seconds:.0f} s, are too few to split "
-            f"into training and validation {margin_s:g} s apart; record a minute more"
+            f"into training and validation {MARGIN_S:g} s apart; record a minute more"
         )
     return np.flatnonzero(trains), np.flatnonzero(validates)
 
 
 def _long_and_short(
-    recording: pd.DataFrame, least_s: float
-) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
+    recording: pd.DataFrame,
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
     """Tell the sessions of a recording to cut into blocks from the clips to keep whole.
 
     Recoveries are recorded as many clips of a few seconds. Cut into blocks with margins
     between them, nothing of them would be left to train on.
     """
-    sessions = [session for _, session in recording.groupby("session")]
-    is_short = [np.ptp(session["time_s"]) < least_s for session in sessions]
-    if sum(is_short) < MIN_BLOCKS:
-        return sessions, None
-    long = [s for s, short in zip(sessions, is_short, strict=True) if not short]
-    in_long = [session.index for session in long]
-    return long, recording.drop(np.concatenate([*in_long, []]).astype(int))
+    is_short = recording.groupby("session")["time_s"].transform(np.ptp) < 2 * BLOCK_S
+    is_short &= recording["session"][is_short].nunique() >= MIN_BLOCKS
+    long = [session for _, session in recording[~is_short].groupby("session")]
+    return long, recording[is_short]
 
 
-def _blocks_of_time(times: np.ndarray, block_s: float) -> np.ndarray:
+def _blocks_of_time(times: np.ndarray) -> np.ndarray:
     """Return the number of the block that each row of a session lies in, int (n,)."""
     duration = float(np.ptp(times)) + 1e-6
-    num_blocks = max(MIN_BLOCKS, round(duration / block_s))
+    num_blocks = max(MIN_BLOCKS, round(duration / BLOCK_S))
     return ((times - times.min()) / duration * num_blocks).astype(int)
 
 
@@ -157,6 +133,15 @@ def _held_out(
         )
         held_out[next(splitter.split(blocks, groups=blocks))[1]] = True
     return held_out
+
+
+def _far_from(samples: pd.DataFrame, chosen: np.ndarray, margin_s: float) -> np.ndarray:
+    """Return bool (n,): which rows are farther in time from all that are chosen."""
+    is_far = ~chosen
+    for _, recording in samples.groupby("recording"):
+        rows, times = recording.index.to_numpy(), recording["time_s"].to_numpy()
+        is_far[rows] &= _distance(times, np.sort(times[chosen[rows]])) > margin_s
+    return is_far
 
 
 def _distance(times: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -22,7 +22,6 @@ def smooth_steering(
     """Average the steering over a window of time around each row, within its session.
 
     Args:
-        samples: What usable_samples returns.
         before_s: Start of the window, in seconds before the row, 0 or more.
         after_s: End of the window, in seconds after the row, 0 or more.
 
@@ -42,10 +41,9 @@ def smooth_steering(
 
 
 def savitzky_golay(samples: pd.DataFrame, window_s: float) -> np.ndarray:
-    """Smooth the steering of a session by cubics over a window of time.
+    """Smooth a session's steering, float (n,), by cubics over a window of time.
 
-    Returns:
-        float (n,); as recorded where the session is shorter than the window.
+    It stays as recorded where the session is shorter than the window.
     """
     # Not above: slow to load, and only explore.py asks for it.
     from scipy.signal import savgol_filter
@@ -65,7 +63,7 @@ def side_camera_steering(
 
     Args:
         steering: What was recorded, for the centre camera, [-1, 1].
-        camera: "left", "center" or "right".
+        camera: One of CAMERAS.
         correction: Steering that brings the car back from where a side camera stands.
 
     Returns:
