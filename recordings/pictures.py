@@ -6,9 +6,12 @@ Each function takes the recordings and returns one figure, with a line of axes f
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from recordings.images import read_frame
 from recordings.recording import Recording, usable_rows
@@ -18,10 +21,6 @@ from recordings.steering import (
     savitzky_golay,
     side_camera_steering,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 CONTACT_SHEET_FRAMES = 7
 # Length of the stretch that the pictures of time show closer.
@@ -46,19 +45,14 @@ def draw_contact_sheet(recordings: list[Recording]) -> Figure:
 
 def draw_balancing(recordings: list[Recording]) -> Figure:
     """Count the steering of each recording as recorded, and as balancing draws it."""
-    import seaborn
-
     figure, grid = _figure(len(recordings), 3, (13, 2.7))
-    edges = np.linspace(-1, 1, BALANCE_BINS + 1)
+    edges = list(np.linspace(-1, 1, BALANCE_BINS + 1))
     for recording, line in zip(recordings, grid, strict=True):
         steering = usable_rows(recording)["steering"].to_numpy()
         for axes, mode in zip(line, ("off", "cap", "inverse"), strict=True):
+            percent = balance_weights(steering, mode) * 100
             seaborn.histplot(
-                x=steering,
-                weights=balance_weights(steering, mode) * 100,
-                bins=list(edges),
-                ax=axes,
-                color="tab:blue",
+                x=steering, weights=percent, bins=edges, ax=axes, color="tab:blue"
             )
             what = "as recorded" if mode == "off" else f"--balance {mode}"
             _title(axes, recording, what)
@@ -68,23 +62,15 @@ def draw_balancing(recordings: list[Recording]) -> Figure:
 
 def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure:
     """Count the steering that each camera would be taught with a fixed correction."""
-    import seaborn
-
     figure, grid = _figure(len(recordings), 1, (13, 2.4))
     edges = list(np.linspace(-1, 1, 2 * BALANCE_BINS))
+    style: Any = {"stat": "percent", "element": "step", "alpha": 0.15}
     for recording, (axes,) in zip(recordings, grid, strict=True):
         samples = usable_rows(recording)
         for camera in recording.cameras:
             steering = samples.loc[samples[camera] != "", "steering"].to_numpy()
-            seaborn.histplot(
-                x=side_camera_steering(steering, camera, correction),
-                bins=edges,
-                stat="percent",
-                element="step",
-                alpha=0.15,
-                ax=axes,
-                label=camera,
-            )
+            taught = side_camera_steering(steering, camera, correction)
+            seaborn.histplot(x=taught, bins=edges, ax=axes, label=camera, **style)
         _title(axes, recording, f"side cameras corrected by {correction:g}")
         axes.set(xlabel="steering, + is right", ylabel="% of images")
         axes.legend()
@@ -94,9 +80,8 @@ def draw_cameras(recordings: list[Recording], correction: float = 0.2) -> Figure
 def draw_time(recordings: list[Recording], smooth_s: float) -> Figure:
     """Draw steering and speed over the time driven, and a minute of steering closer.
 
-    Args:
-        recordings: What to draw; each session has a colour of its own.
-        smooth_s: Window of the Savitzky-Golay overlay, in seconds; 0 for none.
+    Each session has a colour of its own. A Savitzky-Golay filter over smooth_s seconds
+    is overlaid, none for 0.
     """
     figure, grid = _figure(len(recordings), 3, (15, 2.8))
     for recording, line in zip(recordings, grid, strict=True):
@@ -138,12 +123,11 @@ def draw_sessions(recordings: list[Recording]) -> Figure:
             # An edge, so that a single row can be seen.
             axes.axvspan(stretch.iloc[0], end, color=color, linewidth=0.8)
         num_sessions = int(samples["session"].iloc[-1]) + 1
-        _title(
-            axes,
-            recording,
+        text = (
             f"{num_sessions} session{'s' if num_sessions > 1 else ''}, green used, "
-            f"red left out ({excluded.sum():,} of {len(samples):,} rows)",
+            f"red left out ({excluded.sum():,} of {len(samples):,} rows)"
         )
+        _title(axes, recording, text)
         axes.set(xlabel="time [min]", yticks=[])
     return figure
 
@@ -158,16 +142,7 @@ def _title(axes: Axes, recording: Recording, text: str, width: int = 30) -> None
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> Any:
-    """Return a figure whose height grows with its rows, and its grid of axes.
-
-    Args:
-        rows: How many rows of axes there are.
-        columns: How many columns of axes there are.
-        size: Width of the figure and height of a row, in inches.
-    """
-    import seaborn
-    from matplotlib.figure import Figure
-
+    """Return a figure, its width and a row's height given in inches, and its axes."""
     seaborn.set_theme(style="whitegrid", context="paper")
     figure = Figure(figsize=(size[0], size[1] * rows + 0.4), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)

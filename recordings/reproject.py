@@ -42,19 +42,14 @@ class ViewGeometry:
     """
 
     height: int = FRAME_SHAPE[0]
-    """The number of rows of the view."""
     width: int = FRAME_SHAPE[1]
-    """The number of columns of the view."""
     crop_top_rows: int = 0
-    """The number of rows cut off the top of the raw frame."""
     crop_bottom_rows: int = 0
-    """The number of rows cut off the bottom of the raw frame."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
-            raise ValueError(
-                f"view is {self.height}x{self.width}, expected 1x1 or more"
-            )
+            size = f"{self.height}x{self.width}"
+            raise ValueError(f"view is {size}, expected 1x1 or more")
         crop = (self.crop_top_rows, self.crop_bottom_rows)
         if min(crop) < 0 or sum(crop) >= FRAME_SHAPE[0]:
             raise ValueError(f"crop is {crop} rows of {FRAME_SHAPE[0]}")
@@ -90,7 +85,6 @@ def view_homographies(
     Args:
         cross_track_error_m: How far it was moved to the right, float (n,).
         heading_error_rad: How far it was turned to the right, float (n,).
-        geometry: The view's geometry; the raw frame's if not given.
 
     Returns:
         The maps for pixels of the road and for those infinitely far, each float64
@@ -98,13 +92,8 @@ def view_homographies(
     """
     cross_track_error_m = np.asarray(cross_track_error_m, float)
     heading_error_rad = np.asarray(heading_error_rad, float)
-    intrinsics = np.array(
-        [
-            [FOCAL_LENGTH_PX, 0, CENTRE_PX[0]],
-            [0, FOCAL_LENGTH_PX, CENTRE_PX[1]],
-            [0, 0, 1],
-        ]
-    )
+    f, (x, y) = FOCAL_LENGTH_PX, CENTRE_PX
+    intrinsics = np.array([[f, 0, x], [0, f, y], [0, 0, 1]])
     to_view = geometry.from_frame @ intrinsics
     cos, sin = math.cos(PITCH_RAD), math.sin(PITCH_RAD)
     pitch = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
@@ -124,9 +113,6 @@ def view_homographies(
 
 def nearest_camera(cross_track_error_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Choose the real camera from which to re-project: the less, the truer.
-
-    Args:
-        cross_track_error_m: How far to the right the car stands, float (n,).
 
     Returns:
         int64 (n,), which of CAMERAS is nearest; and float64 (n,), how far to the right
@@ -153,7 +139,6 @@ def reproject(
         cross_track_error_m: How far to the right of the camera that took each frame the
             car stands, float (n,).
         heading_error_rad: How far it is turned to the right, float (n,).
-        geometry: The frames' geometry; that of raw ones if not given.
         out: What to write to, uint8 (n, h, w, 3), not frames itself; made if not given.
 
     Returns:
@@ -162,12 +147,8 @@ def reproject(
     assert frames.shape[1:3] == (geometry.height, geometry.width), frames.shape
     out = np.empty_like(frames) if out is None else out
     assert not np.shares_memory(frames, out)
-    road, far = (
-        np.linalg.inv(homographies).astype(np.float32)
-        for homographies in view_homographies(
-            cross_track_error_m, heading_error_rad, geometry
-        )
-    )
+    maps = view_homographies(cross_track_error_m, heading_error_rad, geometry)
+    road, far = (np.linalg.inv(each).astype(np.float32) for each in maps)
     pixels = _pixels(geometry)
     split = geometry.num_far_rows * geometry.width
     come_from = np.empty_like(pixels)
@@ -178,15 +159,10 @@ def reproject(
         np.matmul(far[i], pixels[:, :split], out=come_from[:, :split])
         np.matmul(road[i], pixels[:, split:], out=come_from[:, split:])
         x, y, scale = come_from.reshape(3, geometry.height, geometry.width)
+        x /= scale
+        y /= scale
         # One remap is quicker than a warp for either part.
-        cv2.remap(
-            frame,
-            np.divide(x, scale, out=x),
-            np.divide(y, scale, out=y),
-            cv2.INTER_LINEAR,
-            dst=out[i],
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        cv2.remap(frame, x, y, cv2.INTER_LINEAR, out[i], cv2.BORDER_REPLICATE)
     return out
 
 
@@ -205,8 +181,6 @@ def recovery_steering(
     look_ahead_s: float = LOOK_AHEAD_S,
 ) -> np.ndarray:
     """Return the steering that brings the car back to the recorded path.
-
-    Pure pursuit aims at the point of the path that lies the look-ahead in front.
 
     Args:
         steering: Steering of the recorded path, float (n,) in [-1, 1]; averaged over a
