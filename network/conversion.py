@@ -21,12 +21,9 @@ ONNX_OPSET = 18
 def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
     """Join the parts of a model, the resize in floating point and its rounding written.
 
-    Neither format can resize in uint8 as the model's own layer does. The result steers
-    the same to float32's rounding.
-
-    Args:
-        view: What model.view_of returns.
-        network: What model.network_of returns for the same model.
+    The parts are what model.view_of and model.network_of return. Neither format can
+    resize in uint8 as the model's own layer does. The result steers the same to
+    float32's rounding.
 
     Returns:
         A model of one frame, uint8 RGB (1, 160, 320, 3), to float32 (1, 1), sharing
@@ -42,9 +39,9 @@ def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
     x = frame
     for layer in view.layers[1:-1]:
         x = layer(x)
-    x = keras.ops.cast(x, "float32")
     config = {**resize.get_config(), "dtype": "float32"}
-    x = keras.ops.round(keras.layers.Resizing.from_config(config)(x))
+    x = keras.layers.Resizing.from_config(config)(keras.ops.cast(x, "float32"))
+    x = keras.ops.round(x)
     for layer in network.layers[1:]:
         x = layer(x)
     return keras.Model(frame, x, name="exported")

@@ -47,11 +47,7 @@ SAFE_MODULES = frozenset(
 
 
 def save_model(model: keras.Model, folder: Path) -> Path:
-    """Write model.json and model.weights.h5 into a folder, each whole or not at all.
-
-    Returns:
-        The path of model.json.
-    """
+    """Write both files into a folder, each whole or not at all; return model.json."""
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(model, folder)
     json_path = folder / "model.json"
@@ -74,12 +70,9 @@ def check_model(
 
     Keras is not needed for it, so a command can refuse a file before that is loaded.
 
-    Args:
-        json_path: The file of the layers, as for load_model.
-        weights_path: The file of the weights, as for load_model.
-
     Returns:
-        The content of the json file, and the path of the weights.
+        The content of the json file, and the path of the weights; for the arguments
+        see load_model.
 
     Raises:
         InputError: A file is missing, cut off, not what its name says, or holds more
@@ -178,13 +171,12 @@ def _nodes(config: Any) -> Iterator[dict[str, Any]]:
 
 def _weights_beside(json_path: Path) -> Path:
     stem = json_path.name.removesuffix(".json")
-    candidates = [json_path.with_name(stem + end) for end in (".weights.h5", ".h5")]
-    for path in candidates:
+    names = (f"{stem}.weights.h5", f"{stem}.h5")
+    for path in map(json_path.with_name, names):
         if path.is_file():
             return path
     raise InputError(
-        f"{json_path}: its weights are missing, expected {candidates[0].name} "
-        f"or {candidates[1].name} beside it"
+        f"{json_path}: its weights are missing, expected {' or '.join(names)} beside it"
     )
 
 

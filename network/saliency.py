@@ -78,10 +78,9 @@ def make_saliency(model: keras.Model) -> Saliency:
 def _activations(model: keras.Model, convolutions: list[Any]) -> list[Any]:
     """Return what leaves each convolution's block, after its activation."""
     outputs = []
-    position = {layer.name: i for i, layer in enumerate(model.layers)}
     for layer in convolutions:
         last = layer.output
-        for after in model.layers[position[layer.name] + 1 :]:
+        for after in model.layers[model.layers.index(layer) + 1 :]:
             if after.output.shape != layer.output.shape:
                 break
             last = after.output
@@ -104,14 +103,9 @@ def visual_back_prop(
     Returns:
         float32 of view_shape, in [0, 1].
     """
-    below = [average.shape for average in averages[:-1]]
-    heat = averages[-1].astype(np.float32)
-    for average, (kernel, strides), shape in zip(
-        [*averages[-2::-1], None], shapes[::-1], [*below[::-1], view_shape], strict=True
-    ):
-        heat = _scaled_up(heat, kernel, strides, shape)
-        if average is not None:
-            heat = heat * average
+    *below, heat = [np.ones(view_shape, np.float32), *averages]
+    for average, (kernel, strides) in zip(below[::-1], shapes[::-1], strict=True):
+        heat = _scaled_up(heat, kernel, strides, average.shape) * average
         # Products of several layers would run out of float32 otherwise.
         heat /= max(float(heat.max()), 1e-12)
     return heat
@@ -121,52 +115,34 @@ def _scaled_up(
     heat: np.ndarray,
     kernel: tuple[int, int],
     strides: tuple[int, int],
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
 ) -> np.ndarray:
     """Return the transposed convolution of ones, float32 of the given shape."""
-    rows, columns = heat.shape
-    high = np.zeros(
-        (
-            max(shape[0], (rows - 1) * strides[0] + kernel[0]),
-            max(shape[1], (columns - 1) * strides[1] + kernel[1]),
-        ),
-        np.float32,
-    )
+    (rows, columns), (down, right) = heat.shape, strides
+    least = ((rows - 1) * down + kernel[0], (columns - 1) * right + kernel[1])
+    high = np.zeros(np.maximum(shape, least), np.float32)
     for i in range(kernel[0]):
         for j in range(kernel[1]):
-            high[
-                i : i + rows * strides[0] : strides[0],
-                j : j + columns * strides[1] : strides[1],
-            ][:rows, :columns] += heat
+            high[i : i + rows * down : down, j : j + columns * right : right] += heat
     return high[: shape[0], : shape[1]]
 
 
 def overlay(frame: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay a heat map over a frame.
-
-    Args:
-        frame: The frame, uint8 RGB (h, w, 3).
-        heat: The heat map, float32 (h, w) in [0, 1].
+    """Lay a heat map, float32 (h, w) in [0, 1], over a frame, uint8 RGB (h, w, 3).
 
     Returns:
         uint8 RGB (h, w, 3): green to yellow where it is hot, the frame elsewhere.
     """
     heat = np.clip(heat, 0, 1)[:, :, None]
-    colour = np.concatenate(
-        [255 * heat, np.full_like(heat, 255), np.zeros_like(heat)], axis=2
-    )
+    colour = np.dstack([255 * heat, np.full_like(heat, 255), np.zeros_like(heat)])
     share = (1 - LEAST_FRAME_SHARE) * heat
     return np.rint((1 - share) * frame + share * colour).astype(np.uint8)
 
 
 def clear_picture(heat: np.ndarray) -> bytes:
-    """Return a heat map as a PNG to lay over its frame.
+    """Return a heat map, float32 (h, w) in [0, 1], as a PNG to lay over its frame.
 
-    Args:
-        heat: float32 (h, w) in [0, 1].
-
-    Returns:
-        The PNG, green to yellow; the colder, the clearer.
+    It is green to yellow; the colder, the clearer.
     """
     hot = np.rint(255 * np.clip(heat, 0, 1)).astype(np.uint8)
     full = np.full_like(hot, 255)
