@@ -31,7 +31,7 @@ from recordings.log import find_log
 # --- Settings and draws ---------------------------------------------------------------
 
 
-def _setting(default: float, most: float, text: str) -> Any:
+def _field(default: float, most: float, text: str) -> Any:
     return field(default=default, metadata={"help": text, "most": most})
 
 
@@ -43,26 +43,20 @@ class AugmentSettings:
         InputError: A value is below 0 or above the most that makes sense.
     """
 
-    flip: float = _setting(0.5, 1, "probability of a horizontal flip")
-    shift_right: float = _setting(0.08, 1, "largest shift sideways, part of the width")
-    shift_down: float = _setting(
-        0.06, 1, "largest shift up or down, part of the height"
-    )
-    shift_steering: float = _setting(
-        0.64, 10, "steering added for a shift by one width"
-    )
-    brightness: float = _setting(0.4, 1, "largest change of the light, 0.4 is ±40 %%")
-    gamma: float = _setting(0.3, 1, "largest change of the gamma exponent, as a part")
-    colour: float = _setting(0.3, 1, "largest change of saturation and white balance")
-    shadow: float = _setting(0.3, 1, "probability of a hard shadow")
-    noise: float = _setting(
-        6.0, 255, "largest standard deviation of noise, grey levels"
-    )
-    blur: float = _setting(0.01, 1, "largest sigma of a blur, part of the height")
-    equalize: float = _setting(0.0, 1, "probability of histogram equalization")
-    clahe: float = _setting(0.0, 1, "probability of CLAHE")
-    invert: float = _setting(0.0, 1, "probability of a negative")
-    swap_channels: float = _setting(0.0, 1, "probability of swapping red and blue")
+    flip: float = _field(0.5, 1, "probability of a horizontal flip")
+    shift_right: float = _field(0.08, 1, "largest shift sideways, part of the width")
+    shift_down: float = _field(0.06, 1, "largest shift up or down, part of the height")
+    shift_steering: float = _field(0.64, 10, "steering added for a shift by one width")
+    brightness: float = _field(0.4, 1, "largest change of the light, 0.4 is ±40 %%")
+    gamma: float = _field(0.3, 1, "largest change of the gamma exponent, as a part")
+    colour: float = _field(0.3, 1, "largest change of saturation and white balance")
+    shadow: float = _field(0.3, 1, "probability of a hard shadow")
+    noise: float = _field(6.0, 255, "largest standard deviation of noise, grey levels")
+    blur: float = _field(0.01, 1, "largest sigma of a blur, part of the height")
+    equalize: float = _field(0.0, 1, "probability of histogram equalization")
+    clahe: float = _field(0.0, 1, "probability of CLAHE")
+    invert: float = _field(0.0, 1, "probability of a negative")
+    swap_channels: float = _field(0.0, 1, "probability of swapping red and blue")
 
     def __post_init__(self) -> None:
         for name, setting in self.__dataclass_fields__.items():
@@ -108,10 +102,8 @@ def sample_parameters(
     One call of rng serves a whole batch: a call for each number would cost as much as
     the operations themselves.
     """
-    return [
-        _parameters_from(settings, draws)
-        for draws in rng.random((num, NUM_DRAWS)).tolist()
-    ]
+    drawn = rng.random((num, NUM_DRAWS)).tolist()
+    return [_parameters_from(settings, draws) for draws in drawn]
 
 
 def _parameters_from(settings: AugmentSettings, draws: list[float]) -> Parameters:
@@ -170,27 +162,21 @@ def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
 
 
 def shift(
-    frame: np.ndarray,
-    steering: float,
-    right: float,
-    down: float,
-    steering_per_width: float,
+    frame: np.ndarray, steering: float, right: float, down: float, per_width: float
 ) -> tuple[np.ndarray, float]:
     """Move the picture by whole pixels, as if the car stood beside or pitched.
 
     Args:
-        frame: The frame, uint8 (h, w, 3).
-        steering: The steering, [-1, 1].
         right: Fraction of the width that the picture moves to the right; the road then
             lies further right, as seen from a car further left.
         down: Fraction of the height that the picture moves down; the steering stays.
-        steering_per_width: Steering added for a move by one width. The usual 0.002 per
-            pixel of a 320-pixel frame is 0.64.
+        per_width: Steering added for a move by one width. The usual 0.002 per pixel of
+            a 320-pixel frame is 0.64.
 
     Returns:
         The moved frame, its border repeated, and the steering clipped to [-1, 1].
     """
-    steering = min(1.0, max(-1.0, steering + right * steering_per_width))
+    steering = min(1.0, max(-1.0, steering + right * per_width))
     height, width = frame.shape[:2]
     # Parts of a pixel would cost ten times as much, and blur the frame besides.
     x, y = round(right * width), round(down * height)
@@ -212,11 +198,7 @@ def colour(
 ) -> np.ndarray:
     """Change saturation and white balance, as another version of the game or hour does.
 
-    Args:
-        frame: The frame, uint8 RGB (h, w, 3).
-        saturation: 0 makes it grey, 1 leaves it.
-        red_gain: Factor of the red channel; 1 leaves it.
-        blue_gain: Factor of the blue channel; 1 leaves it.
+    Saturation 0 makes the frame grey; factors of 1 leave it.
     """
     if saturation == red_gain == blue_gain == 1:
         return frame
@@ -241,7 +223,6 @@ def shadow(
     """Lay a hard shadow across the frame from top to bottom.
 
     Args:
-        frame: The frame, uint8 (h, w, 3).
         edges: Where the shadow begins and ends at the top, and at the bottom, as
             fractions of the width.
         light: Factor of the shaded part: 0 makes it black, 1 leaves it.
@@ -265,7 +246,6 @@ def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
     """Add independent noise to every value.
 
     Args:
-        frame: The frame, uint8 (h, w, 3).
         std: Standard deviation of the noise, in grey levels.
         offset: Where in the bank of noise this frame's begins, 0 or more. Drawing a
             new value for each pixel costs more than all other operations together.
@@ -301,9 +281,9 @@ def equalize(frame: np.ndarray) -> np.ndarray:
     return _on_luminance(frame, cv2.equalizeHist)
 
 
-def clahe(frame: np.ndarray, clip_limit: float = 2.0) -> np.ndarray:
+def clahe(frame: np.ndarray) -> np.ndarray:
     """Equalize the luminance in tiles, with limited contrast (Zuiderveld 1994)."""
-    return _on_luminance(frame, cv2.createCLAHE(clip_limit, CLAHE_TILES).apply)
+    return _on_luminance(frame, cv2.createCLAHE(2.0, CLAHE_TILES).apply)
 
 
 def _on_luminance(
@@ -312,19 +292,6 @@ def _on_luminance(
     ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
     ycrcb[:, :, 0] = operation(ycrcb[:, :, 0])
     return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
-
-
-def invert(frame: np.ndarray) -> np.ndarray:
-    """Turn the frame into its negative."""
-    return cv2.bitwise_not(frame)
-
-
-def swap_channels(frame: np.ndarray) -> np.ndarray:
-    """Swap red and blue."""
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-
-
-# --- All of them in their order -------------------------------------------------------
 
 
 def apply(
@@ -337,7 +304,6 @@ def apply(
     Args:
         frame: The frame, uint8 RGB (h, w, 3); it is left as it is.
         steering: The steering, [-1, 1].
-        parameters: What to do.
 
     Returns:
         uint8 RGB of the same shape, and steering in [-1, 1].
@@ -354,34 +320,32 @@ def apply(
     frame = gamma(frame, p.gamma)
     frame = blur(frame, p.blur)
     frame = gaussian_noise(frame, p.noise, p.noise_offset)
-    for happens, operation in (
-        (p.equalize, equalize),
-        (p.clahe, clahe),
-        (p.invert, invert),
-        (p.swap_channels, swap_channels),
-    ):
-        frame = operation(frame) if happens else frame
+    if p.equalize:
+        frame = equalize(frame)
+    if p.clahe:
+        frame = clahe(frame)
+    if p.invert:
+        frame = cv2.bitwise_not(frame)
+    if p.swap_channels:
+        frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
     return frame, steering
 
 
+@dataclass(frozen=True)
 class Augmenter:
     """Changes whole batches in place, each frame by parameters of its own."""
 
-    def __init__(self, settings: AugmentSettings) -> None:
-        self.settings = settings
+    settings: AugmentSettings
 
     def __call__(
         self, frames: np.ndarray, steering: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Change a batch.
+        """Change a batch and return it.
 
         Args:
             frames: The frames, uint8 RGB (n, h, w, 3), changed in place.
             steering: Their steering, float32 (n,) in [-1, 1], changed in place.
             rng: Draws what each undergoes; the same state gives the same batch.
-
-        Returns:
-            The frames and their steering.
         """
         drawn = sample_parameters(self.settings, rng, len(frames))
         for i, parameters in enumerate(drawn):
@@ -418,8 +382,7 @@ def draw_steering(frame: np.ndarray, steering: float) -> np.ndarray:
     drawn = frame.copy()
     height, width = frame.shape[:2]
     foot = (width // 2, height - 1)
-    lean = steering * math.pi / 3
-    length = 0.45 * height
+    lean, length = steering * math.pi / 3, 0.45 * height
     across, up = length * math.sin(lean), length * math.cos(lean)
     tip = (round(foot[0] + across), round(foot[1] - up))
     for rgb, thickness in (((0, 0, 0), 6), ((255, 220, 0), 3)):
@@ -432,12 +395,6 @@ def write_preview(
 ) -> None:
     """Draw every operation, and three random draws, on frames from left to right.
 
-    Args:
-        recording: The recording's folder.
-        sheet_path: The picture to write.
-        settings: What the random draws follow.
-        seed: Seed of the random draws.
-
     Raises:
         InputError: The recording cannot be read, or no row of it can be used.
     """
@@ -446,10 +403,8 @@ def write_preview(
     columns = _preview_columns(recording)
     rng = np.random.default_rng(seed)
     rows = [(title, [p] * len(columns)) for title, p in PREVIEW.items()]
-    rows += [
-        (f"random {i + 1}", sample_parameters(settings, rng, len(columns)))
-        for i in range(3)
-    ]
+    for i in range(1, 4):
+        rows.append((f"random {i}", sample_parameters(settings, rng, len(columns))))
     figure = Figure(figsize=(2.6 * len(columns), 1.45 * len(rows)), layout="compressed")
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for axes, (title, _, _) in zip(grid[0], columns, strict=True):
@@ -476,14 +431,11 @@ def _preview_columns(recording: Path) -> list[tuple[str, np.ndarray, float]]:
     samples = usable_rows(read_recording(recording))
     steering = samples["steering"]
     over_range = np.linspace(steering.min(), steering.max(), 3)
-    chosen = [(steering - value).abs().idxmin() for value in over_range]
-    cameras = ["center"] * len(chosen)
-    for camera in CAMERAS[1:]:
-        if samples.at[chosen[1], camera]:
-            cameras.append(camera)
-            chosen.append(chosen[1])
+    rows = [(steering - value).abs().idxmin() for value in over_range]
+    chosen = [("center", row) for row in rows]
+    chosen += [(side, rows[1]) for side in CAMERAS[1:] if samples.at[rows[1], side]]
     columns = []
-    for camera, row in zip(cameras, chosen, strict=True):
+    for camera, row in chosen:
         taught = side_camera_steering(steering[row], camera, PREVIEW_CORRECTION)
         frame = read_frame(samples.at[row, camera])
         columns.append((f"{camera} camera", frame, float(taught)))
