@@ -32,13 +32,9 @@ STOP = threading.Event()
 
 
 def demonstrate(data: Path | None, out: Path, epochs: int, port: int) -> None:
-    """Show the four steps one after another.
+    """Show the four steps one after another, and write everything to a folder, `out`.
 
-    Args:
-        data: The recording to learn; None lets the expert make one.
-        out: The folder that everything is written to; it exists.
-        epochs: How often to train on the recording.
-        port: What drive.py listens on; 0 lets the system choose one.
+    Without data, the expert makes a recording; port 0 lets the system choose one.
 
     Raises:
         subprocess.CalledProcessError: A step failed, and has said why.
@@ -110,10 +106,7 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a script of the project; what still runs at the end of the block is ended.
 
-    Args:
-        script: Its file name.
-        arguments: What to give it on its command line.
-        streams: Where its output goes, as for subprocess.Popen.
+    The streams say where its output goes, as for subprocess.Popen.
     """
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     # In groups of their own, Ctrl+C reaches this process only, which then ends them.

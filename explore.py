@@ -57,7 +57,6 @@ class Findings:
     sessions: int
     minutes: float
     rate_hz: float
-    """The median rate of the rows."""
     distance_m: float
     mean_speed_mph: float
     straight: float
@@ -169,9 +168,8 @@ def what_to_record(findings: list[Findings]) -> list[str]:
             "re-projection makes some from every frame where there are three cameras; "
             "else record returning from the edge (not drifting towards it)."
         )
-    standing = sum(f.standing * f.rows for f in findings) / sum(
-        f.rows for f in findings
-    )
+    rows = sum(f.rows for f in findings)
+    standing = sum(f.standing * f.rows for f in findings) / rows
     if standing > 0.05:
         advice.append(
             f"The car stands in {standing:.0%} of the rows; they are left out. Start "
@@ -219,6 +217,14 @@ TABLE = {
     "corrections_per_min": ("corrections a minute", "{:.1f}"),
     "cameras": ("cameras", "{}"),
 }
+# Heading of each picture.
+HEADINGS = {
+    "contact_sheet": "Frames, from left to right",
+    "balancing": "Steering before and after balancing",
+    "cameras": "Steering by camera",
+    "time": "Over time",
+    "sessions": "Sessions and gaps",
+}
 
 
 def write_report(
@@ -230,9 +236,6 @@ def write_report(
     """Write report.html and its pictures into a new folder, all or nothing.
 
     Args:
-        folder: The folder to make.
-        recordings: What to show.
-        findings: What find_out returns for each of them.
         smooth_s: Window of the filter laid over the steering, in seconds; 0 for none.
 
     Raises:
@@ -241,17 +244,11 @@ def write_report(
     from recordings import pictures as draw
 
     figures = {
-        "contact_sheet": (
-            "Frames, from left to right",
-            draw.draw_contact_sheet(recordings),
-        ),
-        "balancing": (
-            "Steering before and after balancing",
-            draw.draw_balancing(recordings),
-        ),
-        "cameras": ("Steering by camera", draw.draw_cameras(recordings)),
-        "time": ("Over time", draw.draw_time(recordings, smooth_s)),
-        "sessions": ("Sessions and gaps", draw.draw_sessions(recordings)),
+        "contact_sheet": draw.draw_contact_sheet(recordings),
+        "balancing": draw.draw_balancing(recordings),
+        "cameras": draw.draw_cameras(recordings),
+        "time": draw.draw_time(recordings, smooth_s),
+        "sessions": draw.draw_sessions(recordings),
     }
     names = [finding.name for finding in findings]
     rows = [
@@ -266,10 +263,10 @@ def write_report(
     )
     try:
         with whole_folder(folder) as partial:
-            for file_name, (title, figure) in figures.items():
+            for file_name, figure in figures.items():
                 png = to_png(figure)
                 (partial / f"{file_name}.png").write_bytes(png)
-                body += html_picture(title, png)
+                body += html_picture(HEADINGS[file_name], png)
             page = html_page(f"Recordings: {', '.join(names)}", body)
             (partial / "report.html").write_text(page, encoding="utf-8")
     except OSError as error:
@@ -314,23 +311,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python explore.py data/a data/b --out report",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument(
-        "recordings", nargs="+", type=Path, help="folders with a driving_log.csv"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("report"),
-        help="folder to make (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--smooth-s",
-        type=_seconds,
-        default=0.0,
-        metavar="S",
-        help="seconds of a Savitzky-Golay filter to overlay (default: 0, none)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add = parser.add_argument
+    add("recordings", nargs="+", type=Path, help="folders with a driving_log.csv")
+    out_help = "folder to make (default: %(default)s)"
+    add("--out", type=Path, default=Path("report"), help=out_help)
+    smooth_help = "seconds of a Savitzky-Golay filter to overlay (default: 0, none)"
+    add("--smooth-s", type=_seconds, default=0.0, metavar="S", help=smooth_help)
+    add("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
 
 
@@ -365,12 +352,8 @@ def main(argv: list[str] | None = None) -> int:
         # Refuses what training would refuse, and tells equal names apart.
         names = usable_samples(recordings)["recording"].unique()
         recordings = [
-            replace(
-                recording,
-                name=_as_text(name),
-                warnings=tuple(map(_as_text, recording.warnings)),
-            )
-            for recording, name in zip(recordings, names, strict=True)
+            replace(r, name=_as_text(name), warnings=tuple(map(_as_text, r.warnings)))
+            for r, name in zip(recordings, names, strict=True)
         ]
         findings = [find_out(recording) for recording in recordings]
         write_report(args.out, recordings, findings, args.smooth_s)

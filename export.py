@@ -63,10 +63,8 @@ def export(
     """Write a model as one file, if that steers like the model.
 
     Args:
-        model: What network.files.load_model returns.
         frames: The frames to compare on, uint8 RGB (n, 160, 320, 3).
         path: The file to write; its ending says the format.
-        quantize: One of QUANTIZATIONS.
         most_difference: How far the steering may be off on any frame.
 
     Raises:
@@ -111,11 +109,7 @@ def export(
 
 
 def sample_frames(recording: Path, most: int) -> np.ndarray:
-    """Read frames of all cameras, evenly over a recording.
-
-    Args:
-        recording: The recording's folder.
-        most: The largest number of frames to read.
+    """Read frames of all cameras, at most so many, evenly over a recording.
 
     Returns:
         uint8 RGB (n, 160, 320, 3).
@@ -159,33 +153,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("model", type=Path, help="model.json of a trained model")
     add("--to", required=True, choices=FORMATS, help="format to write")
+    text = "int8 weights (dynamic), and activations (full, tflite only) (default: none)"
+    add("--quantize", choices=QUANTIZATIONS, default="none", help=text)
+    text = "recording to compare on (default: data/sample)"
+    add("--frames", type=Path, default=SAMPLE, metavar="DIR", help=text)
+    text = "number of frames to compare on at most, 1 or more (default: 500)"
+    add("--limit", type=int, default=500, metavar="N", help=text)
+    text = "steering that a frame may be off by (default: %(default)s, 0.5 degrees)"
     add(
-        "--quantize",
-        choices=QUANTIZATIONS,
-        default="none",
-        help="int8 weights (dynamic), and activations (full, tflite only) "
-        "(default: %(default)s)",
-    )
-    add(
-        "--frames",
-        type=Path,
-        default=SAMPLE,
-        metavar="DIR",
-        help="recording to compare on (default: data/sample)",
-    )
-    add(
-        "--limit",
-        type=int,
-        default=500,
-        metavar="N",
-        help="number of frames to compare on at most, 1 or more (default: %(default)s)",
-    )
-    add(
-        "--most-difference",
-        type=float,
-        default=MOST_DIFFERENCE,
-        metavar="S",
-        help="steering that a frame may be off by (default: %(default)s, 0.5 degrees)",
+        "--most-difference", type=float, default=MOST_DIFFERENCE, metavar="S", help=text
     )
     add("--out", type=Path, help="file to write (default: beside the model)")
     add("--json", action="store_true", help="print one JSON document")

@@ -52,7 +52,7 @@ class Preset:
     description: str
     dense_units: tuple[int, ...]
     """The width of each hidden dense layer, from the first to the last."""
-    dropout: float
+    dropout: float = 0.2
     """The rate of the dropout between the convolutions and the first dense layer. None
     stands nearer to the output: there it shrinks the predictions towards zero."""
     batch_norm_momentum: float = 0.99
@@ -69,12 +69,10 @@ PRESETS = {
     "original": Preset(
         "five convolutions, dense 1164-100-50-10-1 (1.60 M parameters)",
         dense_units=(1164, 100, 50, 10),
-        dropout=0.2,
     ),
     "default": Preset(
         "five convolutions, dense 100-50-10-1 (0.25 M parameters)",
         dense_units=(100, 50, 10),
-        dropout=0.2,
     ),
 }
 
@@ -148,9 +146,8 @@ def view_key(model: keras.Model) -> str:
 
     layers = model.layers[: model.layers.index(_view_layer(model)) + 1]
     configs = [{**layer.get_config(), "name": None} for layer in layers]
-    return (
-        f"keras {keras.__version__} {json.dumps(configs, sort_keys=True, default=str)}"
-    )
+    text = json.dumps(configs, sort_keys=True, default=str)
+    return f"keras {keras.__version__} {text}"
 
 
 def network_of(model: keras.Model) -> keras.Model:
@@ -207,26 +204,17 @@ def make_predictor(model: keras.Model) -> Callable[[np.ndarray], float]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    about = [f"{name}: {preset.description}\n" for name, preset in PRESETS.items()]
     parser = argparse.ArgumentParser(
         description="Print the layers of a preset, or of a saved model.",
-        epilog="\n".join(
-            [
-                *(f"{name}: {preset.description}" for name, preset in PRESETS.items()),
-                "\nExample:\n  python model.py --preset original",
-                "  python model.py models/both/model.json",
-            ]
-        ),
+        epilog="".join(about) + "\nExample:\n  python model.py --preset original\n"
+        "  python model.py models/both/model.json",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument(
-        "model", nargs="?", type=Path, help="model.json of a saved model"
-    )
-    parser.add_argument(
-        "--preset",
-        default="default",
-        choices=PRESETS,
-        help="network to print the layers of (default: %(default)s)",
-    )
+    add = parser.add_argument
+    add("model", nargs="?", type=Path, help="model.json of a saved model")
+    preset_help = "network to print the layers of (default: %(default)s)"
+    add("--preset", default="default", choices=PRESETS, help=preset_help)
     return parser.parse_args(argv)
 
 
