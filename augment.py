@@ -162,7 +162,11 @@ def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
 
 
 def shift(
-    frame: np.ndarray, steering: float, right: float, down: float, per_width: float
+    frame: np.ndarray,
+    steering: float,
+    right: float,
+    down: float,
+    steering_per_width: float,
 ) -> tuple[np.ndarray, float]:
     """Move the picture by whole pixels, as if the car stood beside or pitched.
 
@@ -170,13 +174,13 @@ def shift(
         right: Fraction of the width that the picture moves to the right; the road then
             lies further right, as seen from a car further left.
         down: Fraction of the height that the picture moves down; the steering stays.
-        per_width: Steering added for a move by one width. The usual 0.002 per pixel of
+        steering_per_width: Steering added for a move by one width. The usual 0.002 per pixel of
             a 320-pixel frame is 0.64.
 
     Returns:
         The moved frame, its border repeated, and the steering clipped to [-1, 1].
     """
-    steering = min(1.0, max(-1.0, steering + right * per_width))
+    steering = min(1.0, max(-1.0, steering + right * steering_per_width))
     height, width = frame.shape[:2]
     # Parts of a pixel would cost ten times as much, and blur the frame besides.
     x, y = round(right * width), round(down * height)
@@ -294,6 +298,16 @@ def _on_luminance(
     return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
 
 
+def invert(frame: np.ndarray) -> np.ndarray:
+    """Turn the frame into its negative."""
+    return cv2.bitwise_not(frame)
+
+
+def swap_channels(frame: np.ndarray) -> np.ndarray:
+    """Swap red and blue."""
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+
+
 def apply(
     frame: np.ndarray, steering: float, parameters: Parameters
 ) -> tuple[np.ndarray, float]:
@@ -325,9 +339,9 @@ def apply(
     if p.clahe:
         frame = clahe(frame)
     if p.invert:
-        frame = cv2.bitwise_not(frame)
+        frame = invert(frame)
     if p.swap_channels:
-        frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        frame = swap_channels(frame)
     return frame, steering
 
 

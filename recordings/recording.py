@@ -52,6 +52,11 @@ class Recording:
     fingerprint: str
     """Differs whenever the log or, if they were checked, an image differs."""
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the log."""
+        return self.log_path.parent
+
 
 @_any_names
 def read_recording(path: Path | str, check_images: bool = True) -> Recording:
