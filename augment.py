@@ -174,8 +174,8 @@ def shift(
         right: Fraction of the width that the picture moves to the right; the road then
             lies further right, as seen from a car further left.
         down: Fraction of the height that the picture moves down; the steering stays.
-        steering_per_width: Steering added for a move by one width. The usual 0.002 per pixel of
-            a 320-pixel frame is 0.64.
+        steering_per_width: Steering added for a move by one width. The usual 0.002 per
+            pixel of a 320-pixel frame is 0.64.
 
     Returns:
         The moved frame, its border repeated, and the steering clipped to [-1, 1].
