@@ -29,6 +29,7 @@ import shlex
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,8 @@ logger = logging.getLogger(__name__)
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
+# So long after a second Ctrl+C the process is gone, whatever hangs.
+LEAVE_WITHIN_S = 2.0
 # Share of the frames drawn for training: enough to learn the corrections, not enough to
 # forget the rest.
 CORRECTIONS_SHARE = 0.3
@@ -211,16 +214,27 @@ async def serve_until_signal(
     """Drive, or play frames if there are any, until a signal or a page ends it."""
     from driving.cockpit.playback import play
 
-    stop, server = asyncio.Event(), cockpit.server
+    stop, at_once, server = asyncio.Event(), asyncio.Event(), cockpit.server
     loop = asyncio.get_running_loop()
+
+    def hear(*_: object) -> None:
+        if not stop.is_set():
+            loop.call_soon_threadsafe(stop.set)
+            return
+        loop.call_soon_threadsafe(at_once.set)
+        # Whatever hangs: the car has been told to stop by then, if that is possible.
+        watchdog = threading.Timer(LEAVE_WITHIN_S, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+
     before = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        number: signal.signal(number, hear)
         # Windows has Ctrl+Break too, the only one that another program can send.
         for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", 2)}
     }
     playing = asyncio.create_task(play(server, frames)) if frames else None
     try:
-        await serve(cockpit, listener, stop)
+        await serve(cockpit, listener, stop, at_once)
     finally:
         if playing:
             playing.cancel()
@@ -229,8 +243,16 @@ async def serve_until_signal(
             signal.signal(number, handler)
 
 
-async def serve(cockpit: Cockpit, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serve simulators and pages until `stop`, or a page; then stop the cars, close."""
+async def serve(
+    cockpit: Cockpit,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    at_once: asyncio.Event,
+) -> None:
+    """Serve simulators and pages until `stop`, or a page; then stop the cars, close.
+
+    The cars are braked first; `at_once` ends that, too.
+    """
     from driving.port import WebServer
 
     server, web = cockpit.server, WebServer(cockpit)
@@ -240,11 +262,16 @@ async def serve(cockpit: Cockpit, listener: socket.socket, stop: asyncio.Event) 
     say_where(cockpit, listener)
     status = asyncio.create_task(server.log_status())
     ends = [asyncio.create_task(event.wait()) for event in (stop, cockpit.ended)]
-    await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # Before all else: whatever fails below, no car drives on.
+        await server.stop_cars(at_once)
     for task in (status, *ends):
         task.cancel()
     cockpit.end()
-    await server.stop_cars()
+    # Its pages are told, and what is under way is answered.
+    await asyncio.sleep(0.1)
     web.should_exit = True
     await serving
 
@@ -275,7 +302,9 @@ def train_command(model_path: Path, corrections: Corrections) -> str:
         return ""
     run, here = model_path.parent, Path.cwd()
     try:
-        config = json.loads((run / "config.json").read_bytes())
+        # A device or a pipe of that name might never end.
+        path = run / "config.json"
+        config = json.loads(path.read_bytes() if path.is_file() else "{}")
         paths = [Path(path) for path in config["settings"]["recordings"]]
     except (OSError, ValueError, LookupError, TypeError):
         paths = [Path("DATA")]  # Of a model from elsewhere, nobody knows them.

@@ -62,7 +62,7 @@ def running(
         handles["loop"] = asyncio.get_running_loop()
         started.set()
         with listener:
-            await serve(cockpit, listener, handles["stop"])
+            await serve(cockpit, listener, handles["stop"], asyncio.Event())
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()

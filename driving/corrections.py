@@ -76,8 +76,10 @@ class Corrections:
         if self._person:
             return
         try:
-            self._person = DriveRecorder(self.folder, "--corrections")
-            self._before = DriveRecorder(self.before_folder, "--corrections")
+            self._person = DriveRecorder(self.folder, "--corrections", is_driving=True)
+            self._before = DriveRecorder(
+                self.before_folder, "--corrections", is_driving=True
+            )
         except InputError as error:
             # The person is at the wheel: the drive goes on.
             self.has_failed = True

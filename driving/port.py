@@ -51,6 +51,9 @@ FOREIGN_HOST = (
     "machine; use its address, as http://127.0.0.1:4567\n"
 )
 
+# What it looks like that a connection is over.
+GONE = (ConnectionError, TimeoutError, ClientDisconnected)
+
 _said_full = False
 
 

@@ -13,14 +13,17 @@ import queue
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from common.errors import InputError
 from driving.pilot import Command
 
 logger = logging.getLogger(__name__)
 
-# Frames that may wait for the disk, a minute's worth; beyond them the car waits.
+# Frames that may wait for the disk, a minute's worth; more are dropped, and counted.
 MOST_WAITING = 2000
+# So long the end of a drive waits for what is still to be written.
+CLOSE_WITHIN_S = 10.0
 
 
 def check_new(folder: Path, flag: str = "--record") -> None:
@@ -34,16 +37,22 @@ def check_new(folder: Path, flag: str = "--record") -> None:
 
 
 class DriveRecorder:
-    """Writes frames and the commands given for them, into a new folder.
+    """Writes frames and their commands into a new folder; no car ever waits for it.
+
+    Where a car drives already (`is_driving`), the folder is made beside the drive, and
+    that it cannot be made is only logged.
 
     Raises:
         InputError: The folder exists already or cannot be made; the flag takes another.
     """
 
-    def __init__(self, folder: Path, flag: str = "--record") -> None:
+    def __init__(
+        self, folder: Path, flag: str = "--record", is_driving: bool = False
+    ) -> None:
         check_new(folder, flag)
         try:
-            (folder / "IMG").mkdir(parents=True)
+            if not is_driving:
+                (folder / "IMG").mkdir(parents=True)
         except OSError as error:
             raise InputError(
                 f"{folder} cannot be made ({error.strerror}); give another folder to "
@@ -51,14 +60,20 @@ class DriveRecorder:
             ) from error
         self.folder = folder
         self.written = 0
+        """How many frames are on disk."""
+        self.dropped = 0
+        """How many frames were not taken, because the disk was too slow."""
         self.has_failed = False
+        """Whether nothing more can be written."""
+        self._is_driving = is_driving
         self._last_jpeg = b""
         self._last_time = datetime.min
-        self._log = (folder / "driving_log.csv").open("w", encoding="utf-8")
-        self._rows: queue.Queue[tuple[bytes, str, str] | None] = queue.Queue(
-            MOST_WAITING
+        self._rows: queue.Queue[tuple[bytes, str, str]] = queue.Queue(MOST_WAITING)
+        self._is_closing = threading.Event()
+        # A daemon: a disk that stalls must not keep the program from ending.
+        self._writer = threading.Thread(
+            target=self._write, name="recorder", daemon=True
         )
-        self._writer = threading.Thread(target=self._write, name="recorder")
         self._writer.start()
 
     def add(
@@ -73,7 +88,7 @@ class DriveRecorder:
         The simulator keeps two frames in flight, which may show the same picture: that
         is written once. `taken` is when the frame came, None for now.
         """
-        if jpeg == self._last_jpeg:
+        if jpeg == self._last_jpeg or self.has_failed:
             return
         self._last_jpeg = jpeg
         # File names carry milliseconds; two frames never share one.
@@ -82,34 +97,50 @@ class DriveRecorder:
         stamp = now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
         throttle, brake = max(0.0, command.throttle), max(0.0, -command.throttle)
         numbers = f"{command.steering:.7g},{throttle:.7g},{brake:.7g},{speed_mph:.7g}"
-        self._rows.put((jpeg, f"center_{stamp}.jpg", numbers))
+        try:
+            self._rows.put_nowait((jpeg, f"center_{stamp}.jpg", numbers))
+        except queue.Full:
+            self.dropped += 1
+            if self.dropped == 1:
+                logger.error("%s: the disk is too slow; frames are lost", self.folder)
 
     def close(self) -> None:
         """Write what is waiting, and end; more than once is no mistake."""
-        if self._log.closed:
-            return
-        self._rows.put(None)
-        self._writer.join()
-        with contextlib.suppress(OSError):  # A full disk; it has been said.
-            self._log.close()
+        self._is_closing.set()
+        self._writer.join(CLOSE_WITHIN_S)
+        if self._writer.is_alive():
+            logger.error(
+                "%s: the disk does not answer; %d frames or more are lost",
+                self.folder,
+                self._rows.qsize(),
+            )
+            self.has_failed = True
+        elif self.dropped:
+            logger.error("%s: %d frames were lost", self.folder, self.dropped)
 
     def _write(self) -> None:
-        while (row := self._rows.get()) is not None:
-            if self.has_failed:
-                continue  # The drive goes on, so what waits is taken all the same.
-            try:
-                self._write_row(*row)
-            except OSError as error:
-                self.has_failed = True
-                logger.error("recording stops: %s; the drive goes on", error)
+        try:
+            if self._is_driving:
+                (self.folder / "IMG").mkdir(parents=True)
+            with (self.folder / "driving_log.csv").open("w", encoding="utf-8") as log:
+                while not (self._is_closing.is_set() and self._rows.empty()):
+                    with contextlib.suppress(queue.Empty):
+                        self._write_row(log, *self._rows.get(timeout=0.1))
+        except OSError as error:
+            # The drive goes on; what waits, and what comes, is dropped.
+            self.has_failed = True
+            what = (
+                "corrections are not written" if self._is_driving else "recording stops"
+            )
+            logger.error("%s: %s; the drive goes on", what, error)
 
-    def _write_row(self, jpeg: bytes, name: str, numbers: str) -> None:
+    def _write_row(self, log: TextIO, jpeg: bytes, name: str, numbers: str) -> None:
         path = self.folder / "IMG" / name
         # Not by common.files, which waits for the disk: frames come faster than that.
         partial_path = path.with_name(name + ".partial")
         partial_path.write_bytes(jpeg)
         partial_path.replace(path)
         # No left and no right camera: the simulator sends the centre one only.
-        self._log.write(f"IMG/{name},,,{numbers}\n")
-        self._log.flush()
+        log.write(f"IMG/{name},,,{numbers}\n")
+        log.flush()
         self.written += 1

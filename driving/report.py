@@ -11,7 +11,12 @@ from itertools import islice
 from typing import Any
 
 from common.car import MPS_PER_MPH, autonomy_percent
+from driving.wheel import STANDING_MPH
 
+# A car that stands at full throttle for this time is stuck: a person would have come.
+STUCK_S = 10.0
+# Above this throttle it is told to drive.
+DRIVING_THROTTLE = 0.5
 # Latencies kept for the percentiles, the last five minutes or so: memory stays flat.
 NUM_LATENCIES = 10_000
 
@@ -30,6 +35,12 @@ class DriveReport:
     """Telemetry that could not be read, answered with the brake."""
     faults: int = 0
     """Telemetry on which the pilot failed, answered with the brake."""
+    late: int = 0
+    """Telemetry on which the pilot was not done in time, answered with the brake."""
+    stuck: int = 0
+    """Interventions because the car stood at full throttle."""
+    has_moved: bool = False
+    """Whether the car was ever seen to move."""
     distance_m: float = 0.0
     """Distance driven, by the speed that the simulator tells."""
     elapsed_s: float = 0.0
@@ -39,15 +50,40 @@ class DriveReport:
     )
     """Times from a packet to its answer, the last ones only."""
 
+    _standing_s: float = 0.0
+    """For how long the car has stood at full throttle by now."""
+
     @property
     def answered(self) -> int:
         """Number of telemetry answered, in whatever way."""
-        return self.frames + self.manual + self.unusable + self.faults
+        return self.frames + self.manual + self.unusable + self.faults + self.late
 
     def add_driven(self, speed_mph: float, dt_s: float) -> None:
         """Count a frame that was answered with a command, dt_s after the one before."""
         self.frames += 1
         self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
+
+    def add_standing(self, speed_mph: float, throttle: float, dt_s: float) -> bool:
+        """Look whether the car stands though it is told to drive.
+
+        Args:
+            speed_mph: The car's speed.
+            throttle: What it was told, in [-1, 1].
+            dt_s: Time since the frame before.
+
+        Returns:
+            Whether it has stood for STUCK_S: an intervention, counted here.
+        """
+        stands = abs(speed_mph) < STANDING_MPH
+        self.has_moved |= not stands
+        is_told = throttle > DRIVING_THROTTLE
+        self._standing_s = self._standing_s + dt_s if stands and is_told else 0.0
+        if self._standing_s < STUCK_S:
+            return False
+        self._standing_s = 0.0
+        self.stuck += 1
+        self.interventions += 1
+        return True
 
     def autonomy_percent(self) -> float:
         """Return NVIDIA's autonomy of the drive so far."""
@@ -74,6 +110,7 @@ class DriveReport:
             "manual": self.manual,
             "unusable": self.unusable,
             "faults": self.faults,
+            "late": self.late,
             "elapsed_s": round(elapsed, 3),
             "distance_m": round(self.distance_m, 1),
             "rate_hz": round(self.answered / elapsed, 2) if elapsed else 0.0,
@@ -82,6 +119,8 @@ class DriveReport:
                 "p99": round(self.percentile_ms(99), 3),
             },
             "interventions": self.interventions,
+            "stuck": self.stuck,
+            "has_moved": self.has_moved,
             "autonomy_percent": round(self.autonomy_percent(), 2),
         }
 
@@ -89,12 +128,16 @@ class DriveReport:
         """Return the report as lines for a person."""
         said = self.document()
         latency = said["latency_ms"]
+        never = self.frames and not self.has_moved
+        note = "\nthe car has never moved: no figure of this drive says anything"
         return (
             f"{said['frames']:,} frames in {said['elapsed_s']:.0f} s "
             f"({said['rate_hz']:.1f}/s), latency p50 {latency['p50']:.1f} ms, "
             f"p99 {latency['p99']:.1f} ms, {said['unusable']} unusable, "
-            f"{said['faults']} faults\n{said['interventions']} interventions; autonomy "
-            f"(1 - interventions x 6 s / elapsed) {said['autonomy_percent']:.1f} %"
+            f"{said['faults']} faults, {said['late']} late\n"
+            f"{said['interventions']} interventions, {said['stuck']} of them standing; "
+            "autonomy (1 - interventions x 6 s / elapsed) "
+            f"{said['autonomy_percent']:.1f} %{note if never else ''}"
         )
 
     def status(self, frames_per_s: float) -> str:
@@ -102,6 +145,6 @@ class DriveReport:
         return (
             f"{frames_per_s:5.1f} frames/s | p50 {self.percentile_ms(50):.1f} ms, "
             f"p99 {self.percentile_ms(99):.1f} ms | "
-            f"{self.unusable + self.faults} unusable | "
+            f"{self.unusable + self.faults + self.late} unusable | "
             f"{self.interventions} interventions"
         )

@@ -6,12 +6,12 @@ drive.py is its command; dialect.py meets what is peculiar to the simulator.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,10 @@ from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
 from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
-from driving.report import DriveReport
+from driving.report import STUCK_S, DriveReport
 from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
-from driving.wheel import Choice, Wheel, holding_throttle
+from driving.wheel import STANDING_MPH, Choice, Wheel, holding_throttle
+from driving.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 # The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
 # brake drives backwards, so on faults that last the pedal is let go after that.
 MOST_BRAKING_S = 3.0
+# What is not answered by then is answered with the brake: at 30 mph the car has gone
+# 7 m, and the simulator, which waits, has shown as many frames as it wanted.
+ANSWER_WITHIN_S = 0.5
 
 
 @dataclass
@@ -49,6 +53,8 @@ class Client:
     """Whether a person holds W or S there."""
     last_packet_s: float | None = None
     """When its last telemetry came, on perf_counter's clock."""
+    speed_mph: float = 0.0
+    """The last speed that it has told."""
     braking_s: float = 0.0
     """For how long it has been told to brake because of faults."""
     is_told_to_wait: bool = False
@@ -128,8 +134,8 @@ class DriveServer:
         self.make_pilot()  # A speed that cannot be held is refused here and now.
         self.is_stopping = False
         self._said: Counter[str] = Counter()
-        # One worker: frames are answered in order while the loop answers pings.
-        self._worker = ThreadPoolExecutor(1, "pilot")
+        # One worker: frames are looked at in order while the loop answers pings.
+        self._worker = Worker("pilot")
         # async_handlers would answer the two frames in flight in any order. By default
         # web pages of other origins are refused; the simulator sends no origin at all.
         # Its own json module refuses long integers, which would leave them unanswered.
@@ -165,10 +171,8 @@ class DriveServer:
         client, report = self.clients[sid], self.report
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
         client.last_packet_s = arrived_s
-        loop = asyncio.get_running_loop()
         if not self._has_turn(sid, client, arrived_s):
-            command = await loop.run_in_executor(self._worker, _stand, client, data)
-            await self._steer(sid, client, command)
+            await self._steer(sid, client, _stand(client, data))
             return
         report.elapsed_s += dt_s
         if data is None or data == {}:
@@ -180,9 +184,7 @@ class DriveServer:
             self.news.announce()
             return
         client.is_manual = False
-        command = await loop.run_in_executor(
-            self._worker, self._answer, client, data, dt_s
-        )
+        command = await self._answer(client, data, dt_s)
         await self._steer(sid, client, STOP if self.is_stopping else command)
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
         self.news.announce()
@@ -239,36 +241,64 @@ class DriveServer:
         answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
         await self.socketio.emit("steer", answer, to=sid)
 
-    def _answer(self, client: Client, data: object, dt_s: float) -> Command:
+    async def _answer(self, client: Client, data: object, dt_s: float) -> Command:
         """Return the command for a telemetry event; the brake whatever goes wrong."""
         try:
-            telemetry = Telemetry.from_event(data, client.decimal_mark)
-            client.decimal_mark = telemetry.decimal_mark
-            command = self._drive(client.pilot, telemetry, dt_s)
+            telemetry, frame, by_model = await self._worker.do(
+                lambda: self._look(client, data, dt_s), ANSWER_WITHIN_S
+            )
         except UnusableTelemetry as error:
             self.report.unusable += 1
             self._say_once("telemetry that cannot be used, braking", error)
+        except TimeoutError:
+            self.report.late += 1
+            why = f"nothing after {ANSWER_WITHIN_S:g} s"
+            self._say_once("the pilot is too late, braking", why)
         except Exception as error:  # The car must not drive on whatever fails here.
             self.report.faults += 1
             self._say_once("the pilot failed, braking", error, trace=True)
         else:
-            self.report.add_driven(telemetry.speed_mph, dt_s)
-            client.braking_s = 0.0
-            return command
+            client.braking_s, client.speed_mph = 0.0, telemetry.speed_mph
+            return self._drive(client.pilot, telemetry, frame, by_model, dt_s)
         client.braking_s += dt_s
         return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
 
-    def _drive(self, pilot: Pilot, telemetry: Telemetry, dt_s: float) -> Command:
+    def _look(
+        self, client: Client, data: object, dt_s: float
+    ) -> tuple[Telemetry, np.ndarray, Command]:
+        """Return what the car sees, and what the model does; changes nothing else.
+
+        It runs in the worker's thread, and what comes of it too late is dropped.
+        """
+        telemetry = Telemetry.from_event(data, client.decimal_mark)
+        client.decimal_mark = telemetry.decimal_mark
+        frame = telemetry.frame()
+        client.pilot.speed_controller.target_mph = self.wheel.target_mph
+        return telemetry, frame, client.pilot(frame, telemetry.speed_mph, dt_s)
+
+    def _drive(
+        self,
+        pilot: Pilot,
+        telemetry: Telemetry,
+        frame: np.ndarray,
+        by_model: Command,
+        dt_s: float,
+    ) -> Command:
         """Return what the model, or the person who has taken the wheel, does."""
-        frame, speed_mph = telemetry.frame(), telemetry.speed_mph
-        pilot.speed_controller.target_mph = self.wheel.target_mph
-        by_model = pilot(frame, speed_mph, dt_s)
         # The person is looked for last, to be obeyed in this very answer.
+        speed_mph = telemetry.speed_mph
         choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
         if choice.is_give_back:
             pilot.speed_controller.reset()
-        self.report.interventions += choice.is_intervention
         command = STOP if self.is_stopping else choice.command
+        self.report.interventions += choice.is_intervention
+        self.report.add_driven(speed_mph, dt_s)
+        if self.report.add_standing(speed_mph, command.throttle, dt_s):
+            logger.warning(
+                "the car has stood for %g s at full throttle: counted as an "
+                "intervention; put it back onto the road",
+                STUCK_S,
+            )
         if self.recorder:
             self.recorder.add(telemetry.jpeg, speed_mph, command)
         if self.corrections and not self.is_stopping:
@@ -283,15 +313,37 @@ class DriveServer:
         if self._said[kind] == 1:
             logger.warning("%s: %s; more will be counted", what, why, exc_info=trace)
 
-    async def stop_cars(self) -> None:
-        """Tell every car to stop; from now on every answer says so.
+    async def stop_cars(self, at_once: asyncio.Event) -> None:
+        """Brake every car until it nearly stands, then let its pedals go.
 
-        A simulator keeps its last command for ever, also when the server is gone.
+        A simulator keeps its last command for ever, also when the server is gone; told
+        to do nothing, its car rolls on for 40 m. While it brakes the model steers, and
+        every telemetry is answered.
+
+        Args:
+            at_once: Ends the braking when it is set.
         """
+        self.wheel.stop()
+        until_s = time.perf_counter() + MOST_BRAKING_S
+        while self._is_any_moving() and time.perf_counter() < until_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await at_once.wait()
+                    break
         self.is_stopping = True
         for sid, client in list(self.clients.items()):
             await self._steer(sid, client, STOP)
         await asyncio.sleep(0.1)
+
+    def _is_any_moving(self) -> bool:
+        """Say whether there is a car that moves and hears what it is told."""
+        now_s = time.perf_counter()
+        return any(
+            client.speed_mph > STANDING_MPH
+            and not client.is_manual
+            and now_s - (client.last_packet_s or 0.0) < SILENT_S
+            for client in self.clients.values()
+        )
 
     def close(self) -> None:
         """Finish what is written of the drive, and say where it lies."""
@@ -326,5 +378,5 @@ def _stand(client: Client, data: object) -> Command:
         telemetry = Telemetry.from_event(data, client.decimal_mark)
     except UnusableTelemetry:
         return STOP
-    client.decimal_mark = telemetry.decimal_mark
+    client.decimal_mark, client.speed_mph = telemetry.decimal_mark, telemetry.speed_mph
     return Command(0.0, holding_throttle(telemetry.speed_mph))

@@ -45,18 +45,25 @@ class Running:
         started = threading.Event()
 
         async def run():
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            self._loop = asyncio.get_running_loop()
+            self._stop, self._at_once = asyncio.Event(), asyncio.Event()
             started.set()
             with listener:
-                await serve(self.cockpit, listener, self._stop)
+                await serve(self.cockpit, listener, self._stop, self._at_once)
 
         self.thread = threading.Thread(target=asyncio.run, args=(run(),))
         self.thread.start()
         assert started.wait(10)
 
+    def ask_to_stop(self):
+        """Do what the first Ctrl+C does."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
     def stop(self):
+        """End the drive as two Ctrl+C do."""
         if self.thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self.ask_to_stop()
+            self._loop.call_soon_threadsafe(self._at_once.set)
         self.thread.join(10)
         assert not self.thread.is_alive()
 

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs
 from driving.cockpit.heat_map import HeatMap
 from driving.cockpit.state import CockpitState
 from driving.port import (
+    GONE,
     MOST_PAGE_MESSAGE_BYTES,
     SOCKET_PATH,
     Receive,
@@ -129,11 +130,16 @@ class Cockpit:
 
     def end(self) -> None:
         """Stop the car, and tell the pages that the run has ended and what is next."""
-        if self.command is None:
-            self.server.wheel.stop()
+        if self.command is not None:
+            return
+        self.server.wheel.stop()
+        self.ended.set()
+        try:
             self.command = self._command_of_end()
-            self.ended.set()
-            self.server.news.announce()
+        except Exception:  # The run ends, whatever is amiss with what would be next.
+            self.command = ""
+            logger.exception("no command can be told for what is next")
+        self.server.news.announce()
 
     def _refuse(self, what: str) -> None:
         """Count what is refused; log the first of its kind."""
@@ -213,9 +219,9 @@ class Cockpit:
             await asyncio.wait([listening], timeout=0.1)
             listening.cancel()
         for error in await asyncio.gather(*both, return_exceptions=True):
-            # OSError: the page is gone, or (TimeoutError) has stopped reading.
-            if isinstance(error, Exception) and not isinstance(error, OSError):
-                raise error
+            # The page is gone, or has stopped reading.
+            if isinstance(error, Exception) and not isinstance(error, GONE):
+                logger.error("a page has failed", exc_info=error)
 
     async def _listen(self, page: Page, receive: Receive) -> None:
         """Do what a page asks for, until it leaves or asks for too much."""
