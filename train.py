@@ -146,6 +146,8 @@ def fit(
     trained = engine.prepare(with_habits(network, len(training_set.recordings)))
     compile_network(trained, settings, num_batches)
     progress = load_state(folder, trained)
+    if progress.epoch:
+        engine.say(f"going on after epoch {progress.epoch}")
     if settings.must_beat_start and not progress.epoch:
         # Fine-tuning must beat the model it starts from, or that one is kept.
         before = engine.validate(network, validation, settings, driving_test)
