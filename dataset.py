@@ -37,6 +37,7 @@ def describe(recording: Recording) -> dict[str, Any]:
         "rows": len(samples),
         "usable": int((samples["excluded"] == "").sum()),
         "has_header": recording.has_header,
+        "columns": recording.columns,
         "cameras": len(recording.cameras),
         "first": row(0),
         "last": row(-1),

@@ -20,23 +20,13 @@ from pathlib import Path
 
 from common.car import CAMERAS
 from common.errors import InputError
+from recordings.columns import AmbiguousHeaderError, columns_of, named_columns
 
 NUMBERS = ("steering", "throttle", "brake", "speed")
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 # A file that is no text shows it within so many bytes.
 TEXT_START = 1024
-# Words within header cells, after everything but letters is dropped; the first that is
-# found counts, so that `steering_angle_left` is a steering and `image_left` an image.
-COLUMN_WORDS = {
-    "steering": ("steer", "angle"),
-    "throttle": ("throttle", "accel", "gas"),
-    "brake": ("brake", "break", "reverse"),
-    "speed": ("speed", "velocity", "mph"),
-    "left": ("left",),
-    "right": ("right",),
-    "center": ("center", "centre", "image", "img", "file", "path"),
-}
 
 
 @dataclass(frozen=True)
@@ -59,6 +49,8 @@ class DrivingLog:
 
     rows: list[LogRow] = field(default_factory=list)
     has_header: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
+    """What the header calls each column that is read; empty without a header."""
     excluded: Counter[str] = field(default_factory=Counter)
     """The number of rows that were left out, by reason."""
     warnings: list[str] = field(default_factory=list)
@@ -120,6 +112,7 @@ def read_log(path: Path) -> DrivingLog:
     for line, row in cells:
         if _is_header(row):
             header, log.has_header = _columns_of(path, line, row), True
+            log.columns = {c: cell for c, cell in zip(header, row, strict=True) if c}
             continue
         if _is_numbering(row):
             log.has_header = True
@@ -225,7 +218,7 @@ def _is_header(cells: list[str]) -> bool:
     words = [cell for cell in cells if cell]
     if any(_number_or_none(cell) is not None for cell in words):
         return False
-    return len({_column_of(cell) for cell in words} - {None}) >= 2
+    return len(named_columns(words)) >= 2
 
 
 def _is_numbering(cells: list[str]) -> bool:
@@ -234,17 +227,15 @@ def _is_numbering(cells: list[str]) -> bool:
     return len(numbers) >= 4 and numbers == [str(i) for i in range(len(numbers))]
 
 
-def _column_of(cell: str) -> str | None:
-    word = re.sub(r"[^a-z]", "", cell.lower())
-    for column, parts in COLUMN_WORDS.items():
-        if any(part in word for part in parts):
-            return column
-    return None
-
-
 def _columns_of(path: Path, line: int, cells: list[str]) -> list[str]:
     """Return the column of each header cell, "" for those that are not needed."""
-    columns = [_column_of(cell) or "" for cell in cells]
+    try:
+        columns = columns_of(cells)
+    except AmbiguousHeaderError as error:
+        raise InputError(
+            f"{path} row {line}: {error}? Rename the right one as the simulator does: "
+            "center, left, right, steering, throttle, brake, speed"
+        ) from None
     for needed in ("center", "steering"):
         if needed not in columns:
             raise InputError(

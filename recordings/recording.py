@@ -39,6 +39,8 @@ class Recording:
     """The folder's name."""
     log_path: Path
     has_header: bool
+    columns: dict[str, str]
+    """What the header calls each column that is read; empty without a header."""
     cameras: tuple[str, ...]
     """The cameras, of CAMERAS, that the log names images for."""
     samples: pd.DataFrame
@@ -91,6 +93,7 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
         name=log_path.parent.name,
         log_path=log_path,
         has_header=log.has_header,
+        columns=log.columns,
         cameras=log.cameras,
         samples=samples,
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},

@@ -53,6 +53,9 @@ def read_split(settings: Settings) -> Split:
     """
     recordings = [read_recording(Path(path)) for path in settings.recordings]
     for recording in recordings:
+        if recording.columns:
+            named = (f"{column} {cell!r}" for column, cell in recording.columns.items())
+            print(f"{recording.name}: columns {', '.join(named)}", file=sys.stderr)
         for warning in recording.warnings:
             print(f"{recording.name}: {warning}", file=sys.stderr)
     samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
