@@ -38,6 +38,8 @@ SAFE_CLASSES = frozenset(
     L1 L2 L1L2 MaxNorm NonNeg UnitNorm MinMaxNorm
     """.split()
 )
+# What of the rest holds code, Python or a graph; others are only not needed here.
+RUNS_CODE = frozenset("Lambda function TorchModuleWrapper TFSMLayer JaxLayer".split())
 SAFE_MODULES = frozenset(
     """
     keras keras.layers keras.models keras.initializers keras.regularizers
@@ -142,14 +144,19 @@ def _read_json(json_path: Path) -> dict[str, Any]:
 
 
 def _check_safe(config: dict[str, Any], json_path: Path) -> None:
+    """Refuse what is not known to be harmless; drop how a model was compiled."""
     for node in _nodes(config):
+        # Its optimizer and losses are of no use in driving, and would be built.
+        node.pop("compile_config", None)
         name, module = node.get("class_name"), node.get("module")
         registered = node.get("registered_name")
         if name is not None and name not in SAFE_CLASSES:
+            why = "is none of the layers that are loaded here"
+            if name in RUNS_CODE:
+                why = "is not a known harmless layer: it can run code on loading"
             raise InputError(
-                f"{json_path}: refused, it holds {name!r}, which is not a known "
-                "harmless layer (a Lambda or a function can run code on loading); "
-                "train one anew with train.py"
+                f"{json_path}: refused, it holds {name!r}, which {why}; train one anew "
+                "with train.py"
             )
         if module is not None and module not in SAFE_MODULES:
             raise InputError(f"{json_path}: refused, it imports module {module!r}")

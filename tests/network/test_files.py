@@ -74,6 +74,28 @@ def test_weights_of_a_whole_h5_model_load(saved, frames, tmp_path):
     )
 
 
+def test_compiled_model_loads_without_its_optimizer(saved, frames, tmp_path):
+    model, folder = saved
+    compiled = keras.models.clone_model(model)
+    compiled.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    document = json.loads(compiled.to_json())
+    assert "Adam" in json.dumps(document)
+    loaded = load_model(edited(folder, tmp_path, lambda _: document))
+    assert not loaded.compiled
+    np.testing.assert_array_equal(
+        loaded.predict_on_batch(frames), model.predict_on_batch(frames)
+    )
+
+
+def test_layer_that_is_only_not_needed_is_not_called_dangerous(saved, tmp_path):
+    def add_lstm(document):
+        add_layer(document, class_name="LSTM", config={}, module="keras.layers")
+
+    with pytest.raises(InputError, match="'LSTM', which is none of the layers") as why:
+        load_model(edited(saved[1], tmp_path, add_lstm))
+    assert "code" not in str(why.value)
+
+
 def test_doubly_encoded_json_loads(saved, tmp_path):
     path = edited(saved[1], tmp_path, json.dumps)
     assert load_model(path).count_params() == saved[0].count_params()
