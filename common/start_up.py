@@ -6,8 +6,10 @@ import contextlib
 import faulthandler
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 
 # Of severities I and W, with process and place in TensorFlow's source; and what stands
@@ -33,7 +35,7 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" in sys.modules:
         return
-    with _without_notices():
+    with _without_notices(), _keeping_interrupts():
         import keras  # noqa: F401
 
 
@@ -58,6 +60,10 @@ def _without_notices() -> Iterator[None]:
         os.dup2(written.fileno(), 2)
         try:
             yield
+        except KeyboardInterrupt:
+            # What an import says of being cut short is no error of anybody's.
+            written.truncate(0)
+            raise
         finally:
             sys.stderr.flush()
             os.dup2(stderr_fd, 2)
@@ -65,3 +71,33 @@ def _without_notices() -> Iterator[None]:
                 faulthandler.disable()
             written.seek(0)
             stderr.writelines(line for line in written if not NOTICE.match(line))
+
+
+@contextlib.contextmanager
+def _keeping_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end the block as such, whatever a library makes of the exception.
+
+    Raised in the middle of an import it can be taken for a package that is missing, or
+    be caught, and the program would go on.
+    """
+    before, was_interrupted = signal.getsignal(signal.SIGINT), False
+    is_main = threading.current_thread() is threading.main_thread()
+    if before is not signal.default_int_handler or not is_main:
+        yield
+        return
+
+    def hear(*_: object) -> None:
+        nonlocal was_interrupted
+        was_interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    except Exception:
+        if not was_interrupted:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if was_interrupted:
+        raise KeyboardInterrupt
