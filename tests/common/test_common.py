@@ -1,0 +1,119 @@
+"""What all packages share: whole files, pages, tables, the car, a quiet start."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import start_up
+from common.car import autonomy_percent, curvature_of, steering_of
+from common.files import whole_file, whole_folder, write_bytes
+from common.page import html_page, html_picture, html_table
+from common.table import text_table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Broken(Exception):
+    pass
+
+
+def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    write_bytes(path, b"old")
+    with pytest.raises(Broken), whole_file(path) as partial_path:
+        assert partial_path.name.endswith(".weights.h5")
+        partial_path.write_bytes(b"half")
+        raise Broken
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+    write_bytes(path, b"new")
+    assert path.read_bytes() == b"new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "deep" / "run"
+    with pytest.raises(Broken), whole_folder(folder) as partial_folder:
+        (partial_folder / "a").touch()
+        raise Broken
+    assert not list(folder.parent.iterdir())
+    with whole_folder(folder) as partial_folder:
+        (partial_folder / "a").touch()
+    assert [path.name for path in folder.iterdir()] == ["a"]
+
+
+def test_pages_show_names_as_they_are():
+    name = '<img src="x" onerror="alert(1)">'
+    for text in (html_page(name, ""), html_table([name], [[name]])):
+        assert "<img" not in text and "&lt;img" in text
+    assert html_picture(name, b"").count("<img") == 1
+
+
+def test_columns_of_a_table_stand_under_one_another():
+    table = text_table([("name", "value", "more"), ("a", "10", "100")], "<>")
+    assert table.splitlines() == ["name  value  more", "a        10   100"]
+
+
+def test_curvature_and_steering_undo_one_another():
+    steering = np.linspace(-1, 1, 9)
+    np.testing.assert_allclose(
+        steering_of(curvature_of(steering)), steering, atol=1e-12
+    )
+    assert steering_of(1.0) == 1 and curvature_of(0.5) > 0
+
+
+def test_autonomy_counts_six_seconds_an_intervention():
+    assert autonomy_percent(1, 60.0) == pytest.approx(90)
+    assert autonomy_percent(100, 60.0) == 0
+    assert (autonomy_percent(0, 0.0), autonomy_percent(1, 0.0)) == (100, 0)
+
+
+def test_notices_are_kept_and_errors_are_shown(capfd):
+    with start_up._without_notices():
+        os.write(2, b"I0000 00:00:17.5   13 cudart_stub.cc:31] Could not find cuda\n")
+        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is\n")
+        os.write(2, b"2026-11-25 20:09:10.123456: I tensorflow/core/x.cc:12] oneDNN\n")
+        os.write(2, b"E0000 00:00:17.5   13 cuda_platform.cc:52] out of memory\n")
+        os.write(2, b"what a library prints\n")
+    err = capfd.readouterr().err.splitlines()
+    assert [line.partition(" ")[0] for line in err] == ["E0000", "what"]
+
+
+def test_an_interrupt_that_a_library_swallows_ends_the_import():
+    with pytest.raises(KeyboardInterrupt), start_up._keeping_interrupts():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "drive.py nothere.json",
+        "model.py nothere.json",
+        "export.py nothere.json --to tflite",
+        "evaluate.py nothere.json --track lake",
+        "improve.py nothere.json --track lake --name x",
+        "train.py nothere --name x",
+        "search.py nothere",
+        "explore.py nothere",
+        "augment.py nothere",
+        "dataset.py nothere",
+    ],
+)
+def test_a_missing_file_is_said_in_one_line_before_keras_is_loaded(command):
+    script, *words = command.split()
+    code = (
+        f"import sys, {script.removesuffix('.py')} as command\n"
+        f"code = command.main({words})\n"
+        "print(code, sorted({'keras', 'tensorflow', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "1 []\n"
+    assert "nothere" in done.stderr and len(done.stderr.splitlines()) == 1
