@@ -84,9 +84,12 @@ def test_notices_are_kept_and_errors_are_shown(capfd):
 
 
 def test_an_interrupt_that_a_library_swallows_ends_the_import():
-    with pytest.raises(KeyboardInterrupt), start_up._keeping_interrupts():
+    def library():
         with contextlib.suppress(BaseException):
             signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), start_up._keeping_interrupts():
+        library()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
