@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,12 @@ from real_recordings import SHARED
 def own_cache(tmp_path_factory):
     """Keep what the tests cache out of the user's cache folder."""
     os.environ["BC_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_interrupts():
+    """Let Ctrl+C be heard where tests, and what they start, run in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
