@@ -17,16 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from common.car import CAMERAS
 from common.command_line import HelpFormatter
 from common.errors import InputError
 from common.files import whole_file
 from recordings.log import find_log
+
+if TYPE_CHECKING:
+    # In the functions, and not here: train.py's flags need the settings below, and it
+    # refuses a missing file before anything slow is loaded.
+    import numpy as np
 
 # --- Settings and draws ---------------------------------------------------------------
 
@@ -158,6 +160,8 @@ CLAHE_TILES = (8, 8)
 
 def flip(frame: np.ndarray, steering: float) -> tuple[np.ndarray, float]:
     """Mirror left and right; the steering changes its sign."""
+    import cv2
+
     return cv2.flip(frame, 1), -steering
 
 
@@ -180,6 +184,9 @@ def shift(
     Returns:
         The moved frame, its border repeated, and the steering clipped to [-1, 1].
     """
+    import cv2
+    import numpy as np
+
     steering = min(1.0, max(-1.0, steering + right * steering_per_width))
     height, width = frame.shape[:2]
     # Parts of a pixel would cost ten times as much, and blur the frame besides.
@@ -194,6 +201,8 @@ def shift(
 
 def brightness(frame: np.ndarray, gain: float) -> np.ndarray:
     """Multiply every value by gain (0 black, 1 as it is), saturated at 255."""
+    import cv2
+
     return cv2.convertScaleAbs(frame, alpha=gain) if gain != 1 else frame
 
 
@@ -204,6 +213,9 @@ def colour(
 
     Saturation 0 makes the frame grey; factors of 1 leave it.
     """
+    import cv2
+    import numpy as np
+
     if saturation == red_gain == blue_gain == 1:
         return frame
     mix = saturation * np.eye(3) + (1 - saturation) * np.array([LUMINANCE] * 3)
@@ -213,11 +225,15 @@ def colour(
 
 def gamma(frame: np.ndarray, exponent: float) -> np.ndarray:
     """Raise values in [0, 1] to an exponent: below 1 lightens the dark parts."""
+    import cv2
+
     return cv2.LUT(frame, _gamma_table(round(exponent, 2))) if exponent != 1 else frame
 
 
 @lru_cache(maxsize=512)
 def _gamma_table(exponent: float) -> np.ndarray:
+    import numpy as np
+
     return np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
 
 
@@ -231,6 +247,9 @@ def shadow(
             fractions of the width.
         light: Factor of the shaded part: 0 makes it black, 1 leaves it.
     """
+    import cv2
+    import numpy as np
+
     if light == 1:
         return frame
     height, width = frame.shape[:2]
@@ -254,6 +273,8 @@ def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
         offset: Where in the bank of noise this frame's begins, 0 or more. Drawing a
             new value for each pixel costs more than all other operations together.
     """
+    import cv2
+
     if std == 0:
         return frame
     bank = _noise_bank(frame.size)
@@ -264,6 +285,8 @@ def gaussian_noise(frame: np.ndarray, std: float, offset: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _noise_bank(frame_size: int) -> np.ndarray:
+    import numpy as np
+
     # The same in every run; which part a frame gets is drawn. Sixteen frames long, so
     # that two frames share a stretch at the same pixels once in a million draws.
     normal = np.random.default_rng(0).standard_normal(16 * frame_size, np.float32)
@@ -272,6 +295,8 @@ def _noise_bank(frame_size: int) -> np.ndarray:
 
 def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
     """Blur with a Gaussian; sigma is a fraction of the frame's height."""
+    import cv2
+
     sigma_px = sigma * frame.shape[0]
     if sigma_px < INVISIBLE_BLUR_PX:
         return frame
@@ -282,17 +307,23 @@ def blur(frame: np.ndarray, sigma: float) -> np.ndarray:
 
 def equalize(frame: np.ndarray) -> np.ndarray:
     """Spread the histogram of the luminance over the whole range."""
+    import cv2
+
     return _on_luminance(frame, cv2.equalizeHist)
 
 
 def clahe(frame: np.ndarray) -> np.ndarray:
     """Equalize the luminance in tiles, with limited contrast (Zuiderveld 1994)."""
+    import cv2
+
     return _on_luminance(frame, cv2.createCLAHE(2.0, CLAHE_TILES).apply)
 
 
 def _on_luminance(
     frame: np.ndarray, operation: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
+    import cv2
+
     ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
     ycrcb[:, :, 0] = operation(ycrcb[:, :, 0])
     return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
@@ -300,11 +331,15 @@ def _on_luminance(
 
 def invert(frame: np.ndarray) -> np.ndarray:
     """Turn the frame into its negative."""
+    import cv2
+
     return cv2.bitwise_not(frame)
 
 
 def swap_channels(frame: np.ndarray) -> np.ndarray:
     """Swap red and blue."""
+    import cv2
+
     return cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
 
 
@@ -393,6 +428,8 @@ PREVIEW = {
 
 def draw_steering(frame: np.ndarray, steering: float) -> np.ndarray:
     """Return a copy of a frame with an arrow that leans as the wheel is turned."""
+    import cv2
+
     drawn = frame.copy()
     height, width = frame.shape[:2]
     foot = (width // 2, height - 1)
@@ -412,6 +449,7 @@ def write_preview(
     Raises:
         InputError: The recording cannot be read, or no row of it can be used.
     """
+    import numpy as np
     from matplotlib.figure import Figure  # Not above: slow to load.
 
     columns = _preview_columns(recording)
@@ -437,6 +475,8 @@ def write_preview(
 
 def _preview_columns(recording: Path) -> list[tuple[str, np.ndarray, float]]:
     """Return titles, frames and steering: centre frames, then both side cameras."""
+    import numpy as np
+
     # Not above: what is imported from here elsewhere need not wait for pandas.
     from recordings.images import read_frame
     from recordings.recording import read_recording, usable_rows

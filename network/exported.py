@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIXES = (".tflite", ".onnx")
 
@@ -37,6 +38,8 @@ def load_exported(path: Path) -> Callable[[np.ndarray], float]:
         InputError: The file is missing, damaged or takes no such frame, or the package
             that runs it is not installed.
     """
+    import numpy as np  # Not above: drive.py asks is_exported before all else.
+
     if path.suffix not in SUFFIXES:
         raise InputError(
             f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}"

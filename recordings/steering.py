@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    # The flags of train.py need this module, and a refusal need not wait for pandas.
+    # In the functions, and not here: the flags of train.py need this module, and a
+    # refusal need not wait.
+    import numpy as np
     import pandas as pd
 
 BALANCE_MODES = ("off", "cap", "inverse")
@@ -28,6 +28,8 @@ def smooth_steering(
     Returns:
         float32 (n,) in [-1, 1].
     """
+    import numpy as np
+
     smooth = np.empty(len(samples), np.float32)
     # Half a millisecond of slack: the time stamps are whole milliseconds.
     before_s, after_s = before_s + 5e-4, after_s + 5e-4
@@ -69,6 +71,8 @@ def side_camera_steering(
     Returns:
         Clipped to [-1, 1]; the left camera must steer further right.
     """
+    import numpy as np
+
     sign = {"left": 1.0, "center": 0.0, "right": -1.0}[camera]
     return np.clip(steering + sign * correction, -1.0, 1.0)
 
@@ -88,6 +92,8 @@ def balance_weights(steering: np.ndarray, mode: str = "off") -> np.ndarray:
     Raises:
         ValueError: The mode is unknown.
     """
+    import numpy as np
+
     if mode not in BALANCE_MODES:
         raise ValueError(f"balance is {mode!r}, expected one of {BALANCE_MODES}")
     bins = ((np.clip(steering, -1, 1) + 1) / 2 * BALANCE_BINS).astype(int)
