@@ -160,8 +160,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=HelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, help="recording to learn (default: the expert makes one)")
-    add("--out", type=Path, default=Path("demo"), help="folder to make (default: demo)")
+    recording = "recording to learn (default: the expert makes one)"
+    add("--data", type=Path, metavar="DIR", help=recording)
+    folder = "folder to make (default: demo)"
+    add("--out", type=Path, default=Path("demo"), metavar="DIR", help=folder)
     longer = f"{EPOCHS_OF_EXPERT}; {EPOCHS_OF_PERSON} with --data"
     add("--epochs", type=int, help=f"epochs of training, 1 or more (default: {longer})")
     port_help = "port that drive.py listens on (default: 0, any free one)"
