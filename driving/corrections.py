@@ -7,17 +7,13 @@ to look at, not to learn from.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from common.errors import InputError
 from driving.pilot import Command
 from driving.recorder import DriveRecorder, check_new
 from driving.wheel import MODEL, PERSON, Choice
-
-logger = logging.getLogger(__name__)
 
 BEFORE = timedelta(seconds=1)
 # Frames kept of it, whatever the rate: no simulator shows as many in a second.
@@ -38,7 +34,6 @@ class Corrections:
         self.before_folder = folder.with_name(f"{folder.name}-before")
         for each in (self.folder, self.before_folder):
             check_new(each, "--corrections")
-        self.has_failed = False
         self._person: DriveRecorder | None = None
         self._before: DriveRecorder | None = None
         self._recent: deque[tuple[bytes, float, Command, datetime]] = deque(
@@ -47,8 +42,9 @@ class Corrections:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether nobody has taken the wheel so far."""
-        return self._person is None
+        """Say whether nothing was taught, or nothing of it could be written."""
+        person = self._person
+        return person is None or (person.has_failed and not person.written)
 
     @property
     def frames(self) -> int:
@@ -58,32 +54,20 @@ class Corrections:
     def add(self, jpeg: bytes, speed_mph: float, choice: Choice) -> None:
         """Take a frame's file as it arrived, and its answer; return at once."""
         now = datetime.now()
-        if choice.driver == PERSON and not self.has_failed:
-            self._open()
-            if self._before and choice.is_takeover:
+        if choice.driver == PERSON:
+            if self._person is None or self._before is None:
+                self._person = DriveRecorder(self.folder, is_driving=True)
+                self._before = DriveRecorder(self.before_folder, is_driving=True)
+            if choice.is_takeover:
                 for frame in self._recent:
                     self._before.add(*frame)
-            if self._person:
-                self._person.add(jpeg, speed_mph, choice.command, now)
+            self._person.add(jpeg, speed_mph, choice.command, now)
         if choice.driver != MODEL:
             self._recent.clear()
             return
         self._recent.append((jpeg, speed_mph, choice.command, now))
         while self._recent[0][3] < now - BEFORE:
             self._recent.popleft()
-
-    def _open(self) -> None:
-        if self._person:
-            return
-        try:
-            self._person = DriveRecorder(self.folder, "--corrections", is_driving=True)
-            self._before = DriveRecorder(
-                self.before_folder, "--corrections", is_driving=True
-            )
-        except InputError as error:
-            # The person is at the wheel: the drive goes on.
-            self.has_failed = True
-            logger.error("corrections are not written: %s", error)
 
     def close(self) -> None:
         """Write what is waiting, and end."""

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # Frames that may wait for the disk, a minute's worth; more are dropped, and counted.
 MOST_WAITING = 2000
 # So long the end of a drive waits for what is still to be written.
-CLOSE_WITHIN_S = 10.0
+CLOSE_WITHIN_S = 5.0
 
 
 def check_new(folder: Path, flag: str = "--record") -> None:
@@ -43,21 +43,19 @@ class DriveRecorder:
     that it cannot be made is only logged.
 
     Raises:
-        InputError: The folder exists already or cannot be made; the flag takes another.
+        InputError: The folder exists already, or cannot be made.
     """
 
-    def __init__(
-        self, folder: Path, flag: str = "--record", is_driving: bool = False
-    ) -> None:
-        check_new(folder, flag)
-        try:
-            if not is_driving:
-                (folder / "IMG").mkdir(parents=True)
-        except OSError as error:
-            raise InputError(
-                f"{folder} cannot be made ({error.strerror}); give another folder to "
-                f"{flag}"
-            ) from error
+    def __init__(self, folder: Path, is_driving: bool = False) -> None:
+        if not is_driving:
+            check_new(folder)
+            try:
+                self._make_folder(folder)
+            except OSError as error:
+                raise InputError(
+                    f"{folder} cannot be made ({error.strerror}); give another folder "
+                    "to --record"
+                ) from error
         self.folder = folder
         self.written = 0
         """How many frames are on disk."""
@@ -106,6 +104,8 @@ class DriveRecorder:
 
     def close(self) -> None:
         """Write what is waiting, and end; more than once is no mistake."""
+        if self._is_closing.is_set():
+            return
         self._is_closing.set()
         self._writer.join(CLOSE_WITHIN_S)
         if self._writer.is_alive():
@@ -118,10 +118,16 @@ class DriveRecorder:
         elif self.dropped:
             logger.error("%s: %d frames were lost", self.folder, self.dropped)
 
+    @staticmethod
+    def _make_folder(folder: Path) -> None:
+        """Make the folders of a recording; one that is there is an OSError."""
+        folder.mkdir(parents=True)
+        (folder / "IMG").mkdir()
+
     def _write(self) -> None:
         try:
             if self._is_driving:
-                (self.folder / "IMG").mkdir(parents=True)
+                self._make_folder(self.folder)
             with (self.folder / "driving_log.csv").open("w", encoding="utf-8") as log:
                 while not (self._is_closing.is_set() and self._rows.empty()):
                     with contextlib.suppress(queue.Empty):

@@ -61,6 +61,7 @@ class DriveReport:
     def add_driven(self, speed_mph: float, dt_s: float) -> None:
         """Count a frame that was answered with a command, dt_s after the one before."""
         self.frames += 1
+        self.has_moved |= abs(speed_mph) >= STANDING_MPH
         self.distance_m += abs(speed_mph) * MPS_PER_MPH * dt_s
 
     def add_standing(self, speed_mph: float, throttle: float, dt_s: float) -> bool:
@@ -74,10 +75,8 @@ class DriveReport:
         Returns:
             Whether it has stood for STUCK_S: an intervention, counted here.
         """
-        stands = abs(speed_mph) < STANDING_MPH
-        self.has_moved |= not stands
-        is_told = throttle > DRIVING_THROTTLE
-        self._standing_s = self._standing_s + dt_s if stands and is_told else 0.0
+        is_stuck = abs(speed_mph) < STANDING_MPH and throttle > DRIVING_THROTTLE
+        self._standing_s = self._standing_s + dt_s if is_stuck else 0.0
         if self._standing_s < STUCK_S:
             return False
         self._standing_s = 0.0

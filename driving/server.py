@@ -247,6 +247,7 @@ class DriveServer:
             telemetry, frame, by_model = await self._worker.do(
                 lambda: self._look(client, data, dt_s), ANSWER_WITHIN_S
             )
+            command = self._drive(client, telemetry, frame, by_model, dt_s)
         except UnusableTelemetry as error:
             self.report.unusable += 1
             self._say_once("telemetry that cannot be used, braking", error)
@@ -258,17 +259,18 @@ class DriveServer:
             self.report.faults += 1
             self._say_once("the pilot failed, braking", error, trace=True)
         else:
-            client.braking_s, client.speed_mph = 0.0, telemetry.speed_mph
-            return self._drive(client.pilot, telemetry, frame, by_model, dt_s)
+            client.braking_s = 0.0
+            return command
         client.braking_s += dt_s
         return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
 
     def _look(
         self, client: Client, data: object, dt_s: float
     ) -> tuple[Telemetry, np.ndarray, Command]:
-        """Return what the car sees, and what the model does; changes nothing else.
+        """Return what the car sees, and what the model does.
 
-        It runs in the worker's thread, and what comes of it too late is dropped.
+        It runs in the worker's thread, and what comes of it too late is dropped: it
+        counts and writes nothing.
         """
         telemetry = Telemetry.from_event(data, client.decimal_mark)
         client.decimal_mark = telemetry.decimal_mark
@@ -278,21 +280,20 @@ class DriveServer:
 
     def _drive(
         self,
-        pilot: Pilot,
+        client: Client,
         telemetry: Telemetry,
         frame: np.ndarray,
         by_model: Command,
         dt_s: float,
     ) -> Command:
         """Return what the model, or the person who has taken the wheel, does."""
+        client.speed_mph = speed_mph = telemetry.speed_mph
         # The person is looked for last, to be obeyed in this very answer.
-        speed_mph = telemetry.speed_mph
         choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
         if choice.is_give_back:
-            pilot.speed_controller.reset()
+            client.pilot.speed_controller.reset()
         command = STOP if self.is_stopping else choice.command
         self.report.interventions += choice.is_intervention
-        self.report.add_driven(speed_mph, dt_s)
         if self.report.add_standing(speed_mph, command.throttle, dt_s):
             logger.warning(
                 "the car has stood for %g s at full throttle: counted as an "
@@ -304,6 +305,7 @@ class DriveServer:
         if self.corrections and not self.is_stopping:
             self.corrections.add(telemetry.jpeg, speed_mph, choice)
         self.newest = Moment(telemetry.jpeg, frame, speed_mph, choice)
+        self.report.add_driven(speed_mph, dt_s)
         return command
 
     def _say_once(self, what: str, why: Exception | str, trace: bool = False) -> None:

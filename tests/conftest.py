@@ -9,6 +9,8 @@ import pytest
 from made_recordings import write_recording
 from real_recordings import SHARED
 
+from common.car import FRAME_SHAPE
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
@@ -63,3 +65,27 @@ def browser(chromium):
     complaints = chromium("complaints")
     chromium("leave")
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A model with weights that are not the initial ones, and its folder."""
+    keras = pytest.importorskip("keras")
+    from model import build_model
+    from network.files import save_model
+
+    keras.utils.set_random_seed(3)
+    model = build_model("default")
+    rng = np.random.default_rng(3)
+    for variable in model.weights:
+        noise = rng.normal(0, 0.02, variable.shape)
+        variable.assign(variable + np.abs(noise))
+    folder = tmp_path_factory.mktemp("saved")
+    save_model(model, folder)
+    return model, folder
+
+
+@pytest.fixture
+def frames(rng):
+    """Four frames of noise, uint8 RGB (4, 160, 320, 3)."""
+    return rng.integers(0, 256, (4, *FRAME_SHAPE), dtype=np.uint8)

@@ -7,13 +7,17 @@ thread of its own. What it makes is laid over the live picture.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from driving.worker import Worker
+
 MOST_PER_S = 10
+# A heat map that takes longer is not of what the car sees any more.
+MADE_WITHIN_S = 5.0
 
 
 class HeatMap:
@@ -27,7 +31,7 @@ class HeatMap:
         self.newest: bytes | None = None
         """The last one, as `draw` has made it."""
         self._draw = draw
-        self._worker = ThreadPoolExecutor(1, "heat map")
+        self._worker = Worker("heat map")
         self._seen: np.ndarray | None = None
         self._task: asyncio.Task[None] | None = None
         self._started_s = float("-inf")
@@ -47,6 +51,8 @@ class HeatMap:
         self._task = asyncio.create_task(self._make(frame, on_made))
 
     async def _make(self, frame: np.ndarray, on_made: Callable[[], object]) -> None:
-        loop = asyncio.get_running_loop()
-        self.newest = await loop.run_in_executor(self._worker, self._draw, frame)
-        on_made()
+        with contextlib.suppress(TimeoutError):
+            self.newest = await self._worker.do(
+                lambda: self._draw(frame), MADE_WITHIN_S
+            )
+            on_made()

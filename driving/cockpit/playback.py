@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 from driving.pilot import Command, Pilot
-from driving.server import DriveServer, Moment
+from driving.server import ANSWER_WITHIN_S, DriveServer, Moment
 from driving.telemetry import Telemetry, UnusableTelemetry
 from driving.wheel import MODEL, Choice
+from driving.worker import Worker
 
 # Between two sessions of a recording nothing was driven.
 MOST_STEP_S = 0.5
@@ -55,14 +57,17 @@ def read_frames(folder: Path) -> list[RecordedFrame]:
 
 async def play(server: DriveServer, frames: list[RecordedFrame]) -> None:
     """Show a recording's frames to the pages of a server, again and again."""
-    pilot, due_s = server.make_pilot(), time.perf_counter()
+    pilot, worker, due_s = server.make_pilot(), Worker("playback"), time.perf_counter()
     for frame in cycle(frames):
         due_s = max(due_s, time.perf_counter() - MOST_STEP_S) + frame.step_s
         await asyncio.sleep(max(0.001, due_s - time.perf_counter()))
         while server.wheel.is_stopped:
             await asyncio.sleep(0.05)
         started_s = time.perf_counter()
-        moment = await asyncio.to_thread(_moment_of, frame, pilot)
+        try:
+            moment = await worker.do(partial(_moment_of, frame, pilot), ANSWER_WITHIN_S)
+        except TimeoutError:
+            moment = None
         latency_ms = 1e3 * (time.perf_counter() - started_s)
         server.show(moment, frame.step_s, latency_ms)
 

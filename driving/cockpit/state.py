@@ -82,7 +82,7 @@ class CockpitState:
                 "p99": round(report.percentile_ms(99, NUM_RECENT), 2),
             },
             "unusable": report.unusable,
-            "faults": report.faults,
+            "faults": report.faults + report.late,
             "dropped": self.server.dialect.dropped.total(),
             "autonomy_percent": round(report.autonomy_percent(), 2),
             "interventions": report.interventions,

@@ -17,26 +17,6 @@ from model import (  # noqa: E402
     view_key,
     view_of,
 )
-from network.files import save_model  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A model with weights that are not the initial ones, and its folder."""
-    keras.utils.set_random_seed(3)
-    model = build_model("default")
-    rng = np.random.default_rng(3)
-    for variable in model.weights:
-        noise = rng.normal(0, 0.02, variable.shape)
-        variable.assign(variable + np.abs(noise))
-    folder = tmp_path_factory.mktemp("saved")
-    save_model(model, folder)
-    return model, folder
-
-
-@pytest.fixture
-def frames(rng):
-    return rng.integers(0, 256, (4, *FRAME_SHAPE), dtype=np.uint8)
 
 
 def test_original_preset_has_the_parameters_of_the_paper_with_batch_norm():

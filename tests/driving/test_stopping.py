@@ -105,7 +105,7 @@ def test_a_page_ends_the_run_though_the_end_raises(jpegs, caplog):
 
 def test_a_model_that_hangs_is_answered_for_with_the_brake(jpeg, hung):
     with (
-        serving(predict=lambda frame: hung.wait(60) or 0.5) as running,
+        serving(predict=lambda frame: hung.wait(60) * 0.5) as running,
         running.simulator() as client,
     ):
         for _ in range(3):
@@ -114,17 +114,18 @@ def test_a_model_that_hangs_is_answered_for_with_the_brake(jpeg, hung):
         assert running.server.report.late == 3
         assert running.server.report.frames == 0
         hung.set()
-        deadline_s = time.monotonic() + 5
-        while running.server.report.frames == 0:
+        answers, deadline_s = [], time.monotonic() + 5
+        while BRAKE in answers[-1:] or not answers:
             assert time.monotonic() < deadline_s
             client.send(telemetry(jpeg))
-            next_event(client)
+            answers.append(next_event(client))
         # What the model made of the first frames came too late, and is dropped.
-        assert running.server.report.late + running.server.report.frames < 50
+        assert running.server.report.frames == len(answers) - answers.count(BRAKE) == 1
+        assert float(answers[-1][1]["steering_angle"]) == 0.5
 
 
 def test_a_drive_whose_model_hangs_can_be_ended(jpeg, hung):
-    with serving(predict=lambda frame: hung.wait(60) or 0.5) as running:
+    with serving(predict=lambda frame: hung.wait(60) * 0.5) as running:
         with running.simulator() as client:
             client.send(telemetry(jpeg))
             assert next_event(client, timeout_s=1) == BRAKE
@@ -171,6 +172,24 @@ def test_a_disk_that_stalls_keeps_no_frame_waiting(stalling, jpegs, caplog):
     assert "the disk does not answer" in caplog.text
 
 
+class Raising(DriveRecorder):
+    """A recorder with a mistake of ours in it."""
+
+    def add(self, *_):
+        raise RuntimeError("a mistake of ours")
+
+
+def test_a_recorder_that_raises_is_answered_for_with_the_brake(tmp_path, jpeg):
+    with (
+        serving(recorder=Raising(tmp_path / "run")) as running,
+        running.simulator() as client,
+    ):
+        for _ in range(3):
+            client.send(telemetry(jpeg))
+            assert next_event(client, timeout_s=2) == BRAKE
+        assert running.server.report.faults == 3 and not running.server.report.frames
+
+
 def test_corrections_that_cannot_be_written_do_not_disturb_the_drive(
     tmp_path, jpegs, caplog
 ):
@@ -187,6 +206,7 @@ def test_corrections_that_cannot_be_written_do_not_disturb_the_drive(
         for _ in range(5):
             car.frame()
     assert "corrections are not written" in caplog.text
+    assert corrections.is_empty  # Nothing to train on: no command says so.
 
 
 # --- A car that stands ----------------------------------------------------------------
@@ -206,4 +226,5 @@ def test_a_car_that_is_told_to_stand_or_moves_is_not_stuck():
     for _ in range(500):
         assert not report.add_standing(0.0, 0.0, 0.1)
         assert not report.add_standing(9.0, 1.0, 0.1)
+        report.add_driven(9.0, 0.1)
     assert report.has_moved and "never moved" not in report.summary()

@@ -6,32 +6,12 @@ import h5py
 import numpy as np
 import pytest
 
-from common.car import FRAME_SHAPE
 from common.errors import InputError
 
 keras = pytest.importorskip("keras")
 from model import PRESETS, build_model  # noqa: E402
 from network import files as model_files  # noqa: E402
 from network.files import load_model, save_model  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A model with weights that are not the initial ones, and its folder."""
-    keras.utils.set_random_seed(3)
-    model = build_model("default")
-    rng = np.random.default_rng(3)
-    for variable in model.weights:
-        noise = rng.normal(0, 0.02, variable.shape)
-        variable.assign(variable + np.abs(noise))
-    folder = tmp_path_factory.mktemp("saved")
-    save_model(model, folder)
-    return model, folder
-
-
-@pytest.fixture
-def frames(rng):
-    return rng.integers(0, 256, (4, *FRAME_SHAPE), dtype=np.uint8)
 
 
 def edited(folder, tmp_path, edit):
