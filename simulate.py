@@ -175,10 +175,11 @@ def window(args: argparse.Namespace) -> int:
         world = LiveWorld(road, cameras=(), settings=_scene_settings(args))
         session = Session(world, shown, args.out, args.seed)
         session.run()
-    for folder, num_rows in session.takes:
-        print(f"wrote {folder}: {num_rows:,} rows of 3 images")
+    for take in session.takes:
+        rows = f"{take.num_rows:,} rows of 3 images"
+        print(f"wrote {take.folder}: {rows}, at {take.pace:.0%} of real time")
     if session.takes:
-        print(f"next: python explore.py {session.takes[0][0]}")
+        print(f"next: python explore.py {session.takes[0].folder}")
     return 0
 
 

@@ -10,6 +10,7 @@ from panda3d import core
 _WHITE, _GREY, _RED = (1, 1, 1, 1), (0.1, 0.1, 0.1, 0.55), (0.9, 0.1, 0.08, 1)
 _AMBER = (1.0, 0.72, 0.1, 1)
 _BAR_HALF_WIDTH = 0.42  # heights of the window are 2
+SLOW_PACE = 0.95  # of simulated to real time; what is below is told
 _EDGE = 0.06  # distance of text from the window's edges
 
 
@@ -27,6 +28,8 @@ class Readings:
     """The time in this lap."""
     num_rows: int | None
     """How many rows this take has; None: nothing is recorded."""
+    pace: float | None
+    """Simulated over real time of this take; None: nothing is recorded."""
     message: str
     """A line for the driver, "" for none."""
 
@@ -78,13 +81,21 @@ class Hud:
         # A scale of zero cannot be turned back into the bar: keep a hair of it.
         self._bar.setSx(readings.steering or 1e-3)
         is_recording = readings.num_rows is not None
-        self._rows.setText(f"REC {readings.num_rows}" if is_recording else "")
+        self._rows.setText(_recording_text(readings) if is_recording else "")
         if is_recording:
             # The light stands left of its text, however long that is.
             self._light.setPos(-2 * _EDGE - self._rows.getWidth() * 0.075, 0, -0.095)
             self._light.show()
         else:
             self._light.hide()
+
+
+def _recording_text(readings: Readings) -> str:
+    """Return the number of rows, and the pace where it is slow motion."""
+    text = f"REC {readings.num_rows}"
+    if readings.pace is not None and readings.pace < SLOW_PACE:
+        text = f"slow motion {readings.pace:.0%}   {text}"
+    return text
 
 
 def _text(

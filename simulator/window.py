@@ -11,11 +11,15 @@ not depend on the graphics card.
 
 import math
 import os
+import signal
 import sys
+import threading
 import time
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from panda3d import core
 
@@ -38,6 +42,8 @@ SIZE = (960, 540)  # width, height; the window can be resized
 RENDERERS = ("auto", "opengl", "software")
 MODULES = {"opengl": "pandagl", "software": "p3tinydisplay"}
 MAX_LATE_S = 0.25  # a machine that is slower than that drives in slow motion
+# What a system sends to end a program: Ctrl-C, kill, a terminal or console that closes.
+LEAVE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 MESSAGE_S = 4.0
 RECORD_KEY, LEAVE_KEY, RETURN_KEY = "r", "escape", "backspace"
 KEY_PREFIX = "key-"
@@ -167,6 +173,22 @@ class Window:
         self._root.removeNode()
 
 
+@dataclass(frozen=True)
+class Take:
+    """A recording that was written."""
+
+    folder: Path
+    """Where it lies."""
+    num_rows: int
+    """How many rows it has, 15 for each simulated second."""
+    pace: float
+    """Simulated time over real time; below 1 the person drove in slow motion."""
+
+    def __post_init__(self) -> None:
+        if not self.pace >= 0:
+            raise ValueError(f"pace is {self.pace}, expected 0 or more")
+
+
 class Session:
     """A person's drive, from the first key to Esc.
 
@@ -185,30 +207,35 @@ class Session:
         self._recorder: Recorder | None = None
         self._take = ExitStack()
         self._ticks = 0
+        self._take_started_s = 0.0
         self._lap_started_s = 0.0
         self._message, self._message_until_s = HELP, math.inf
-        self.takes: list[tuple[Path, int]] = []
-        """The folders written, each with its number of rows."""
+        self.takes: list[Take] = []
+        """The recordings written."""
         window.attach(world.scene())
 
     def run(self) -> None:
-        """Drive until Esc, Ctrl-C, or the window is closed; a take is kept."""
+        """Drive until Esc, a signal such as Ctrl-C, or the window is closed.
+
+        A take is kept, complete. Keys are read and the view is drawn at least once in
+        MAX_LATE_S and one recorded frame, however slow the machine is: simulated time
+        that it cannot make up is dropped.
+        """
         due_s = time.monotonic()
-        with self._take:
-            try:
-                while self._window.is_open:
-                    inputs, pressed = self._window.read()
-                    if LEAVE_KEY in pressed:
-                        break
-                    self._obey(pressed)
-                    due_s = max(due_s, time.monotonic() - MAX_LATE_S)
-                    while due_s <= time.monotonic():
-                        self._tick(inputs)
-                        due_s += PHYSICS_DT_S
-                    self._window.draw(self._world.pose(), self._readings())
-                    time.sleep(max(0.0, due_s - time.monotonic()))
-            except KeyboardInterrupt:
-                pass  # as good as Esc
+        with self._take, _hearing_signals() as told_to_leave:
+            while self._window.is_open and not told_to_leave.is_set():
+                inputs, pressed = self._window.read()
+                if LEAVE_KEY in pressed:
+                    break
+                self._obey(pressed)
+                now_s = time.monotonic()
+                due_s = max(due_s, now_s - MAX_LATE_S)
+                until_s = now_s + MAX_LATE_S
+                while due_s <= now_s and time.monotonic() < until_s:
+                    self._tick(inputs)
+                    due_s += PHYSICS_DT_S
+                self._window.draw(self._world.pose(), self._readings())
+                time.sleep(max(0.0, due_s - time.monotonic()))
             self._stop_recording()
 
     def _obey(self, pressed: list[str]) -> None:
@@ -245,16 +272,21 @@ class Session:
         folder = next_folder(self._out)
         seed = self._seed + len(self.takes)
         self._recorder = self._take.enter_context(Recorder(folder, seed))
-        self._ticks = 0
+        self._ticks, self._take_started_s = 0, time.monotonic()
         self._say(f"recording into {folder}")
 
     def _stop_recording(self) -> None:
         if self._recorder is None:
             return
-        recorder, self._recorder = self._recorder, None
+        recorder, pace, self._recorder = self._recorder, self._pace(), None
         self._take.close()
-        self.takes.append((recorder.folder, recorder.num_rows))
+        self.takes.append(Take(recorder.folder, recorder.num_rows, pace))
         self._say(f"wrote {recorder.num_rows:,} rows to {recorder.folder}")
+
+    def _pace(self) -> float:
+        """Return the simulated time of this take over the real time that it took."""
+        real_s = time.monotonic() - self._take_started_s
+        return self._ticks * PHYSICS_DT_S / max(real_s, PHYSICS_DT_S)
 
     def _say(self, message: str) -> None:
         self._message = message
@@ -269,8 +301,31 @@ class Session:
             lap=seen.lap + 1,
             lap_s=seen.time_s - self._lap_started_s,
             num_rows=None if self._recorder is None else self._recorder.num_rows,
+            pace=None if self._recorder is None else self._pace(),
             message=self._message if is_said else "",
         )
+
+
+@contextmanager
+def _hearing_signals() -> Iterator[threading.Event]:
+    """Give an event that is set by the first signal to leave; the second ends all."""
+    told_to_leave = threading.Event()
+    before: dict[int, Any] = {}
+
+    def hear(number: int, _: object) -> None:
+        told_to_leave.set()
+        signal.signal(number, before[number])
+
+    for name in LEAVE_SIGNALS:
+        number = getattr(signal, name, None)  # each system has its own
+        # Ignored, as in a background job or under nohup, it stays so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, hear) or signal.SIG_DFL
+    try:
+        yield told_to_leave
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def next_folder(out: Path) -> Path:

@@ -1,6 +1,8 @@
 """The window, on a virtual display with real key events; the ramps of its controls."""
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -129,23 +131,39 @@ def wait_for(happened, seconds=60):
     return found
 
 
-@pytest.mark.parametrize("renderer", ["opengl", "software"])
-def test_a_person_drives_records_and_leaves(display, tmp_path, renderer):
-    out = tmp_path / "mine"
-    log = tmp_path / "said"
-    with log.open("w") as said:
+# A machine on which a recorded frame takes six times its time.
+SLOW_PROGRAM = """
+import sys, time
+import simulate
+from simulator.window import LiveWorld
+
+class SlowWorld(LiveWorld):
+    def render(self, cameras):
+        time.sleep(0.4)
+        return super().render(cameras)
+
+import simulator.window
+simulator.window.LiveWorld = SlowWorld
+sys.exit(simulate.main(sys.argv[1:]))
+"""
+
+
+@contextlib.contextmanager
+def driving(display, out, *arguments, program=("simulate.py",)):
+    """Open a window and record into `out`; yield the program and what it says."""
+    said = out.parent / "said"
+    with said.open("w") as stream:
         program = subprocess.Popen(
-            [sys.executable, "simulate.py", "window", "lake", "--out", str(out)]
-            + ["--renderer", renderer],
+            [sys.executable, *program, "window", "lake", "--out", str(out), *arguments],
             cwd=ROOT,
             env=display.environment,
-            stdout=said,
+            stdout=stream,
             stderr=subprocess.STDOUT,
         )
     try:
-        wait_for(lambda: "Esc leaves" in log.read_text() or program.poll() is not None)
-        if renderer == "opengl" and "OpenGL does not work" in log.read_text():
-            pytest.skip(log.read_text().strip())
+        wait_for(lambda: "Esc leaves" in said.read_text() or program.poll() is not None)
+        if "OpenGL does not work" in said.read_text():
+            pytest.skip(said.read_text().strip())
         window = wait_for(
             lambda: display.xdotool("search", "--name", "lake - simulate.py").strip()
         )
@@ -154,7 +172,18 @@ def test_a_person_drives_records_and_leaves(display, tmp_path, renderer):
         display.xdotool("windowfocus", window)
         display.xdotool("keydown", "Up", "key", "r")
         # It is written beside, until it is whole.
-        wait_for(lambda: any(tmp_path.glob("*mine*")))
+        wait_for(lambda: any(out.parent.glob(f".{out.name}.*/IMG/right_*")))
+        yield program, said
+    finally:
+        if program.poll() is None:
+            program.send_signal(signal.SIGKILL)
+            program.wait()
+
+
+@pytest.mark.parametrize("renderer", ["opengl", "software"])
+def test_a_person_drives_records_and_leaves(display, tmp_path, renderer):
+    out = tmp_path / "mine"
+    with driving(display, out, "--renderer", renderer) as (program, said):
         time.sleep(2.5)  # A person's drive takes its time.
         standing = display.screenshot()
         display.xdotool("keydown", "Right")
@@ -163,13 +192,9 @@ def test_a_person_drives_records_and_leaves(display, tmp_path, renderer):
         wait_for((out / "driving_log.csv").exists)
         moved = display.screenshot()
         display.xdotool("key", "Escape")
-        assert program.wait(timeout=30) == 0, log.read_text()
-    finally:
-        if program.poll() is None:
-            program.send_signal(signal.SIGKILL)
-            program.wait()
-    assert f"drawn by {renderer}" in log.read_text()
-    assert f"next: python explore.py {out}" in log.read_text()
+        assert program.wait(timeout=30) == 0, said.read_text()
+    assert f"drawn by {renderer}" in said.read_text()
+    assert f"next: python explore.py {out}" in said.read_text()
     samples = read_recording(out).samples
     assert len(samples) >= 20
     assert samples["throttle"].max() == 1 and samples["steering"].max() > 0.5
@@ -177,6 +202,35 @@ def test_a_person_drives_records_and_leaves(display, tmp_path, renderer):
     assert samples["speed_mph"].max() * MPS_PER_MPH < 15
     # The picture goes with the car.
     assert np.abs(moved.astype(int) - standing).mean() > 5
+
+
+def test_a_machine_slower_than_real_time_records_in_slow_motion(display, tmp_path):
+    out = tmp_path / "mine"
+    slow = ("-c", SLOW_PROGRAM)
+    arguments = ("--renderer", "software")
+    with driving(display, out, *arguments, program=slow) as (program, said):
+        time.sleep(3)  # Long enough to be late beyond any catching up.
+        display.xdotool("keyup", "Up", "key", "r")
+        wait_for((out / "driving_log.csv").exists)
+        display.xdotool("key", "Escape")
+        assert program.wait(timeout=30) == 0, said.read_text()
+    (pace,) = re.findall(r"at (\d+)% of real time", said.read_text())
+    # A frame of 1/15 s that takes 0.4 s and more.
+    assert 0 < int(pace) <= 17
+    assert len(read_recording(out).samples) >= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_end_keeps_what_was_recorded(display, tmp_path, number):
+    out = tmp_path / "mine"
+    with driving(display, out, "--renderer", "software") as (program, said):
+        time.sleep(1)
+        program.send_signal(number)
+        assert program.wait(timeout=30) == 0, said.read_text()
+    recording = read_recording(out)
+    assert len(recording.samples) >= 2
+    assert f"{len(recording.samples)} rows of 3 images" in said.read_text()
+    assert not list(tmp_path.glob(".mine.*"))
 
 
 def test_without_a_display_one_line_names_the_mend(tmp_path):
