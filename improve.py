@@ -148,8 +148,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     folder = args.models_dir / args.name
     try:
+        from training.run_folder import threads_of
+
         plan = plan_of(args)
-        quiet_tensorflow()
+        # As many as the model was trained with: see compute_threads.
+        quiet_tensorflow(threads_of(args.model.parent))
         from tuning.fine_tuning import keep
 
         document, text, model_path = improve(plan, folder, given_of(args))

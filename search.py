@@ -58,7 +58,7 @@ def run_search(args: argparse.Namespace) -> None:
     """
     stop_at_s = time.time() + 60 * args.time
     settings, fixed = base_settings(args)
-    quiet_tensorflow()
+    quiet_tensorflow(settings.threads)
     from train import run
     from tuning.search_space import prepare
     from tuning.search_trials import Worker, open_study

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NonFiniteLossError
-from common.start_up import quiet_tensorflow
+from common.start_up import compute_threads, num_cores, quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -218,9 +218,10 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
 
 def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[str, Any]:
     """Make the folder of a new run, and train it here or on several workers."""
-    quiet_tensorflow()
+    from training.run_folder import forget_unstarted, make_run, threads_of
+
+    quiet_tensorflow(threads_of(folder) if args.resume else settings.threads)
     from training.events import follow_with_tensorboard
-    from training.run_folder import forget_unstarted, make_run
     from training.workers import check_workers, run_on_workers
 
     if args.workers is not None:
@@ -231,6 +232,9 @@ def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[st
         if args.tensorboard:
             follow_with_tensorboard(folder)
         print(json.dumps(asdict(settings), indent=1))
+        if compute_threads() != num_cores():
+            cores = "1 core" if num_cores() == 1 else f"{num_cores()} cores"
+            print(f"{compute_threads()} threads compute, on {cores}")
         if args.workers is None:
             return run(folder, settings)
         return run_on_workers(run, folder, settings, args.workers, args.address)

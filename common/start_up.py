@@ -22,7 +22,28 @@ NOTICE = re.compile(
 )
 
 
-def quiet_tensorflow() -> None:
+# What TensorFlow reads as it starts.
+THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compute_threads() -> int:
+    """Return into how many parts TensorFlow divides what it computes.
+
+    Sums are added up part by part: another number gives other last digits, and in
+    training other weights.
+    """
+    given = os.environ.get(THREADS_VARIABLE, "")
+    return int(given) if given.isdecimal() and int(given) else num_cores()
+
+
+def quiet_tensorflow(threads: int | None = None) -> None:
     """Import Keras, and TensorFlow with it, and show of what they say errors only.
 
     TensorFlow writes its notices, on missing GPUs and such, to the file descriptor of
@@ -30,11 +51,17 @@ def quiet_tensorflow() -> None:
     the descriptor leads to a file during the import; what is no notice is shown then.
     A command calls this once it knows that its input is good, and before it imports a
     package that needs Keras.
+
+    Args:
+        threads: Computes with so many, whatever the number of cores; None takes one for
+            each core. It has no effect where Keras is loaded already.
     """
     # For what comes after the import.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" in sys.modules:
         return
+    if threads is not None:
+        os.environ[THREADS_VARIABLE] = str(threads)
     with _without_notices(), _keeping_interrupts():
         import keras  # noqa: F401
 

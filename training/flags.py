@@ -83,11 +83,13 @@ def add_settings(parser: argparse.ArgumentParser, show_all: bool = True) -> None
     for setting in declared:
         name, told = setting.name, setting.metadata
         more = {key: value for key, value in told["flag"].items() if key != "name"}
-        if "choices" not in more:
-            more.setdefault("metavar", "N" if told["kind"] is int else "X")
+        if "action" not in more or more["action"] == "append":
+            more["type"] = told["kind"]
+            if "choices" not in more:
+                more.setdefault("metavar", "N" if told["kind"] is int else "X")
         more["help"] = told["help"] if show_all or told["is_basic"] else nothing
         group = groups[told["question"]]
-        group.add_argument(flag_of(name), dest=name, type=told["kind"], **more)
+        group.add_argument(flag_of(name), dest=name, **more)
     add = groups[AUGMENTATION].add_argument
     for strength in fields(AugmentSettings):
         text = f"{strength.metadata['help']} (default: {strength.default})"
@@ -144,5 +146,7 @@ def flags_of(settings: Settings) -> list[str]:
                 flags += [flag_of(name), f"{recording}={share}"]
             continue
         values: Sequence[Any] = value if isinstance(value, list) else [value]
+        if value is True:
+            values = ()
         flags += [flag_of(name), *map(str, values)]
     return flags

@@ -2,7 +2,7 @@
 
     model.json          the layers
     model.weights.h5    the best weights so far
-    config.json         every setting, data fingerprints, versions, git commit
+    config.json         every setting, threads, data fingerprints, versions, git commit
     history.csv         one row per epoch
     metrics.json        errors of the best weights, per recording, beside baselines
     loss.png            loss over epochs
@@ -29,6 +29,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import whole_folder, write_json
+from common.start_up import compute_threads
 from training.flags import settings_from
 from training.settings import Settings, flag_of
 
@@ -88,13 +89,33 @@ def settings_to_resume(folder: Path, given: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def threads_of(folder: Path) -> int | None:
+    """Return the number of threads that a run began with; None where it is not known.
+
+    Raises:
+        InputError: Its config.json is damaged.
+    """
+    if not (folder / "config.json").exists():
+        return None
+    threads = read_config(folder).get("threads")
+    if threads is not None and not (type(threads) is int and 1 <= threads <= 1024):
+        raise InputError(
+            f"{folder / 'config.json'}: threads is {threads!r}, expected 1 to 1024"
+        )
+    return threads
+
+
 def make_run(folder: Path, settings: Settings) -> None:
     """Make the folder of a new run, with its settings.
 
     Raises:
         InputError: It cannot be made.
     """
-    config = {"settings": asdict(settings), "versions": versions()}
+    config = {
+        "settings": asdict(settings),
+        "threads": compute_threads(),
+        "versions": versions(),
+    }
     try:
         # A run that is killed any earlier leaves no such folder.
         with whole_folder(folder) as new_folder:

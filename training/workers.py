@@ -28,6 +28,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NonFiniteLossError
+from common.start_up import num_cores
 from training.epochs import Interruption
 from training.run_folder import RAY_NOTES
 from training.settings import Settings
@@ -96,7 +97,7 @@ def ray_at(address: str | None, num_workers: int) -> Iterator[None]:
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        cores = max(num_workers, _num_cores())
+        cores = max(num_workers, num_cores())
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
     else:
         options["address"] = address
@@ -238,13 +239,6 @@ def _trainer(
     return trainer, lines, stop
 
 
-def _num_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _work(config: dict[str, Any]) -> dict[str, Any] | NonFiniteLossError:
     """Train as one of the workers, in a process that Ray has started."""
     # Ray asks for Keras 2, which is not what this project is written for.
@@ -256,8 +250,10 @@ def _work(config: dict[str, Any]) -> dict[str, Any] | NonFiniteLossError:
     from training.team import Team
 
     context = ray.train.get_context()
-    cores = _num_cores() // context.get_local_world_size()
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores))
+    threads = max(1, num_cores() // context.get_local_world_size())
+    tf.config.threading.set_intra_op_parallelism_threads(
+        config["settings"].threads or threads
+    )
     rank, size = context.get_world_rank(), context.get_world_size()
     stop, say = config["stop"], config["lines"].put
     team = Team(rank, size, lambda: rank == 0 and not stop.empty(), say)

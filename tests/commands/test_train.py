@@ -1,6 +1,7 @@
 """Training: it learns, it can be killed at any moment, and it loses nothing."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -17,8 +18,9 @@ from common.errors import InputError
 pytest.importorskip("keras")
 from common.errors import NonFiniteLossError
 from network.files import load_model
-from train import main
+from train import main, run
 from training.preparation import read_split
+from training.run_folder import make_run
 from training.samples import TrainingSet, with_shares
 from training.settings import Settings
 
@@ -114,18 +116,64 @@ def test_same_seed_gives_the_same_weights(recording, unbroken, tmp_path):
     assert not np.array_equal(weights_of(unbroken)[0], weights_of(other)[0])
 
 
-def start(recording, models_dir, name, *more):
+def start(recording, models_dir, name, *more, cores=None):
+    """Start train.py, on some of the cores only."""
     command = [sys.executable, str(ROOT / "train.py"), str(recording), "--name", name]
     command += ["--models-dir", str(models_dir), *SHORT, *more]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=cores and (lambda: os.sched_setaffinity(0, cores)),
     )
 
 
 def finish(process):
-    """Wait for a run to end well."""
-    _, err = process.communicate(timeout=300)
+    """Wait for a run to end well; return what it says."""
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture
+def one_core():
+    """One of several cores."""
+    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores, and a system that lets a program use one")
+    return {min(os.sched_getaffinity(0))}
+
+
+def test_a_run_goes_on_with_fewer_cores_to_the_same_weights(
+    recording, unbroken, tmp_path, one_core
+):
+    folder = tmp_path / "moved"
+    config = json.loads((unbroken / "config.json").read_text())
+    settings = Settings.from_json(config["settings"])
+    make_run(folder, settings)
+
+    def stop(progress):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(folder, settings, after_epoch=stop)
+    out = finish(start(recording, tmp_path, "moved", "--resume", cores=one_core))
+    assert f"{config['threads']} threads compute, on 1 core" in out
+    for a, b in zip(weights_of(unbroken), weights_of(folder), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_deterministic_weights_are_the_same_on_any_number_of_cores(
+    recording, tmp_path, one_core
+):
+    for name, cores in (("all", None), ("one", one_core)):
+        finish(start(recording, tmp_path, name, "--deterministic", cores=cores))
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert config["threads"] == 4
+    for a, b in zip(
+        weights_of(tmp_path / "all"), weights_of(tmp_path / "one"), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 def kill_and_resume(recording, unbroken, models_dir, num_kills, rng):

@@ -48,6 +48,7 @@ def test_flags_of_settings_give_the_settings_back():
         learning_rate=0.5,
         select="driving",
         limit=100,
+        deterministic=True,
         augment=AugmentSettings(flip=0.0, noise=3.0),
     )
     assert parsed(flags_of(changed)) == changed
