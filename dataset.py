@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import HelpFormatter
 from common.errors import InputError
+from common.text import shown
 
 if TYPE_CHECKING:
     from recordings.recording import Recording
@@ -75,10 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(found))
         return 0
-    # A path need not be text; what is none is shown as \xNN.
-    log_path = os.fsencode(found["log"]).decode(errors="backslashreplace")
     print(
-        f"{log_path}: {found['rows']:,} rows, {found['usable']:,} usable, "
+        f"{shown(found['log'])}: {found['rows']:,} rows, {found['usable']:,} usable, "
         f"{found['cameras']} cameras, {found['sessions']} sessions"
     )
     for warning in found["warnings"]:

@@ -12,7 +12,6 @@ import argparse
 import html
 import json
 import math
-import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from common.command_line import HelpFormatter
 from common.errors import InputError
 from common.files import whole_folder
 from common.page import html_page, html_picture, html_table, to_png
+from common.text import shown
 
 if TYPE_CHECKING:
     from recordings.recording import Recording
@@ -331,11 +331,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _as_text(name: str) -> str:
-    """Return a name to show: what is no text in it as \\xNN."""
-    return os.fsencode(name).decode(errors="backslashreplace")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Write the report and say what to record next; return the exit status."""
     args = parse_args(argv)
@@ -352,13 +347,13 @@ def main(argv: list[str] | None = None) -> int:
         # Refuses what training would refuse, and tells equal names apart.
         names = usable_samples(recordings)["recording"].unique()
         recordings = [
-            replace(r, name=_as_text(name), warnings=tuple(map(_as_text, r.warnings)))
+            replace(r, name=shown(name))
             for r, name in zip(recordings, names, strict=True)
         ]
         findings = [find_out(recording) for recording in recordings]
         write_report(args.out, recordings, findings, args.smooth_s)
     except InputError as error:
-        print(_as_text(str(error)), file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     advice = what_to_record(findings)
     if args.json:
@@ -372,8 +367,8 @@ def main(argv: list[str] | None = None) -> int:
             f"{finding.straight:.0%}, right {finding.right:.0%}"
         )
     print("what to record next:", *advice, sep="\n  ")
-    print(f"written: {args.out / 'report.html'}")
-    paths = _as_text(shlex.join(map(str, args.recordings)))
+    print(f"written: {shown(str(args.out / 'report.html'))}")
+    paths = shown(shlex.join(map(str, args.recordings)))
     print(f"next: python train.py {paths} --name first")
     return 0
 
