@@ -57,6 +57,8 @@ OTHERS = frozenset(
     front rear id index number num count size width height time timestamp
     """.split()
 )
+# No name of a column is longer: of the longest that was seen, three times the length.
+MOST_NAME_CHARACTERS = 100
 QUANTITIES = ("steering", "throttle", "brake", "speed")
 
 
@@ -94,6 +96,8 @@ def named_columns(cells: Sequence[str]) -> set[str]:
 
 def _fit(cell: str) -> tuple[str, int]:
     """Return the column that a name fits, "" for none, and how badly: 0, 1 or 2."""
+    if len(cell) > MOST_NAME_CHARACTERS:
+        return "", 0
     words = _words(cell)
     name = "".join(words)
     if column := KNOWN.get(name, ""):

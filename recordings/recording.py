@@ -16,8 +16,10 @@ import pandas as pd
 
 from common.car import CAMERAS
 from common.errors import InputError
+from common.files import read_regular
+from common.text import shown
 from recordings.images import locate_images
-from recordings.log import find_log, read_log
+from recordings.log import MOST_LOG_BYTES, find_log, parse_log
 from recordings.rows import (
     reasons_of,
     sessions_of,
@@ -73,7 +75,8 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     """
     path = Path(path)
     log_path = find_log(path).resolve()
-    log = read_log(log_path)
+    log_content = read_regular(log_path, MOST_LOG_BYTES)
+    log = parse_log(log_path, log_content)
     rows = [
         (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
         for r in log.rows
@@ -87,7 +90,7 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
     excluded += Counter(reason for reason in samples["excluded"] if reason)
     warnings = [*log.warnings, *warnings_of(samples, log, timed, num_duplicates)]
-    content = [log_path.read_bytes(), *(d.encode() for d in digests["center"])]
+    content = [log_content, *(d.encode() for d in digests["center"])]
     fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
     return Recording(
         name=log_path.parent.name,
@@ -97,7 +100,7 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
         cameras=log.cameras,
         samples=samples,
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},
-        warnings=tuple(warnings),
+        warnings=tuple(map(shown, warnings)),
         fingerprint=fingerprint,
     )
 
