@@ -98,7 +98,7 @@ def _fit(cell: str) -> tuple[str, int]:
     """Return the column that a name fits, "" for none, and how badly: 0, 1 or 2."""
     if len(cell) > MOST_NAME_CHARACTERS:
         return "", 0
-    words = _words(cell)
+    words = words_of(cell)
     name = "".join(words)
     if column := KNOWN.get(name, ""):
         return column, int(name != column)
@@ -111,7 +111,7 @@ def _fit(cell: str) -> tuple[str, int]:
     return "", 0
 
 
-def _words(cell: str) -> list[str]:
+def words_of(cell: str) -> list[str]:
     """Return the words of a name, small, without marks: steeringAngle as two."""
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell)
     plain = unicodedata.normalize(
@@ -122,7 +122,7 @@ def _words(cell: str) -> list[str]:
 
 
 KNOWN = {
-    "".join(_words(name)): column
+    "".join(words_of(name)): column
     for column, names in NAMES.items()
     for name in names.split()
 }

@@ -26,7 +26,9 @@ from recordings.rows import (
     times_of,
     warnings_of,
     without_duplicates,
+    without_faulty_sides,
 )
+from recordings.units import doubts_of, normalised
 
 # Lets tables hold names of files that are no text: the strings of pyarrow, which pandas
 # takes wherever that happens to be installed, refuse them.
@@ -55,6 +57,8 @@ class Recording:
     warnings: tuple[str, ...]
     fingerprint: str
     """Differs whenever the log or, if they were checked, an image differs."""
+    digests: tuple[str, ...]
+    """Of the centre image of each of the samples; "" where it was not looked at."""
 
     @property
     def folder(self) -> Path:
@@ -63,12 +67,16 @@ class Recording:
 
 
 @_any_names
-def read_recording(path: Path | str, check_images: bool = True) -> Recording:
+def read_recording(
+    path: Path | str, check_images: bool = True, unit: str | None = None
+) -> Recording:
     """Read a recording and decide which of its rows can be used.
 
     Args:
         path: A recording's folder, or a log.
         check_images: Whether to look into every image, or only whether it is there.
+        unit: What the steering of the log is in, of units.FULL_LOCK; None: normalised,
+            unless the log says otherwise.
 
     Raises:
         InputError: There is no log, or it cannot be read safely.
@@ -83,13 +91,18 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
     ]
     columns = ["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"]
     samples, num_duplicates = without_duplicates(pd.DataFrame(rows, columns=columns))
+    named, steering = log.columns.get("steering", ""), samples["steering"].to_numpy()
+    samples["steering"] = normalised(steering, unit, named, log_path)
     samples["time_s"], timed = times_of(samples["center"])
     samples["session"] = sessions_of(samples["time_s"])
     digests = locate_images(samples, log_path.parent, check_images)
-    samples["excluded"] = reasons_of(samples, digests)
+    sides = without_faulty_sides(samples, digests)
+    samples["excluded"] = reasons_of(samples, digests["center"])
     excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
     excluded += Counter(reason for reason in samples["excluded"] if reason)
-    warnings = [*log.warnings, *warnings_of(samples, log, timed, num_duplicates)]
+    warnings = [*log.warnings, *sides]
+    warnings += warnings_of(samples, timed, num_duplicates)
+    warnings += doubts_of(samples, log.columns)
     content = [log_content, *(d.encode() for d in digests["center"])]
     fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
     return Recording(
@@ -102,6 +115,7 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},
         warnings=tuple(map(shown, warnings)),
         fingerprint=fingerprint,
+        digests=tuple(digests["center"]),
     )
 
 
