@@ -49,12 +49,15 @@ def describe(recording: Recording) -> dict[str, Any]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = argparse.ArgumentParser(
         description="Say what a recording holds, and what of it cannot be used.",
         epilog="Example:\n  python dataset.py data/a --json",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("recording", type=Path, help="recording's folder, or a log")
+    add_unit_flag(parser.add_argument)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
 
@@ -63,12 +66,14 @@ def main(argv: list[str] | None = None) -> int:
     """Say what a recording holds; return the exit status."""
     args = parse_args(argv)
     from recordings.log import find_log
+    from recordings.units import unit_of
 
     try:
         find_log(args.recording)
         from recordings.recording import read_recording
 
-        found = describe(read_recording(args.recording))
+        unit = unit_of(args.steering_unit, args.recording)
+        found = describe(read_recording(args.recording, unit=unit))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from common.car import CAMERAS
@@ -30,6 +31,8 @@ from recordings.rows import (
 )
 from recordings.units import doubts_of, normalised
 
+# Half of what the simulator writes tells apart, and no label is taught more exactly.
+SAME_STEERING = 1e-4
 # Lets tables hold names of files that are no text: the strings of pyarrow, which pandas
 # takes wherever that happens to be installed, refuse them.
 _any_names = pd.option_context("mode.string_storage", "python")
@@ -119,6 +122,89 @@ def read_recording(
     )
 
 
+def read_recordings(
+    folders: Sequence[Path | str], units: Mapping[str, str] | None = None
+) -> list[Recording]:
+    """Read several recordings, of whose frames each is used once.
+
+    Args:
+        folders: The recordings' folders, or logs.
+        units: What units_by_path returns; None: no recording is given a unit.
+
+    Raises:
+        InputError: One of them cannot be read safely.
+    """
+    unit_of = units or {}
+    return without_overlaps(
+        [
+            read_recording(path, unit=unit_of.get(str(Path(path).resolve())))
+            for path in folders
+        ]
+    )
+
+
+def what_to_say(recordings: Sequence[Recording]) -> list[str]:
+    """Return the lines that a command begins with: the columns read, and warnings."""
+    lines = []
+    for recording in recordings:
+        named = [f"{column} {cell!r}" for column, cell in recording.columns.items()]
+        columns = [f"columns {', '.join(named)}"] if named else []
+        said = [*columns, *recording.warnings]
+        lines += [f"{shown(recording.name)}: {shown(text)}" for text in said]
+    return lines
+
+
+def without_overlaps(recordings: Sequence[Recording]) -> list[Recording]:
+    """Exclude from each recording the frames that an earlier one has, and say so.
+
+    A copy that was saved anew is one, and so is a part that was moved: a frame would be
+    trained on and validated on. What an earlier recording says of it counts.
+    """
+    steering_of: dict[str, float] = {}
+    owner_of: dict[str, str] = {}
+    found = []
+    for recording in recordings:
+        digests = pd.Series(recording.digests, dtype=object)
+        used = ((recording.samples["excluded"] == "") & (digests != "")).to_numpy(bool)
+        shared = used & digests.isin(owner_of.keys()).to_numpy(bool)
+        if shared.any():
+            owners = Counter(owner_of[digest] for digest in digests[shared])
+            was = np.array([steering_of[digest] for digest in digests[shared]])
+            recording = _without_shared(recording, shared, owners, was)
+        for row in np.flatnonzero(used & ~shared):
+            owner_of[digests[row]] = str(recording.folder)
+            steering_of[digests[row]] = recording.samples["steering"].iloc[row]
+        found.append(recording)
+    return found
+
+
+def _without_shared(
+    recording: Recording, shared: np.ndarray, owners: Counter[str], was: np.ndarray
+) -> Recording:
+    """Exclude rows whose frames have the owners, with the steering that they were."""
+    samples = recording.samples.copy()
+    samples.loc[shared, "excluded"] = "shared-frame"
+    apart = np.abs(samples.loc[shared, "steering"].to_numpy() - was)
+    lines = ", ".join(str(line) for line in samples.loc[shared, "line"].head(3))
+    text = (
+        f"{shared.sum()} rows excluded as shared-frame, for example row {lines}: their "
+        f"frames are in {' and '.join(owners)} as well; each is used once"
+    )
+    if (num_other := int((apart > SAME_STEERING).sum())) > 0:
+        text += (
+            f", with the steering it has there, which differs in {num_other} rows, by "
+            f"up to {apart.max():.3g}"
+        )
+    return replace(
+        recording,
+        samples=samples,
+        excluded=dict(
+            sorted({**recording.excluded, "shared-frame": int(shared.sum())}.items())
+        ),
+        warnings=(*recording.warnings, shown(text)),
+    )
+
+
 def usable_rows(recording: Recording) -> pd.DataFrame:
     """Return the rows of a recording that are not excluded, with a fresh index.
 
@@ -139,13 +225,17 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Return the usable rows of several recordings as one table with a fresh index.
 
     Its `session` is unique over all, and a column `recording` holds the recording's
-    name, made unique.
+    name, made unique. Each frame is in it once; a recording whose every frame is in
+    those before it gives no rows.
 
     Raises:
         InputError: A recording has no usable row, or is given twice.
     """
-    parts, names, sessions = [], set[str](), 0
-    for i, recording in enumerate(recordings):
+    parts, sessions = [], 0
+    names = unique_names(recordings)
+    for i, (name, recording) in enumerate(
+        zip(names, without_overlaps(recordings), strict=True)
+    ):
         for other in recordings[:i]:
             if other.fingerprint == recording.fingerprint:
                 raise InputError(
@@ -153,13 +243,23 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
                     f"{other.log_path.parent}; its frames would be trained on and "
                     "validated on; give it once"
                 )
-        name, number = recording.name, 1
-        while name in names:
-            number += 1
-            name = f"{recording.name}-{number}"
-        names.add(name)
+        excluded = recording.samples["excluded"]
+        if excluded.all() and (excluded == "shared-frame").any():
+            continue
         part = usable_rows(recording)
         session = part["session"] + sessions
         sessions = int(session.max()) + 1
         parts.append(part.assign(recording=name, session=session))
     return pd.concat(parts, ignore_index=True)
+
+
+def unique_names(recordings: Sequence[Recording]) -> list[str]:
+    """Return the name of each recording, with a number where another has it."""
+    names: list[str] = []
+    for recording in recordings:
+        name, number = recording.name, 1
+        while name in names:
+            number += 1
+            name = f"{recording.name}-{number}"
+        names.append(name)
+    return names

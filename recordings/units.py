@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.car import MAX_STEERING_ANGLE_DEG
 from common.errors import InputError
@@ -41,15 +42,22 @@ FAST_SHARE = 0.01
 # --- Which unit -----------------------------------------------------------------------
 
 
+def add_unit_flag(add: Callable[..., object]) -> None:
+    """Add the flag of a command that reads recordings, by a parser's add_argument."""
+    flag: dict[str, Any] = {"default": [], "metavar": UNIT_METAVAR, "help": UNIT_HELP}
+    add("--steering-unit", type=unit_of_text, action="append", **flag)
+
+
 def unit_of_text(text: str) -> tuple[str, str]:
     """Read UNIT or NAME=UNIT of a command line; the name is "" for all recordings.
 
     Raises:
-        ValueError: There is no such unit.
+        ArgumentTypeError: There is no such unit.
     """
     name, _, unit = text.rpartition("=")
     if unit not in FULL_LOCK:
-        raise ValueError(f"unit {unit!r}, expected one of {', '.join(FULL_LOCK)}")
+        known = ", ".join(FULL_LOCK)
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {known}")
     return name, unit
 
 
@@ -75,6 +83,15 @@ def units_by_path(
             raise InputError(f"--steering-unit names {name}, expected one of {known}")
         units |= {str(path): unit for path in meant if name}
     return units
+
+
+def unit_of(given: Sequence[tuple[str, str]], folder: Path) -> str | None:
+    """Return the unit that a command line gives for its one recording, None if none.
+
+    Raises:
+        InputError: One is given for another recording.
+    """
+    return units_by_path(dict(given), [folder]).get(str(folder.resolve()))
 
 
 # --- Steering -------------------------------------------------------------------------
@@ -119,13 +136,15 @@ def _refuse_other_unit(
     count, together = int(beyond.sum()), int(in_runs(beyond, TOGETHER).sum())
     is_another = together >= BEYOND_ROWS or count >= BEYOND_SHARE * len(turned)
     if count >= BEYOND_ROWS and is_another:
-        way = "read it with --steering-unit deg, or divide the column by 25"
+        way = (
+            "is it in degrees? Read it with --steering-unit deg, or divide the column "
+            "by 25"
+        )
         if unit != NORMALISED:
-            way = "divide the column by its value at full lock, and leave the unit out"
+            way = "Divide the column by its value at full lock, and leave the unit out"
         raise InputError(
             f"{log_path}: the steering of {count:,} of {len(turned):,} rows is beyond "
-            f"full lock, up to {worst:g}, expected [-{lock:.4g}, {lock:.4g}]; is it in "
-            f"degrees? {way}"
+            f"full lock, up to {worst:g}, expected [-{lock:.4g}, {lock:.4g}]; {way}"
         )
     if unit == "deg" and len(turned) >= ENOUGH_ROWS and 0 < worst <= 1:
         raise InputError(

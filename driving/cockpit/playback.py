@@ -39,8 +39,11 @@ class RecordedFrame:
     """What the person did who drove."""
 
 
-def read_frames(folder: Path) -> list[RecordedFrame]:
+def read_frames(folder: Path, unit: str | None = None) -> list[RecordedFrame]:
     """Return the rows of a recording that can be used, in the order of time.
+
+    Args:
+        unit: Of the recording's steering, as read_recording takes it.
 
     Raises:
         InputError: It cannot be read, or holds nothing.
@@ -48,7 +51,7 @@ def read_frames(folder: Path) -> list[RecordedFrame]:
     # Not above: it needs pandas, which no other driving does.
     from recordings.recording import read_recording, usable_samples
 
-    samples = usable_samples([read_recording(folder)])
+    samples = usable_samples([read_recording(folder, unit=unit)])
     steps_s = samples["time_s"].diff().fillna(0.0).clip(0.0, MOST_STEP_S)
     frames = []
     for row, step_s in zip(samples.itertuples(), steps_s, strict=True):
