@@ -104,7 +104,7 @@ def test_labels_of_the_first_recording_count_and_others_are_counted(drive, tmp_p
 
 
 def test_separate_recordings_stay_as_they_are(drive, tmp_path):
-    other = write_recording(tmp_path / "other", STEERING[100:150] / 2)
+    other = write_recording(tmp_path / "other", STEERING[100:150], seed=6)
     alone = [read_recording(drive), read_recording(other)]
     together = read_recordings([drive, other])
     assert what_to_say(together) == []
