@@ -312,8 +312,9 @@ def train_command(model_path: Path, corrections: Corrections) -> str:
         path = run / "config.json"
         config = json.loads(path.read_bytes() if path.is_file() else "{}")
         paths = [Path(path) for path in config["settings"]["recordings"]]
+        units = dict(config["settings"].get("steering_units", {}))
     except (OSError, ValueError, LookupError, TypeError):
-        paths = [Path("DATA")]  # Of a model from elsewhere, nobody knows them.
+        paths, units = [Path("DATA")], {}  # Nobody knows them of others' models.
     folders = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
     folders.append(corrections.folder)
     name, number = f"{run.name}-corrected", 1
@@ -321,7 +322,8 @@ def train_command(model_path: Path, corrections: Corrections) -> str:
         number += 1
         name = f"{run.name}-corrected-{number}"
     share = f"{corrections.folder.name}={CORRECTIONS_SHARE:g}"
-    words = [*map(str, folders), "--share", share, "--from", str(model_path)]
+    in_units = [f"--steering-unit={path}={unit}" for path, unit in units.items()]
+    words = [*map(str, folders), *in_units, "--share", share, "--from", str(model_path)]
     return shlex.join(["python", "train.py", *words, "--name", name])
 
 

@@ -121,6 +121,8 @@ def given_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
         name: [str(each) for each in value] if isinstance(value, list) else str(value)
         for name, value in vars(args).items()
         if name not in ("workers", "json", "rounds")
+        # A folder of before this flag was begun without it.
+        and (name != "steering_unit" or value)
     }
 
 
