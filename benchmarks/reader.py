@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
 from common.table import text_table
-from recordings.log import MOST_COLUMNS, MOST_LINE_CHARACTERS, parse_log
+from recordings.lines import MOST_COLUMNS, MOST_LINE_CHARACTERS
+from recordings.log import parse_log
 
 IMAGES = "IMG/center_{0}.jpg,IMG/left_{0}.jpg,IMG/right_{0}.jpg"
 HEADER = "center,left,right,steering,throttle,brake,speed"

@@ -20,7 +20,8 @@ from common.errors import InputError
 from common.files import read_regular
 from common.text import shown
 from recordings.images import locate_images
-from recordings.log import MOST_LOG_BYTES, find_log, parse_log
+from recordings.lines import MOST_LOG_BYTES
+from recordings.log import find_log, parse_log
 from recordings.rows import (
     reasons_of,
     sessions_of,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
+from recordings import lines as lines_of
 from recordings import log as reader
 from recordings.log import find_log, parse_log, read_log
 
@@ -58,7 +59,7 @@ HOSTILE = {
     "bad numbers": lambda n: [f"{PATHS},x,1,0,9"] * (n // 60),
 }
 # Work, in calls and in characters looked at, that a hostile row of any length may cost.
-MOST_CALLS, MOST_LOOKED_AT = 40_000, 40 * reader.MOST_LINE_CHARACTERS
+MOST_CALLS, MOST_LOOKED_AT = 40_000, 40 * lines_of.MOST_LINE_CHARACTERS
 
 
 def content_of(lines):
@@ -70,15 +71,16 @@ class Work:
 
     def __init__(self, monkeypatch):
         self.calls = self.looked_at = 0
-        for name in ("IMAGE_NAME", "NUMBER"):
-            monkeypatch.setattr(reader, name, self.spied(getattr(reader, name)))
+        for where, name in ((lines_of, "IMAGE_NAME"), (reader, "NUMBER")):
+            monkeypatch.setattr(where, name, self.spied(getattr(where, name)))
+        monkeypatch.setattr(reader, "IMAGE_NAME", lines_of.IMAGE_NAME)
         named = reader.named_columns
         monkeypatch.setattr(
             reader, "named_columns", lambda c: self.look("".join(c)) or named(c)
         )
-        rows = reader.csv.reader
+        rows = lines_of.csv.reader
         monkeypatch.setattr(
-            reader.csv, "reader", lambda s, **k: self.look(*s) or rows(s, **k)
+            lines_of.csv, "reader", lambda s, **k: self.look(*s) or rows(s, **k)
         )
 
     def look(self, text):
@@ -121,7 +123,7 @@ def work_of(lines, monkeypatch):
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_row_costs_the_same_however_long_it_is(kind, monkeypatch):
-    make, bound = HOSTILE[kind], reader.MOST_LINE_CHARACTERS
+    make, bound = HOSTILE[kind], lines_of.MOST_LINE_CHARACTERS
     lines = make(bound // 2)
     if len(lines) > 1:
         # Many lines: twice as many are twice the work.
@@ -135,7 +137,7 @@ def test_hostile_row_costs_the_same_however_long_it_is(kind, monkeypatch):
 
 
 def test_row_beyond_the_bounds_is_left_out_and_said():
-    long = f"{PATHS},{'0' * reader.MOST_LINE_CHARACTERS}"
+    long = f"{PATHS},{'0' * lines_of.MOST_LINE_CHARACTERS}"
     wide = f"{PATHS},{','.join(['0.5'] * 80_000)}"
     log = parse_log(PATH, content_of([long, wide]))
     assert len(log.rows) == 18 and log.excluded == {"bad-row": 2}
@@ -147,7 +149,7 @@ def test_row_beyond_the_bounds_is_left_out_and_said():
 def test_longest_row_within_the_bounds_is_read():
     folder = "/".join(["x" * 200] * 20)
     row = f"{PATHS.replace('IMG', folder)},{','.join(['0.5'] * 200)}"
-    assert len(row) < reader.MOST_LINE_CHARACTERS
+    assert len(row) < lines_of.MOST_LINE_CHARACTERS
     header = f"center,left,right,steering,throttle,brake,speed{',lap' * 197}"
     log = parse_log(PATH, "\n".join([header, row, ""]).encode())
     assert log.rows[0].images[0] == "center_{0}.jpg" and log.rows[0].steering == 0.5
@@ -166,7 +168,7 @@ def test_log_of_too_many_lines_or_bytes_is_refused_before_it_is_split(
         parse_log(PATH, b"\n" * 2_000_001)
     log = tmp_path / "driving_log.csv"
     log.touch()
-    os.truncate(log, reader.MOST_LOG_BYTES + 1)
+    os.truncate(log, lines_of.MOST_LOG_BYTES + 1)
     with pytest.raises(InputError, match="134,217,729 bytes, expected at most"):
         read_log(log)
 
