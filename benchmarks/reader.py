@@ -76,16 +76,19 @@ HOSTILE: dict[str, Callable[[], list[str]]] = {
 
 
 def seconds_to_read(content: bytes, repeats: int) -> tuple[float, str]:
-    """Read a log several times; return the least time, and what came of it."""
+    """Read a log several times; return the least time, and what came of it.
+
+    The time is that of the processor: what else the machine does is not the reader's.
+    """
     least = float("inf")
     for _ in range(repeats):
-        started_s = time.perf_counter()
+        started_s = time.process_time()
         try:
             log = parse_log(Path("driving_log.csv"), content)
             outcome = f"{len(log.rows):,} rows"
         except InputError as error:
             outcome = f"refused: {str(error)[:60]}"
-        least = min(least, time.perf_counter() - started_s)
+        least = min(least, time.process_time() - started_s)
     return least, outcome
 
 
