@@ -24,6 +24,7 @@ from common.command_line import HelpFormatter
 from common.errors import InputError
 from common.files import whole_file
 from recordings.log import find_log
+from recordings.units import add_unit_flag, unit_of
 
 if TYPE_CHECKING:
     # In the functions, and not here: train.py's flags need the settings below, and it
@@ -442,9 +443,16 @@ def draw_steering(frame: np.ndarray, steering: float) -> np.ndarray:
 
 
 def write_preview(
-    recording: Path, sheet_path: Path, settings: AugmentSettings, seed: int
+    recording: Path,
+    sheet_path: Path,
+    settings: AugmentSettings,
+    seed: int,
+    unit: str | None = None,
 ) -> None:
     """Draw every operation, and three random draws, on frames from left to right.
+
+    Args:
+        unit: Of the recording's steering, as read_recording takes it.
 
     Raises:
         InputError: The recording cannot be read, or no row of it can be used.
@@ -452,7 +460,7 @@ def write_preview(
     import numpy as np
     from matplotlib.figure import Figure  # Not above: slow to load.
 
-    columns = _preview_columns(recording)
+    columns = _preview_columns(recording, unit)
     rng = np.random.default_rng(seed)
     rows = [(title, [p] * len(columns)) for title, p in PREVIEW.items()]
     for i in range(1, 4):
@@ -473,7 +481,9 @@ def write_preview(
         figure.savefig(partial_path, format="png", dpi=90, bbox_inches="tight")
 
 
-def _preview_columns(recording: Path) -> list[tuple[str, np.ndarray, float]]:
+def _preview_columns(
+    recording: Path, unit: str | None
+) -> list[tuple[str, np.ndarray, float]]:
     """Return titles, frames and steering: centre frames, then both side cameras."""
     import numpy as np
 
@@ -482,7 +492,7 @@ def _preview_columns(recording: Path) -> list[tuple[str, np.ndarray, float]]:
     from recordings.recording import read_recording, usable_rows
     from recordings.steering import side_camera_steering
 
-    samples = usable_rows(read_recording(recording))
+    samples = usable_rows(read_recording(recording, unit=unit))
     steering = samples["steering"]
     over_range = np.linspace(steering.min(), steering.max(), 3)
     rows = [(steering - value).abs().idxmin() for value in over_range]
@@ -507,6 +517,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("recording", type=Path, help="folder with a driving_log.csv")
     sheet_help = "picture to write (default: %(default)s)"
     add("--out", type=Path, default=Path("augment.png"), help=sheet_help)
+    add_unit_flag(add)
     add("--seed", type=int, default=0, help="seed of the random rows (default: 0)")
     return parser.parse_args(argv)
 
@@ -520,7 +531,8 @@ def main(argv: list[str] | None = None) -> int:
         if not args.out.parent.is_dir():
             raise InputError(f"{args.out.parent} is no folder; make it first")
         find_log(args.recording)
-        write_preview(args.recording, args.out, AugmentSettings(), args.seed)
+        unit = unit_of(args.steering_unit, args.recording)
+        write_preview(args.recording, args.out, AugmentSettings(), args.seed, unit)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import HelpFormatter
 from common.errors import InputError
+from common.text import shown
 
 if TYPE_CHECKING:
     from recordings.recording import Recording
@@ -49,12 +49,15 @@ def describe(recording: Recording) -> dict[str, Any]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = argparse.ArgumentParser(
         description="Say what a recording holds, and what of it cannot be used.",
         epilog="Example:\n  python dataset.py data/a --json",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("recording", type=Path, help="recording's folder, or a log")
+    add_unit_flag(parser.add_argument)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
 
@@ -63,22 +66,22 @@ def main(argv: list[str] | None = None) -> int:
     """Say what a recording holds; return the exit status."""
     args = parse_args(argv)
     from recordings.log import find_log
+    from recordings.units import unit_of
 
     try:
         find_log(args.recording)
         from recordings.recording import read_recording
 
-        found = describe(read_recording(args.recording))
+        unit = unit_of(args.steering_unit, args.recording)
+        found = describe(read_recording(args.recording, unit=unit))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     if args.json:
         print(json.dumps(found))
         return 0
-    # A path need not be text; what is none is shown as \xNN.
-    log_path = os.fsencode(found["log"]).decode(errors="backslashreplace")
     print(
-        f"{log_path}: {found['rows']:,} rows, {found['usable']:,} usable, "
+        f"{shown(found['log'])}: {found['rows']:,} rows, {found['usable']:,} usable, "
         f"{found['cameras']} cameras, {found['sessions']} sessions"
     )
     for warning in found["warnings"]:

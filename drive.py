@@ -61,6 +61,8 @@ CORRECTIONS_SHARE = 0.3
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    from recordings.units import add_unit_flag
+
     parser = argparse.ArgumentParser(
         description="Serve a model to the Udacity simulator in Autonomous mode.",
         epilog="Example:\n  python drive.py models/both/model.json --speed 20",
@@ -75,6 +77,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     how.add_argument("--speed", type=float, default=15.0, metavar="MPH", help=speed)
     play = "play a recording in the page instead of driving"
     how.add_argument("--play", **folder, help=play)
+    add_unit_flag(how.add_argument)
     # Its name of before.
     how.add_argument("--replay", type=Path, dest="play", help=argparse.SUPPRESS)
     kept = parser.add_argument_group("what to keep")
@@ -128,8 +131,11 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         from driving.cockpit.playback import read_frames
         from driving.recorder import DriveRecorder
         from driving.server import DriveServer
+        from recordings.units import unit_of
 
-        frames = read_frames(args.play) if args.play else []
+        frames = []
+        if args.play:
+            frames = read_frames(args.play, unit_of(args.steering_unit, args.play))
         predict, heat_map = load_driver(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         if recorder:
@@ -306,8 +312,9 @@ def train_command(model_path: Path, corrections: Corrections) -> str:
         path = run / "config.json"
         config = json.loads(path.read_bytes() if path.is_file() else "{}")
         paths = [Path(path) for path in config["settings"]["recordings"]]
+        units = dict(config["settings"].get("steering_units", {}))
     except (OSError, ValueError, LookupError, TypeError):
-        paths = [Path("DATA")]  # Of a model from elsewhere, nobody knows them.
+        paths, units = [Path("DATA")], {}  # Nobody knows them of others' models.
     folders = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
     folders.append(corrections.folder)
     name, number = f"{run.name}-corrected", 1
@@ -315,7 +322,8 @@ def train_command(model_path: Path, corrections: Corrections) -> str:
         number += 1
         name = f"{run.name}-corrected-{number}"
     share = f"{corrections.folder.name}={CORRECTIONS_SHARE:g}"
-    words = [*map(str, folders), "--share", share, "--from", str(model_path)]
+    in_units = [f"--steering-unit={path}={unit}" for path, unit in units.items()]
+    words = [*map(str, folders), *in_units, "--share", share, "--from", str(model_path)]
     return shlex.join(["python", "train.py", *words, "--name", name])
 
 

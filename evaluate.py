@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=HelpFormatter,
@@ -40,6 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("on recordings").add_argument
     folders = "recordings to drive again"
     add("--recording", type=Path, nargs="+", default=[], metavar="DIR", help=folders)
+    add_unit_flag(add)
     part = "part of each, as fractions of its rows (default: 0 1)"
     bounds = ("FROM", "TO")
     add("--part", type=float, nargs=2, default=(0.0, 1.0), metavar=bounds, help=part)
@@ -115,12 +118,15 @@ def evaluate(args: argparse.Namespace) -> None:
     from evaluation.report import figures_table, write_report
     from evaluation.video import film_drive, film_recording
     from network.saliency import make_saliency
+    from recordings.units import units_by_path
 
     # The workers that drive tracks load theirs themselves.
     is_needed = args.recording or args.report or args.video
     models = judging.load_models(args.drivers) if is_needed else {}
     folders = args.recording
-    recordings = judging.read_recordings(folders, args.part) if folders else []
+    units = units_by_path(dict(args.steering_unit), folders)
+    read = judging.read_recordings
+    recordings = read(folders, args.part, units) if folders else []
     if args.video:
         model = models.get(args.drivers[0])
         saliency = make_saliency(model) if model else None

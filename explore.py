@@ -12,7 +12,6 @@ import argparse
 import html
 import json
 import math
-import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from common.command_line import HelpFormatter
 from common.errors import InputError
 from common.files import whole_folder
 from common.page import html_page, html_picture, html_table, to_png
+from common.text import shown
 
 if TYPE_CHECKING:
     from recordings.recording import Recording
@@ -306,6 +306,8 @@ def row_ranges(lines: list[int]) -> str:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = argparse.ArgumentParser(
         description="Show what recordings hold, and say what to record next.",
         epilog="Example:\n  python explore.py data/a data/b --out report",
@@ -317,6 +319,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("report"), help=out_help)
     smooth_help = "seconds of a Savitzky-Golay filter to overlay (default: 0, none)"
     add("--smooth-s", type=_seconds, default=0.0, metavar="S", help=smooth_help)
+    add_unit_flag(add)
     add("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
 
@@ -331,34 +334,31 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _as_text(name: str) -> str:
-    """Return a name to show: what is no text in it as \\xNN."""
-    return os.fsencode(name).decode(errors="backslashreplace")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Write the report and say what to record next; return the exit status."""
     args = parse_args(argv)
     from recordings.log import find_log
+    from recordings.units import units_by_path
 
     try:
         if args.out.exists():
             raise InputError(f"{args.out} exists already; give another --out")
         for path in args.recordings:
             find_log(path)
-        from recordings.recording import read_recording, usable_samples
+        units = units_by_path(dict(args.steering_unit), args.recordings)
+        from recordings.recording import read_recordings, unique_names, usable_samples
 
-        recordings = [read_recording(path) for path in args.recordings]
-        # Refuses what training would refuse, and tells equal names apart.
-        names = usable_samples(recordings)["recording"].unique()
+        recordings = read_recordings(args.recordings, units)
+        usable_samples(recordings)  # Refuses what training would refuse.
+        names = unique_names(recordings)
         recordings = [
-            replace(r, name=_as_text(name), warnings=tuple(map(_as_text, r.warnings)))
+            replace(r, name=shown(name))
             for r, name in zip(recordings, names, strict=True)
         ]
         findings = [find_out(recording) for recording in recordings]
         write_report(args.out, recordings, findings, args.smooth_s)
     except InputError as error:
-        print(_as_text(str(error)), file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     advice = what_to_record(findings)
     if args.json:
@@ -372,8 +372,8 @@ def main(argv: list[str] | None = None) -> int:
             f"{finding.straight:.0%}, right {finding.right:.0%}"
         )
     print("what to record next:", *advice, sep="\n  ")
-    print(f"written: {args.out / 'report.html'}")
-    paths = _as_text(shlex.join(map(str, args.recordings)))
+    print(f"written: {shown(str(args.out / 'report.html'))}")
+    paths = shown(shlex.join(map(str, args.recordings)))
     print(f"next: python train.py {paths} --name first")
     return 0
 

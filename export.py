@@ -108,8 +108,11 @@ def export(
     return check
 
 
-def sample_frames(recording: Path, most: int) -> np.ndarray:
+def sample_frames(recording: Path, most: int, unit: str | None = None) -> np.ndarray:
     """Read frames of all cameras, at most so many, evenly over a recording.
+
+    Args:
+        unit: Of the recording's steering, as read_recording takes it.
 
     Returns:
         uint8 RGB (n, 160, 320, 3).
@@ -119,7 +122,7 @@ def sample_frames(recording: Path, most: int) -> np.ndarray:
     from recordings.images import read_frame
     from recordings.recording import read_recording, usable_rows
 
-    samples = usable_rows(read_recording(recording))
+    samples = usable_rows(read_recording(recording, unit=unit))
     paths = [path for camera in CAMERAS for path in samples[camera] if path]
     chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int)
     return np.stack([read_frame(paths[i]) for i in chosen])
@@ -144,6 +147,8 @@ def steer(
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = argparse.ArgumentParser(
         description="Export a model for small devices, checked on real frames.",
         epilog="Example:\n"
@@ -157,6 +162,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--quantize", choices=QUANTIZATIONS, default="none", help=text)
     text = "recording to compare on (default: data/sample)"
     add("--frames", type=Path, default=SAMPLE, metavar="DIR", help=text)
+    add_unit_flag(add)
     text = "number of frames to compare on at most, 1 or more (default: 500)"
     add("--limit", type=int, default=500, metavar="N", help=text)
     text = "steering that a frame may be off by (default: %(default)s, 0.5 degrees)"
@@ -193,13 +199,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from network.files import check_model, load_model
     from recordings.log import find_log
+    from recordings.units import unit_of
 
     try:
         path = output_path(args.model, args.out, args.to, args.quantize)
         check_model(args.model)
         find_log(args.frames)
+        unit = unit_of(args.steering_unit, args.frames)
         quiet_tensorflow()
-        frames = sample_frames(args.frames, args.limit)
+        frames = sample_frames(args.frames, args.limit, unit)
         model = load_model(args.model)
         check = export(model, frames, path, args.quantize, args.most_difference)
     except InputError as error:

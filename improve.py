@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # A command imports packages where it needs them: --help is l
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
     from tuning.plans import DaggerPlan, Tuning
 
     parser = argparse.ArgumentParser(
@@ -53,6 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--models-dir", type=Path, default=Path("models"), metavar="DIR", help=lies_in)
     besides = "recordings to train on besides (default: the model's own)"
     add("--base", **several("DIR", Path, besides))
+    add_unit_flag(add)
     add("--json", action="store_true", help="print one JSON document")
     add = parser.add_argument_group("on tracks: DAgger").add_argument
     add("--track", **several("NAME", str, "tracks to drive, as evaluate.py names them"))
@@ -88,6 +90,7 @@ def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
     """
     from network.files import check_model
     from recordings.log import find_log
+    from recordings.units import units_by_path
     from tuning.plans import DaggerPlan, HardPlacesPlan, Tuning
 
     if bool(args.track) == bool(args.recording):
@@ -95,11 +98,13 @@ def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
     if args.guard and args.track:
         raise InputError("--guard is for --recording; on tracks give --judge")
     how = (args.epochs, args.steps_per_epoch, args.learning_rate, args.new_share)
-    tuning = Tuning(args.model, tuple(args.base), *how, args.seed)
+    folders = (*args.recording, *args.guard, *args.base)
+    units = units_by_path(dict(args.steering_unit), folders)
+    tuning = Tuning(args.model, tuple(args.base), *how, args.seed, units)
     rounds = (args.rounds, args.frames, args.speed, args.expert_drives, args.workers)
     tracks = DaggerPlan(tuning, tuple(args.track), tuple(args.judge), *rounds)
     check_model(args.model)
-    for folder in (*args.recording, *args.guard, *args.base):
+    for folder in folders:
         find_log(folder)
     if args.track:
         from evaluation.closed_loop import Job, track_names
@@ -116,6 +121,8 @@ def given_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
         name: [str(each) for each in value] if isinstance(value, list) else str(value)
         for name, value in vars(args).items()
         if name not in ("workers", "json", "rounds")
+        # A folder of before this flag was begun without it.
+        and (name != "steering_unit" or value)
     }
 
 

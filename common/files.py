@@ -10,10 +10,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from common.errors import InputError
+
+# Opened so, a pipe without a writer does not keep its reader waiting for one.
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -70,3 +76,37 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         partial_folder.rename(folder)
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a regular file, or of what a link to one leads to.
+
+    A pipe or a device may keep its reader waiting, or have no end; it is not read.
+
+    Args:
+        most_bytes: A longer file is refused before any of it is read.
+
+    Raises:
+        InputError: It is no regular file, is too long, or cannot be read.
+    """
+
+    def without_waiting(name: str, _: int) -> int:
+        return os.open(name, READ_FLAGS)
+
+    try:
+        with open(path, "rb", opener=without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(
+                    f"{path}: no regular file, expected one; put one there"
+                )
+            # A file that is being written can be longer by now.
+            num_bytes = status.st_size
+            content = file.read(num_bytes) if num_bytes <= most_bytes else b""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if num_bytes > most_bytes:
+        raise InputError(
+            f"{path}: {num_bytes:,} bytes, expected at most {most_bytes:,}"
+        )
+    return content

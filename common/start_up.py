@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
+
+from common.stderr import without_lines
 
 # Of severities I and W, with process and place in TensorFlow's source; and what stands
 # above the first of them.
@@ -62,42 +62,8 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         return
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
-    with _without_notices(), _keeping_interrupts():
+    with without_lines(NOTICE), _keeping_interrupts():
         import keras  # noqa: F401
-
-
-@contextlib.contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keep what is written to stderr in the block; show at its end what is no notice.
-
-    A process whose stderr is closed, as that of a program without a console, runs the
-    block as it is.
-    """
-    try:
-        stderr_fd = os.dup(2)
-    except OSError:
-        yield
-        return
-    with tempfile.TemporaryFile() as written, os.fdopen(stderr_fd, "wb", 0) as stderr:
-        sys.stderr.flush()
-        was_enabled = faulthandler.is_enabled()
-        if not was_enabled:
-            # A crash within the library ends the process before anything can be shown.
-            faulthandler.enable(stderr)
-        os.dup2(written.fileno(), 2)
-        try:
-            yield
-        except KeyboardInterrupt:
-            # What an import says of being cut short is no error of anybody's.
-            written.truncate(0)
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr_fd, 2)
-            if not was_enabled:
-                faulthandler.disable()
-            written.seek(0)
-            stderr.writelines(line for line in written if not NOTICE.match(line))
 
 
 @contextlib.contextmanager

@@ -11,10 +11,9 @@ import binascii
 import re
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from common.car import FRAME_SHAPE
+from recordings.decoding import ImageError, decode_frame
 
 # --- Numbers in any language ----------------------------------------------------------
 
@@ -128,18 +127,10 @@ class Telemetry:
         Raises:
             UnusableTelemetry: It is no picture, is cut off, or has another size.
         """
-        # OpenCV fills what is missing with grey, which is no road.
-        if self.jpeg.startswith(b"\xff\xd8") and b"\xff\xd9" not in self.jpeg[-64:]:
-            raise UnusableTelemetry("image: the JPEG is cut off")
         try:
-            frame = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise UnusableTelemetry(f"image: {error.err}") from None
-        if frame is None:
-            raise UnusableTelemetry("image: not a picture that can be decoded")
-        if frame.shape != FRAME_SHAPE:
-            raise UnusableTelemetry(f"image: {frame.shape}, expected {FRAME_SHAPE}")
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            return decode_frame(self.jpeg)
+        except ImageError as error:
+            raise UnusableTelemetry(f"image: {error}") from None
 
 
 def _decode_image(text: object) -> bytes:

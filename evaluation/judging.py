@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from evaluation.replay import (
 )
 from evaluation.rollout import Rollout
 from network.files import load_model
-from recordings.recording import read_recording, usable_samples
+from recordings import recording
 from recordings.split import part_of
 from recordings.steering import smooth_steering
 
@@ -61,17 +62,27 @@ def load_batch_predictor(model_path: Path | str) -> Predict:
 
 
 def read_recordings(
-    folders: Sequence[Path], part: tuple[float, float] = (0.0, 1.0)
+    folders: Sequence[Path],
+    part: tuple[float, float] = (0.0, 1.0),
+    units: Mapping[str, str] | None = None,
 ) -> list[pd.DataFrame]:
     """Return the usable samples of each recording between two fractions of its rows.
+
+    Args:
+        units: What units_by_path returns; None: no recording is given a unit.
 
     Raises:
         InputError: A recording cannot be read, or has no row that can be used.
     """
-    samples = usable_samples([read_recording(folder) for folder in folders])
+    recordings = recording.read_recordings(folders, units)
+    for line in recording.what_to_say(recordings):
+        print(line, file=sys.stderr)
+    for each in recordings:
+        recording.usable_rows(each)
+    samples = recording.usable_samples(recordings)
     return [
-        recording.reset_index(drop=True)
-        for _, recording in part_of(samples, part).groupby("recording", sort=False)
+        rows.reset_index(drop=True)
+        for _, rows in part_of(samples, part).groupby("recording", sort=False)
     ]
 
 

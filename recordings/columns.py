@@ -57,6 +57,8 @@ OTHERS = frozenset(
     front rear id index number num count size width height time timestamp
     """.split()
 )
+# No name of a column is longer: of the longest that was seen, three times the length.
+MOST_NAME_CHARACTERS = 100
 QUANTITIES = ("steering", "throttle", "brake", "speed")
 
 
@@ -94,7 +96,9 @@ def named_columns(cells: Sequence[str]) -> set[str]:
 
 def _fit(cell: str) -> tuple[str, int]:
     """Return the column that a name fits, "" for none, and how badly: 0, 1 or 2."""
-    words = _words(cell)
+    if len(cell) > MOST_NAME_CHARACTERS:
+        return "", 0
+    words = words_of(cell)
     name = "".join(words)
     if column := KNOWN.get(name, ""):
         return column, int(name != column)
@@ -107,7 +111,7 @@ def _fit(cell: str) -> tuple[str, int]:
     return "", 0
 
 
-def _words(cell: str) -> list[str]:
+def words_of(cell: str) -> list[str]:
     """Return the words of a name, small, without marks: steeringAngle as two."""
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell)
     plain = unicodedata.normalize(
@@ -118,7 +122,7 @@ def _words(cell: str) -> list[str]:
 
 
 KNOWN = {
-    "".join(_words(name)): column
+    "".join(words_of(name)): column
     for column, names in NAMES.items()
     for name in names.split()
 }

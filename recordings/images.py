@@ -8,44 +8,65 @@ is safe to delete at any time.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
 import sqlite3
+import threading
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from common.car import CAMERAS, FRAME_SHAPE
+from common.car import CAMERAS
 from common.errors import InputError
+from common.files import read_regular
+from common.stderr import without_lines
+from recordings.decoding import (
+    MOST_IMAGE_BYTES,
+    PNG_START,
+    ImageError,
+    decode,
+    decode_frame,
+    fault_before_decoding,
+    png_fault,
+)
+
+log = logging.getLogger(__name__)
 
 DECODING_THREADS = 4
+# Pictures that are looked at together, and one by one where a decoder complains.
+PICTURES_AT_A_TIME = 256
+# What libjpeg (jerror.h, its warnings), libpng and OpenCV write of a picture.
+COMPLAINT = re.compile(
+    rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
+    rb"Unknown Adobe color|Warning: unknown JFIF|libpng |"
+    rb"\[ ?(?:WARN|ERROR):\d+@[^]]*\] global \S+ (?:imdecode_|readHeader|readData)|\s*$"
+)
+# All of the process writes to one stderr.
+_one_at_a_time = threading.Lock()
 
 
 def read_frame(path: str | Path) -> np.ndarray:
     """Return a frame as uint8 RGB (160, 320, 3).
 
     Raises:
-        InputError: The file is missing, is no picture, or has another size.
+        InputError: The file is missing or no regular one, is no picture, or has another
+            size.
     """
     # Not cv2.imread, which cannot open every name that the system allows.
+    content = read_regular(Path(path), MOST_IMAGE_BYTES)
     try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if frame is None:
-        raise InputError(f"{path}: not a picture that can be read")
-    if frame.shape != FRAME_SHAPE:
-        raise InputError(
-            f"{path}: {frame.shape[1]}x{frame.shape[0]} pixels, expected "
-            f"{FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
-        )
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        return decode_frame(content)
+    except ImageError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 # --- Where the images are -------------------------------------------------------------
@@ -71,8 +92,8 @@ def locate_images(
             files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
             for name in samples[camera]
         ]
+    there = set(files.values())
     if check_images:
-        there = set(files.values())
         facts = image_facts(
             [p for camera in CAMERAS for p in samples[camera] if p in there]
         )
@@ -80,19 +101,19 @@ def locate_images(
     for camera in CAMERAS:
         known = [facts.get(path) for path in samples[camera]]
         samples[f"{camera}_fault"] = [
-            _fault(path, fact, check_images)
+            _fault(path, fact, path in there)
             for path, fact in zip(samples[camera], known, strict=True)
         ]
         digests[camera] = [fact.digest if fact else "" for fact in known]
     return digests
 
 
-def _fault(path: str, fact: ImageFact | None, check_images: bool) -> str:
+def _fault(path: str, fact: ImageFact | None, is_there: bool) -> str:
     if not path:
         return ""
     if fact:
         return fact.fault
-    return "missing-image" if check_images or not Path(path).exists() else ""
+    return "" if is_there else "missing-image"
 
 
 def _image_files(folder: Path) -> dict[str, str]:
@@ -143,6 +164,7 @@ def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
         ) from error
     except sqlite3.DatabaseError:
         # It is only a memory: a damaged one is forgotten.
+        log.warning("%s: damaged; looking at the images anew", index_path)
         index_path.unlink(missing_ok=True)
         return _facts_of(stats, index_path)
 
@@ -167,61 +189,97 @@ def _facts_of(
     stats: dict[str, os.stat_result], index_path: Path
 ) -> dict[str, ImageFact]:
     with closing(sqlite3.connect(index_path, timeout=60)) as index:
-        # Paths are bytes: on Linux they need not be text.
+        # Paths are bytes: on Linux they need not be text. Former versions looked less
+        # closely, and remembered it in another table.
         index.execute(
-            "CREATE TABLE IF NOT EXISTS image_file (path BLOB PRIMARY KEY,"
-            " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT)"
+            "CREATE TABLE IF NOT EXISTS image_fact (path BLOB PRIMARY KEY,"
+            " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT, crc INTEGER)"
         )
-        known = _known_facts(index, stats)
-        missing = [path for path in stats if path not in known]
-        with ThreadPoolExecutor(DECODING_THREADS) as pool:
-            found = dict(zip(missing, pool.map(_look, missing), strict=True))
-        rows = [
-            (os.fsencode(p), stats[p].st_size, stats[p].st_mtime_ns, *astuple(fact))
-            for p, fact in found.items()
-        ]
-        index.executemany("REPLACE INTO image_file VALUES (?, ?, ?, ?, ?)", rows)
+        known = _known_facts(index, stats, index_path)
+        found = _look_at([path for path in stats if path not in known])
+        rows = [_row_of(path, stats[path], fact) for path, fact in found.items()]
+        index.executemany("REPLACE INTO image_fact VALUES (?, ?, ?, ?, ?, ?)", rows)
         index.commit()
     return known | found
 
 
+def _row_of(path: str, stat: os.stat_result, fact: ImageFact) -> tuple[Any, ...]:
+    """Return what is remembered of a file, and a checksum of it."""
+    row = (os.fsencode(path), stat.st_size, stat.st_mtime_ns, *astuple(fact))
+    return *row, zlib.crc32(repr(row).encode())
+
+
 def _known_facts(
-    index: sqlite3.Connection, stats: dict[str, os.stat_result]
+    index: sqlite3.Connection, stats: dict[str, os.stat_result], index_path: Path
 ) -> dict[str, ImageFact]:
-    known = {}
+    known, num_damaged = {}, 0
     for path, stat in stats.items():
         row = index.execute(
-            "SELECT size, mtime_ns, digest, fault FROM image_file WHERE path = ?",
-            (os.fsencode(path),),
+            "SELECT * FROM image_fact WHERE path = ?", (os.fsencode(path),)
         ).fetchone()
-        if row and row[:2] == (stat.st_size, stat.st_mtime_ns):
-            known[path] = ImageFact(*row[2:])
+        if row and row[1:3] == (stat.st_size, stat.st_mtime_ns):
+            fact = ImageFact(*row[3:5])
+            if row == _row_of(path, stat, fact):
+                known[path] = fact
+            else:
+                num_damaged += 1
+    if num_damaged:
+        log.warning(
+            "%s: %d entries damaged; looking at their images anew",
+            index_path,
+            num_damaged,
+        )
     return known
+
+
+# --- One look -------------------------------------------------------------------------
+
+
+def _look_at(paths: Sequence[str]) -> dict[str, ImageFact]:
+    """Look at images, and listen to what the decoders complain of.
+
+    libjpeg decodes on over damage and says so on the screen, without a name. What it
+    writes is caught: where something was, each picture is looked at alone.
+    """
+    facts: dict[str, ImageFact] = {}
+    with ThreadPoolExecutor(DECODING_THREADS) as pool, _one_at_a_time:
+        for start in range(0, len(paths), PICTURES_AT_A_TIME):
+            part = paths[start : start + PICTURES_AT_A_TIME]
+            with without_lines(COMPLAINT) as written:
+                found = list(pool.map(_look, part))
+                if _size(written):
+                    found = [_look_closely(path, written) for path in part]
+            facts |= zip(part, found, strict=True)
+    return facts
+
+
+def _look_closely(path: str, written: IO[bytes]) -> ImageFact:
+    """Look at one image; what is written meanwhile is said of this one."""
+    size = _size(written)
+    fact = _look(path)
+    is_damaged = not fact.fault and _size(written) > size
+    return replace(fact, fault="damaged-image") if is_damaged else fact
+
+
+def _size(file: IO[bytes]) -> int:
+    return file.seek(0, os.SEEK_END)
 
 
 def _look(path: str) -> ImageFact:
     try:
-        content = Path(path).read_bytes()
-    except OSError:
+        content = read_regular(Path(path), MOST_IMAGE_BYTES)
+    except InputError:
         return ImageFact("", "unreadable-image")
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     return ImageFact(digest, _fault_of(content))
 
 
 def _fault_of(content: bytes) -> str:
-    if not content:
-        return "empty-image"
-    if content.startswith(b"version https://git-lfs"):
-        return "lfs-pointer-image"
-    # OpenCV reads a JPEG that is cut in half without a word: look for its end marker,
-    # which padding may follow.
-    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-64:]:
-        return "truncated-image"
+    fault = fault_before_decoding(content)
+    if not fault and content.startswith(PNG_START):
+        fault = png_fault(content)
+    if fault:
+        return fault
     # Decoding at an eighth of the size finds what is broken, at a fraction of the cost.
-    values = np.frombuffer(content, np.uint8)
-    small = cv2.imdecode(values, cv2.IMREAD_REDUCED_GRAYSCALE_8)
-    if small is None:
-        return "unreadable-image"
-    if small.shape != (FRAME_SHAPE[0] // 8, FRAME_SHAPE[1] // 8):
-        return "wrong-size-image"
-    return ""
+    small = decode(content, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    return "unreadable-image" if small is None else ""

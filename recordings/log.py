@@ -9,7 +9,6 @@ refuse a folder without one, before anything else.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections import Counter
@@ -20,13 +19,26 @@ from pathlib import Path
 
 from common.car import CAMERAS
 from common.errors import InputError
+from common.files import read_regular
 from recordings.columns import AmbiguousHeaderError, columns_of, named_columns
+from recordings.lines import (
+    IMAGE_NAME,
+    MOST_COLUMNS,
+    MOST_LINE_CHARACTERS,
+    MOST_LOG_BYTES,
+    delimiter_of,
+    numbered_lines,
+    split_line,
+    text_of,
+)
 
 NUMBERS = ("steering", "throttle", "brake", "speed")
-IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp)$", re.IGNORECASE)
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-# A file that is no text shows it within so many bytes.
-TEXT_START = 1024
+# A digit belongs to one place of it only: what is no number shows it at one look.
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+# No program writes a number of more characters; 17 digits tell any two apart.
+MOST_NUMBER_CHARACTERS = 64
+# So many rows that are left out are shown.
+MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,10 @@ def find_log(path: Path) -> Path:
     log_path = path / "driving_log.csv"
     if log_path.is_file():
         return log_path
+    if log_path.exists():
+        raise InputError(f"{log_path}: no regular file, expected a log; put one there")
     found = [p for p in sorted(path.iterdir()) if p.suffix.lower() == ".csv"]
-    found = [p for p in found if not p.name.startswith("._")]
+    found = [p for p in found if p.is_file() and not p.name.startswith("._")]
     if len(found) == 1:
         return found[0]
     inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
@@ -96,19 +110,55 @@ def read_log(path: Path) -> DrivingLog:
         InputError: The file is no log, its numbers are ambiguous, or no row of it can
             be read.
     """
-    text = _decode(path)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    numbered = [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+    return parse_log(path, read_regular(path, MOST_LOG_BYTES))
+
+
+def parse_log(path: Path, content: bytes) -> DrivingLog:
+    """Do as read_log does with what the file holds.
+
+    The work grows with the length of the content and no faster, whatever is in it: each
+    line has a bound, in characters and in columns, and beyond it is left out unread.
+    """
+    text = text_of(path, content)
+    is_cut = not text.endswith(("\n", "\r"))
+    numbered = numbered_lines(path, text)
+    del text
     if not numbered:
         raise InputError(f"{path}: the log is empty, expected rows; record again")
-    delimiter = _delimiter(numbered)
-    cells = [(i, _split(line, delimiter)) for i, line in numbered]
+    delimiter = delimiter_of(numbered)
+    cells = [(i, split_line(line, delimiter)) for i, line in numbered]
+    first_line, last_line = numbered[0][0], numbered[-1][0]
     log = DrivingLog()
     if delimiter == ",":
         _refuse_decimal_commas(path, cells)
+    problems = _read_rows(path, cells, log, is_cut)
+    if not log.rows:
+        found = problems[0] if problems else f"row {first_line}: only a header"
+        raise InputError(
+            f"{path} {found}, expected image paths, steering, throttle, brake and "
+            "speed; record again, or save it with these columns between commas"
+        )
+    if problems:
+        left_out = log.excluded.total()
+        log.warnings.append(f"{left_out} rows left out; {'; '.join(problems)}")
+    if is_cut:
+        log.warnings.append(
+            f"row {last_line} has no line end: its last number may be cut off"
+        )
+    return log
+
+
+def _read_rows(
+    path: Path, cells: list[tuple[int, list[str]]], log: DrivingLog, is_cut: bool
+) -> list[str]:
+    """Fill a log with its rows; return in words what is amiss with the first bad ones.
+
+    Args:
+        cells: The number of each line, and what stands in it.
+        is_cut: Whether the last line has no end.
+    """
     header: list[str] | None = None
     problems: list[str] = []
-    last_line = numbered[-1][0]
     for line, row in cells:
         if _is_header(row):
             header, log.has_header = _columns_of(path, line, row), True
@@ -119,96 +169,21 @@ def read_log(path: Path) -> DrivingLog:
             continue
         try:
             log.rows.append(_read_row(line, row, header))
-        except _BadNumberError as error:
-            log.excluded["bad-number"] += 1
-            problems.append(f"row {line}: {error}")
         except ValueError as error:
-            cut = line == last_line and not text.endswith(("\n", "\r"))
-            log.excluded["cut-off-row" if cut else "bad-row"] += 1
-            problems.append(f"row {line}: {error}")
-    if not log.rows:
-        found = problems[0] if problems else f"row {numbered[0][0]}: only a header"
-        raise InputError(
-            f"{path} {found}, expected image paths, steering, throttle, brake and "
-            "speed; record again, or save it with these columns between commas"
-        )
-    if problems:
-        log.warnings.append(f"{len(problems)} rows left out; {'; '.join(problems[:3])}")
-    if not text.endswith(("\n", "\r")):
-        log.warnings.append(
-            f"row {last_line} has no line end: its last number may be cut off"
-        )
-    return log
+            log.excluded[_reason_of(error, is_cut and line == cells[-1][0])] += 1
+            if len(problems) < MOST_SHOWN:
+                problems.append(f"row {line}: {error}")
+    return problems
 
 
 class _BadNumberError(ValueError):
     """A cell holds no finite number."""
 
 
-def _decode(path: Path) -> str:
-    """Return the text of a log; refuse what is none."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if path.name.startswith("._") or content.startswith(b"\x00\x05\x16\x07"):
-        raise InputError(
-            f"{path}: a macOS resource file, not a log; use the file without '._'"
-        )
-    if content.startswith(b"version https://git-lfs"):
-        raise InputError(
-            f"{path}: a Git LFS pointer, not the log itself; run `git lfs pull`"
-        )
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        # Of UTF-32, which begins alike, zero bytes remain.
-        content = content.decode("utf-16", errors="replace").encode()
-    # A crash while recording leaves zero bytes behind whole rows; elsewhere they mean
-    # that this is no text.
-    content = content.rstrip(b"\x00")
-    if b"\x00" in content[:TEXT_START]:
-        raise InputError(
-            f"{path}: binary, expected a text file with commas; save it as csv in UTF-8"
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Only folder names can hold such letters, and those are not used.
-        return content.decode("latin-1")
-
-
-def _delimiter(numbered: list[tuple[int, str]]) -> str:
-    """Return what separates the columns: what most lines hold often enough."""
-    for delimiter in ("\t", ";"):
-        enough = sum(line.count(delimiter) >= 4 for _, line in numbered)
-        if enough * 2 > len(numbered):
-            return delimiter
-    return ","
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    """Split a line into stripped cells; a path that holds the delimiter stays whole."""
-    try:
-        cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
-    except csv.Error:
-        return [line]  # Longer than any row: it will be left out as one.
-    cells = [cell.strip() for cell in cells]
-    if len(cells) == 1 and delimiter in cells[0]:
-        return _split(cells[0], delimiter)  # Quotes around all of it.
-    last_image = max(
-        (i for i, cell in enumerate(cells) if IMAGE_NAME.search(cell)), default=-1
-    )
-    whole: list[str] = []
-    pieces: list[str] = []
-    for i, cell in enumerate(cells):
-        starts_path = bool(re.match(r"([A-Za-z]:)?[\\/]", cell))
-        if i <= last_image and (pieces or starts_path) and not IMAGE_NAME.search(cell):
-            pieces.append(cell)
-        elif pieces:
-            whole.append(delimiter.join([*pieces, cell]))
-            pieces = []
-        else:
-            whole.append(cell)
-    return whole + pieces
+def _reason_of(error: ValueError, is_cut: bool) -> str:
+    if isinstance(error, _BadNumberError):
+        return "bad-number"
+    return "cut-off-row" if is_cut else "bad-row"
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -288,6 +263,10 @@ def _numbers_behind_images(cells: list[str]) -> list[str]:
 
 def _read_row(line: int, cells: list[str], header: list[str] | None) -> LogRow:
     """Turn the cells of a row into numbers and names; a bad row is a ValueError."""
+    if not cells:
+        raise ValueError(
+            f"more than {MOST_LINE_CHARACTERS:,} characters or {MOST_COLUMNS} columns"
+        )
     if any("\x00" in cell for cell in cells):
         raise ValueError("found zero bytes, as after a crash")
     by_column = dict(_pair(cells, header))
@@ -359,7 +338,7 @@ def _number_or_none(cell: str) -> float | None:
     if "." not in cell:
         cell = cell.replace(",", ".")
     cell = cell.replace("\N{MINUS SIGN}", "-")
-    if not NUMBER.fullmatch(cell):
+    if len(cell) > MOST_NUMBER_CHARACTERS or not NUMBER.fullmatch(cell):
         return None
     value = float(cell)
     return value if math.isfinite(value) else None

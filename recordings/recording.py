@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from common.car import CAMERAS
 from common.errors import InputError
+from common.files import read_regular
+from common.text import shown
 from recordings.images import locate_images
-from recordings.log import find_log, read_log
+from recordings.lines import MOST_LOG_BYTES
+from recordings.log import find_log, parse_log
 from recordings.rows import (
     reasons_of,
     sessions_of,
     times_of,
     warnings_of,
     without_duplicates,
+    without_faulty_sides,
 )
+from recordings.units import doubts_of, normalised
 
+# Half of what the simulator writes tells apart, and no label is taught more exactly.
+SAME_STEERING = 1e-4
 # Lets tables hold names of files that are no text: the strings of pyarrow, which pandas
 # takes wherever that happens to be installed, refuse them.
 _any_names = pd.option_context("mode.string_storage", "python")
@@ -53,6 +61,8 @@ class Recording:
     warnings: tuple[str, ...]
     fingerprint: str
     """Differs whenever the log or, if they were checked, an image differs."""
+    digests: tuple[str, ...]
+    """Of the centre image of each of the samples; "" where it was not looked at."""
 
     @property
     def folder(self) -> Path:
@@ -61,33 +71,43 @@ class Recording:
 
 
 @_any_names
-def read_recording(path: Path | str, check_images: bool = True) -> Recording:
+def read_recording(
+    path: Path | str, check_images: bool = True, unit: str | None = None
+) -> Recording:
     """Read a recording and decide which of its rows can be used.
 
     Args:
         path: A recording's folder, or a log.
         check_images: Whether to look into every image, or only whether it is there.
+        unit: What the steering of the log is in, of units.FULL_LOCK; None: normalised,
+            unless the log says otherwise.
 
     Raises:
         InputError: There is no log, or it cannot be read safely.
     """
     path = Path(path)
     log_path = find_log(path).resolve()
-    log = read_log(log_path)
+    log_content = read_regular(log_path, MOST_LOG_BYTES)
+    log = parse_log(log_path, log_content)
     rows = [
         (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
         for r in log.rows
     ]
     columns = ["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"]
     samples, num_duplicates = without_duplicates(pd.DataFrame(rows, columns=columns))
+    named, steering = log.columns.get("steering", ""), samples["steering"].to_numpy()
+    samples["steering"] = normalised(steering, unit, named, log_path)
     samples["time_s"], timed = times_of(samples["center"])
     samples["session"] = sessions_of(samples["time_s"])
     digests = locate_images(samples, log_path.parent, check_images)
-    samples["excluded"] = reasons_of(samples, digests)
+    sides = without_faulty_sides(samples, digests)
+    samples["excluded"] = reasons_of(samples, digests["center"])
     excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
     excluded += Counter(reason for reason in samples["excluded"] if reason)
-    warnings = [*log.warnings, *warnings_of(samples, log, timed, num_duplicates)]
-    content = [log_path.read_bytes(), *(d.encode() for d in digests["center"])]
+    warnings = [*log.warnings, *sides]
+    warnings += warnings_of(samples, timed, num_duplicates)
+    warnings += doubts_of(samples, log.columns)
+    content = [log_content, *(d.encode() for d in digests["center"])]
     fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
     return Recording(
         name=log_path.parent.name,
@@ -97,8 +117,92 @@ def read_recording(path: Path | str, check_images: bool = True) -> Recording:
         cameras=log.cameras,
         samples=samples,
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},
-        warnings=tuple(warnings),
+        warnings=tuple(map(shown, warnings)),
         fingerprint=fingerprint,
+        digests=tuple(digests["center"]),
+    )
+
+
+def read_recordings(
+    folders: Sequence[Path | str], units: Mapping[str, str] | None = None
+) -> list[Recording]:
+    """Read several recordings, of whose frames each is used once.
+
+    Args:
+        folders: The recordings' folders, or logs.
+        units: What units_by_path returns; None: no recording is given a unit.
+
+    Raises:
+        InputError: One of them cannot be read safely.
+    """
+    unit_of = units or {}
+    return without_overlaps(
+        [
+            read_recording(path, unit=unit_of.get(str(Path(path).resolve())))
+            for path in folders
+        ]
+    )
+
+
+def what_to_say(recordings: Sequence[Recording]) -> list[str]:
+    """Return the lines that a command begins with: the columns read, and warnings."""
+    lines = []
+    for recording in recordings:
+        named = [f"{column} {cell!r}" for column, cell in recording.columns.items()]
+        columns = [f"columns {', '.join(named)}"] if named else []
+        said = [*columns, *recording.warnings]
+        lines += [f"{shown(recording.name)}: {shown(text)}" for text in said]
+    return lines
+
+
+def without_overlaps(recordings: Sequence[Recording]) -> list[Recording]:
+    """Exclude from each recording the frames that an earlier one has, and say so.
+
+    A copy that was saved anew is one, and so is a part that was moved: a frame would be
+    trained on and validated on. What an earlier recording says of it counts.
+    """
+    steering_of: dict[str, float] = {}
+    owner_of: dict[str, str] = {}
+    found = []
+    for recording in recordings:
+        digests = pd.Series(recording.digests, dtype=object)
+        used = ((recording.samples["excluded"] == "") & (digests != "")).to_numpy(bool)
+        shared = used & digests.isin(owner_of.keys()).to_numpy(bool)
+        if shared.any():
+            owners = Counter(owner_of[digest] for digest in digests[shared])
+            was = np.array([steering_of[digest] for digest in digests[shared]])
+            recording = _without_shared(recording, shared, owners, was)
+        for row in np.flatnonzero(used & ~shared):
+            owner_of[digests[row]] = str(recording.folder)
+            steering_of[digests[row]] = recording.samples["steering"].iloc[row]
+        found.append(recording)
+    return found
+
+
+def _without_shared(
+    recording: Recording, shared: np.ndarray, owners: Counter[str], was: np.ndarray
+) -> Recording:
+    """Exclude rows whose frames have the owners, with the steering that they were."""
+    samples = recording.samples.copy()
+    samples.loc[shared, "excluded"] = "shared-frame"
+    apart = np.abs(samples.loc[shared, "steering"].to_numpy() - was)
+    lines = ", ".join(str(line) for line in samples.loc[shared, "line"].head(3))
+    text = (
+        f"{shared.sum()} rows excluded as shared-frame, for example row {lines}: their "
+        f"frames are in {' and '.join(owners)} as well; each is used once"
+    )
+    if (num_other := int((apart > SAME_STEERING).sum())) > 0:
+        text += (
+            f", with the steering it has there, which differs in {num_other} rows, by "
+            f"up to {apart.max():.3g}"
+        )
+    return replace(
+        recording,
+        samples=samples,
+        excluded=dict(
+            sorted({**recording.excluded, "shared-frame": int(shared.sum())}.items())
+        ),
+        warnings=(*recording.warnings, shown(text)),
     )
 
 
@@ -122,13 +226,17 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Return the usable rows of several recordings as one table with a fresh index.
 
     Its `session` is unique over all, and a column `recording` holds the recording's
-    name, made unique.
+    name, made unique. Each frame is in it once; a recording whose every frame is in
+    those before it gives no rows.
 
     Raises:
         InputError: A recording has no usable row, or is given twice.
     """
-    parts, names, sessions = [], set[str](), 0
-    for i, recording in enumerate(recordings):
+    parts, sessions = [], 0
+    names = unique_names(recordings)
+    for i, (name, recording) in enumerate(
+        zip(names, without_overlaps(recordings), strict=True)
+    ):
         for other in recordings[:i]:
             if other.fingerprint == recording.fingerprint:
                 raise InputError(
@@ -136,13 +244,23 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
                     f"{other.log_path.parent}; its frames would be trained on and "
                     "validated on; give it once"
                 )
-        name, number = recording.name, 1
-        while name in names:
-            number += 1
-            name = f"{recording.name}-{number}"
-        names.add(name)
+        excluded = recording.samples["excluded"]
+        if excluded.all() and (excluded == "shared-frame").any():
+            continue
         part = usable_rows(recording)
         session = part["session"] + sessions
         sessions = int(session.max()) + 1
         parts.append(part.assign(recording=name, session=session))
     return pd.concat(parts, ignore_index=True)
+
+
+def unique_names(recordings: Sequence[Recording]) -> list[str]:
+    """Return the name of each recording, with a number where another has it."""
+    names: list[str] = []
+    for recording in recordings:
+        name, number = recording.name, 1
+        while name in names:
+            number += 1
+            name = f"{recording.name}-{number}"
+        names.append(name)
+    return names

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from common.car import CAMERAS
-from recordings.log import DrivingLog
+from common.errors import InputError
+from common.files import read_regular
+from recordings.decoding import MOST_IMAGE_BYTES, in_words
 
 # A gap longer than this starts a new session. The simulator writes 10 to 15 rows a
 # second; a slow disk makes it pause for some tenths of a second.
@@ -63,15 +65,54 @@ def sessions_of(times: pd.Series) -> np.ndarray:
     return np.cumsum((steps < 0) | (steps > SESSION_GAP_S))
 
 
-def reasons_of(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str]:
+def without_faulty_sides(
+    samples: pd.DataFrame, digests: dict[str, list[str]]
+) -> list[str]:
+    """Take out images of the side cameras that cannot be used; say which.
+
+    A faulty image costs that image, not the row, and so does one that another camera
+    took: it does not show the road from where its camera stands. The samples are
+    changed, and the columns of the side cameras that locate_images adds taken out.
+    """
+    said = []
+    center = _pictures(samples, digests, "center")
+    left, right = (_pictures(samples, digests, side) for side in CAMERAS[1:])
+    same = {
+        "left": (left != "") & ((left == center) | (left == right)),
+        "right": (right != "") & ((right == center) | (right == left)),
+    }
+    for camera in CAMERAS[1:]:
+        fault = samples.pop(f"{camera}_fault").to_numpy(object)
+        fault[(fault == "") & same[camera]] = "same-image"
+        bad, unnamed = fault != "", (samples[camera] == "").to_numpy()
+        if (bad | unnamed).any() and not unnamed.all():
+            text = f"{(bad | unnamed).sum()} rows have no good {camera} image"
+            if bad.any():
+                example = samples.iloc[int(bad.argmax())]
+                about = _about(example[camera], fault[int(bad.argmax())])
+                text += f", for example row {example['line']}: {about}"
+            said.append(text)
+        samples.loc[bad, camera] = ""
+    return said
+
+
+def _pictures(
+    samples: pd.DataFrame, digests: dict[str, list[str]], camera: str
+) -> np.ndarray:
+    """Return what tells the pictures of a camera apart: digests, else their paths."""
+    paths = samples[camera].to_numpy(object)
+    known = np.array(digests[camera], object)
+    return np.where(known != "", known, paths)
+
+
+def reasons_of(samples: pd.DataFrame, digests: list[str]) -> list[str]:
     """Return for each row why it is not used, "" if it is; the first reason counts.
 
-    A side camera's faulty image costs that image, not the row. The columns that
-    locate_images adds are taken out of the samples.
+    The column of faults that locate_images adds is taken out of the samples.
+
+    Args:
+        digests: Of the centre images.
     """
-    for camera in CAMERAS[1:]:
-        faulty = samples.pop(f"{camera}_fault") != ""
-        samples.loc[faulty, camera] = ""
     fault = samples.pop("center_fault").to_numpy(object)
     steering, speed = samples["steering"].to_numpy(), samples["speed_mph"].to_numpy()
     # Some people's logs keep no speed; a car that never moved would be no recording.
@@ -80,11 +121,23 @@ def reasons_of(samples: pd.DataFrame, digests: dict[str, list[str]]) -> list[str
     conditions = {
         "reversing": _is_reversing(samples),
         "standing": has_speed & (np.abs(speed) < STANDING_MPH),
-        "stale-frame": _is_stale(digests["center"]),
+        "stale-frame": _is_stale(digests),
     }
     for reason, holds in conditions.items():
         reasons[(reasons == "") & holds] = reason
+    # A log that was glued to a copy of itself, with other numbers or other names.
+    frames = pd.Series(digests, dtype=object)[
+        (reasons == "") & (np.array(digests) != "")
+    ]
+    reasons[frames.index[frames.duplicated()]] = "repeated-frame"
     return list(reasons)
+
+
+def in_runs(flags: np.ndarray, length: int) -> np.ndarray:
+    """Return bool (n,): which flags stand in a row of so many, or of more."""
+    runs = np.convolve(flags, np.ones(length), "full")
+    ends = runs[: len(flags)] >= length
+    return np.convolve(ends[::-1], np.ones(length), "full")[: len(ends)][::-1] > 0
 
 
 def _is_reversing(samples: pd.DataFrame) -> np.ndarray:
@@ -96,10 +149,7 @@ def _is_reversing(samples: pd.DataFrame) -> np.ndarray:
     growing = np.diff(speed, prepend=speed[:1]) > 0
     backing = (brake > 0) & growing & (speed < 10)
     # Only several rows in a row: single ones are noise of the physics.
-    runs = np.convolve(backing, np.ones(REVERSING_ROWS), "full")
-    ends = runs[: len(backing)] >= REVERSING_ROWS
-    spread = np.convolve(ends[::-1], np.ones(REVERSING_ROWS), "full")[: len(ends)][::-1]
-    return (spread > 0) | (speed < -STANDING_MPH)
+    return in_runs(backing, REVERSING_ROWS) | (speed < -STANDING_MPH)
 
 
 def _is_stale(digests: list[str]) -> np.ndarray:
@@ -110,9 +160,7 @@ def _is_stale(digests: list[str]) -> np.ndarray:
     return same
 
 
-def warnings_of(
-    samples: pd.DataFrame, log: DrivingLog, timed: bool, num_duplicates: int
-) -> list[str]:
+def warnings_of(samples: pd.DataFrame, timed: bool, num_duplicates: int) -> list[str]:
     """Return in words what the user should know, with examples."""
     warnings = []
     if num_duplicates:
@@ -123,13 +171,9 @@ def warnings_of(
         if reason == "steering-out-of-range":
             worst = float(group["steering"].abs().max())
             text += f": up to {worst:g}, expected [-1, 1]; was it logged in degrees?"
-        if reason == "missing-image":
-            text += f": {Path(group['center'].iloc[0]).name} is not in IMG/"
+        if reason.endswith("-image"):
+            text += f": {_about(group['center'].iloc[0], reason)}"
         warnings.append(text)
-    for camera in CAMERAS[1:]:
-        lost = int((samples[camera] == "").sum())
-        if lost and camera in log.cameras:
-            warnings.append(f"{lost} rows have no good {camera} image")
     steps_back = int((samples["time_s"].diff() < 0).sum())
     if steps_back > SHUFFLED_SHARE * len(samples):
         warnings.append(
@@ -144,3 +188,20 @@ def warnings_of(
             f"{1 / NOMINAL_RATE_HZ:g} s apart"
         )
     return warnings
+
+
+def _about(image_path: str, reason: str) -> str:
+    """Say of an image, by name, why it is not used."""
+    name = Path(image_path).name
+    if reason == "missing-image":
+        return f"{name} is not in IMG/"
+    if reason == "same-image":
+        return f"{name} is the picture of another camera"
+    try:
+        content = read_regular(Path(image_path), MOST_IMAGE_BYTES)
+    except InputError:
+        content = b""
+    text = f"{name}: {in_words(reason, content)}"
+    if reason == "wrong-size-image":
+        text += "; record with the simulator's cameras, or resize a copy of the images"
+    return text

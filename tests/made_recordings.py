@@ -11,7 +11,9 @@ def stamp(seconds):
     return f"2024_03_01_10_{whole // 60:02d}_{whole % 60:02d}_{rest:03d}"
 
 
-def write_recording(folder, steering, interval_s=0.1, num_cameras=3, speed_mph=20.0):
+def write_recording(
+    folder, steering, interval_s=0.1, num_cameras=3, speed_mph=20.0, seed=5
+):
     """Write a recording whose steering can be read off the place of a bright bar.
 
     Args:
@@ -20,11 +22,13 @@ def write_recording(folder, steering, interval_s=0.1, num_cameras=3, speed_mph=2
         interval_s: Time between rows.
         num_cameras: 1 for the centre alone, or 3.
         speed_mph: The speed in every row.
+        seed: Of what is beside the bar; with one seed and one steering, frames of two
+            recordings are the same.
 
     Returns:
         The folder.
     """
-    pixels = np.random.default_rng(5)
+    pixels = np.random.default_rng(seed)
     (folder / "IMG").mkdir(parents=True)
     lines = []
     for i, value in enumerate(steering):

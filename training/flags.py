@@ -10,6 +10,7 @@ from typing import Any
 
 from augment import AugmentSettings
 from common.command_line import HelpFormatter
+from recordings.units import units_by_path
 from training.settings import (
     AUGMENTATION,
     DATA,
@@ -106,6 +107,9 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Arguments of Settings; what is given of the augmentation as a dictionary. Paths
         are absolute, so that --resume finds them from anywhere.
+
+    Raises:
+        InputError: A unit is given for a recording that is not there.
     """
     names = Settings.__dataclass_fields__
     given = {name: value for name, value in arguments.items() if name in names}
@@ -117,6 +121,11 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
         given["part"] = tuple(given["part"])
     if "shares" in given:
         given["shares"] = dict(given["shares"])
+    if "steering_units" in given:
+        units = dict(given["steering_units"])
+        # By path: what a run trains on besides, later, has its own.
+        folders = given.get("recordings")
+        given["steering_units"] = units_by_path(units, folders) if folders else units
     strengths = AugmentSettings.__dataclass_fields__
     given["augment"] = {n: v for n, v in arguments.items() if n in strengths}
     return given
@@ -141,9 +150,9 @@ def flags_of(settings: Settings) -> list[str]:
     document["part"] = list(document["part"])
     flags: list[str] = []
     for name, value in changes_of(document).items():
-        if name == "shares":
-            for recording, share in value.items():
-                flags += [flag_of(name), f"{recording}={share}"]
+        if isinstance(value, dict):
+            for recording, each in value.items():
+                flags += [flag_of(name), f"{recording}={each}"]
             continue
         values: Sequence[Any] = value if isinstance(value, list) else [value]
         if value is True:

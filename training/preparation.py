@@ -17,7 +17,12 @@ import pandas as pd
 from common.car import CAMERAS
 from model import build_model, view_key, view_of
 from network.files import load_model
-from recordings.recording import Recording, read_recording, usable_samples
+from recordings.recording import (
+    Recording,
+    read_recordings,
+    usable_samples,
+    what_to_say,
+)
 from recordings.split import part_of, split_by_time
 from training.samples import (
     Labels,
@@ -51,13 +56,9 @@ def read_split(settings: Settings) -> Split:
     Raises:
         InputError: A recording cannot be read, or too little of it is usable.
     """
-    recordings = [read_recording(Path(path)) for path in settings.recordings]
-    for recording in recordings:
-        if recording.columns:
-            named = (f"{column} {cell!r}" for column, cell in recording.columns.items())
-            print(f"{recording.name}: columns {', '.join(named)}", file=sys.stderr)
-        for warning in recording.warnings:
-            print(f"{recording.name}: {warning}", file=sys.stderr)
+    recordings = read_recordings(settings.recordings, settings.steering_units)
+    for line in what_to_say(recordings):
+        print(line, file=sys.stderr)
     samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
     rng = np.random.default_rng(settings.seed)
     train, validation = split_by_time(

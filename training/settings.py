@@ -14,6 +14,7 @@ from augment import AugmentSettings
 from common.errors import InputError
 from model import PRESETS
 from recordings.steering import BALANCE_MODES
+from recordings.units import FULL_LOCK, UNIT_HELP, UNIT_METAVAR, unit_of_text
 
 # With --deterministic: what most laptops have, and on two cores as fast as two.
 DETERMINISTIC_THREADS = 4
@@ -127,6 +128,18 @@ class Settings:
         nargs=2,
         metavar=("FROM", "TO"),
     )
+    steering_units: dict[str, str] = _setting(  # noqa: RUF009 - as shares below
+        {},
+        DATA,
+        UNIT_HELP,
+        (lambda units: set(units.values()) <= set(FULL_LOCK), ", ".join(FULL_LOCK)),
+        kind=unit_of_text,
+        is_basic=True,
+        name="steering-unit",
+        action="append",
+        metavar=UNIT_METAVAR,
+    )
+    """By the recordings' absolute paths; those that are not here are normalised."""
     validation_fraction: float = _setting(
         0.2, DATA, "part set aside to validate on; 0: none", BELOW_ONE
     )

@@ -1,7 +1,8 @@
 """Decoded views of frames, kept between runs in memory-mapped files.
 
 They lie in the cache folder (recordings/images.py), are keyed by the content of the
-images and by the layers that make the views, and are safe to delete at any time. Two
+images and by the layers that make the views, and are safe to delete at any time. Each
+is checked when it is opened, and made anew where it is not as it was written. Two
 runs may use them at once: a file appears under its name only when it is whole, and both
 would write the same.
 """
@@ -9,15 +10,18 @@ would write the same.
 from __future__ import annotations
 
 import hashlib
+import logging
 import mmap
 import os
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -40,6 +44,12 @@ CHUNK_SIZE = 64
 # A file still without its name after so long belongs to a build that was killed: a
 # shard takes seconds.
 LEFTOVER_AGE_S = 3600.0
+# At the end of each file stands a CRC-32 of all before it.
+CHECKSUM_BYTES = 4
+# Read at a time to check it.
+READ_BYTES = 2**20
+
+log = logging.getLogger(__name__)
 
 
 class ViewCache:
@@ -151,11 +161,42 @@ def _shard_name(view_key: str, digests: list[str]) -> str:
 
 
 def _is_whole(path: Path, num_views: int) -> bool:
-    """Say whether a shard is there and as long as its header says."""
-    try:
-        return len(np.load(path, mmap_mode="r", allow_pickle=False)) == num_views
-    except (OSError, ValueError):
+    """Say whether a shard is there and, to the bit, as it was written."""
+    if not path.is_file():
         return False
+    with suppress(OSError, EOFError, ValueError):
+        views = np.load(path, mmap_mode="r", allow_pickle=False)
+        if len(views) == num_views and _checksums_agree(path):
+            return True
+    log.warning("%s: not as it was written; decoding its frames anew", path)
+    return False
+
+
+def _checksums_agree(path: Path) -> bool:
+    with path.open("rb") as file:
+        found = _checksum(file, path.stat().st_size - CHECKSUM_BYTES)
+        return file.read() == found
+
+
+def _add_checksum(path: Path) -> None:
+    """Add its checksum to a shard; NumPy reads no further than the views."""
+    with path.open("rb+") as file:
+        file.write(_checksum(file, path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _checksum(file: BinaryIO, num_bytes: int) -> bytes:
+    """Read so many bytes of a file, and return a checksum of them.
+
+    A CRC finds what disks and memory do, at the speed of reading; against somebody who
+    wants to deceive it there is no key here that he could not read as well.
+    """
+    checksum = 0
+    while num_bytes > 0 and (part := file.read(min(num_bytes, READ_BYTES))):
+        checksum = zlib.crc32(part, checksum)
+        num_bytes -= len(part)
+    return checksum.to_bytes(CHECKSUM_BYTES, "big")
 
 
 def _build_shard(
@@ -187,6 +228,7 @@ def _build_shard(
         assert views is not None
         views.flush()
         del views
+        _add_checksum(Path(partial_name))
         Path(partial_name).replace(shard_path)
     except BaseException:
         Path(partial_name).unlink(missing_ok=True)

@@ -66,6 +66,7 @@ def tuning_settings(tuning: Tuning) -> Settings:
     return replace(
         base,
         recordings=tuple(str(path.resolve()) for path in recordings),
+        steering_units=base.steering_units | tuning.units,
         part=(0.0, 1.0),
         limit=None,
         from_model=str(tuning.model_path.resolve()),

@@ -18,6 +18,7 @@ from common.errors import InputError
 from common.table import text_table
 from evaluation.judging import Predict, load_batch_predictor, read_recordings
 from evaluation.replay import frames_from_disk, model_driver, read_path, replay
+from training.settings import Settings
 from tuning import fine_tuning
 from tuning.fine_tuning import Given, TrainRun
 from tuning.plans import HardPlacesPlan
@@ -44,13 +45,18 @@ def improve_on_recordings(
     if "accepted" in document:
         return document
     settings = fine_tuning.tuning_settings(plan.tuning)
-    hard, before = replay_all(plan, plan.tuning.model_path, None)
+    hard, before = replay_all(plan, settings, plan.tuning.model_path, None)
     if not hard:
         needs = f"{plan.tuning.model_path} needs no intervention at {NEAR_M:g} m"
         raise InputError(f"{needs} on these recordings")
 
     def draw(samples: pd.DataFrame) -> np.ndarray:
         is_hard = samples["center"].isin(hard).to_numpy()
+        if not is_hard.any():
+            raise InputError(
+                "the frames of the hard places are in recordings that the model was "
+                "trained on as well: give those with --recording"
+            )
         return fine_tuning.draw_share(is_hard, plan.tuning.new_share)
 
     # The folder is known for this command's own.
@@ -59,7 +65,7 @@ def improve_on_recordings(
     recordings = tuple(dict.fromkeys((*settings.recordings, *added)))
     settings = replace(settings, recordings=recordings)
     model_path = fine_tuning.tune(folder / "tuned", settings, draw, run)
-    _, after = replay_all(plan, model_path, hard)
+    _, after = replay_all(plan, settings, model_path, hard)
     document |= {"model": str(model_path), "before": before, "after": after}
     document["accepted"] = is_better(before, after)
     fine_tuning.write_document(folder, document)
@@ -73,11 +79,12 @@ def is_better(before: dict[str, int], after: dict[str, int]) -> bool:
 
 
 def replay_all(
-    plan: HardPlacesPlan, model_path: Path, hard: set[str] | None
+    plan: HardPlacesPlan, settings: Settings, model_path: Path, hard: set[str] | None
 ) -> tuple[set[str], dict[str, int]]:
     """Let a model drive the recordings again, and those of the guard.
 
     Args:
+        settings: Those of the fine-tuning.
         hard: Centre images of the hard places; None finds them.
 
     Returns:
@@ -88,7 +95,9 @@ def replay_all(
     counts = {"hard_places": 0, "elsewhere": 0, "elsewhere_2_m": 0}
     counts |= {"guard": 0, "guard_2_m": 0} if plan.guard else {}
     predict = load_batch_predictor(model_path)
-    for i, samples in enumerate(read_recordings([*plan.recordings, *plan.guard])):
+    folders = [*plan.recordings, *plan.guard]
+    recordings = read_recordings(folders, units=settings.steering_units)
+    for i, samples in enumerate(recordings):
         near, far = intervention_rows(predict, samples)
         if i >= len(plan.recordings):
             counts["guard"] += len(near)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
@@ -35,6 +35,8 @@ class Tuning:
     """Part of the draws that goes to what is new, between 0 and 1."""
     seed: int = 0
     """Seed of the batches, and of the scenery that is recorded."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Units of recordings by path, besides those that the model's own run knows."""
 
     def __post_init__(self) -> None:
         steps, share = self.steps_per_epoch, self.new_share

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from augment import AugmentSettings
 from common.car import CAMERAS
 from common.errors import InputError
 from model import PRESETS
-from recordings.recording import read_recording, usable_samples
+from recordings.recording import read_recordings, usable_samples, what_to_say
 from recordings.split import part_of, rest_of, split_by_time
 from training.settings import Settings
 
@@ -112,7 +112,9 @@ def prepare(settings: Settings, fixed: Collection[str]) -> Search:
     Raises:
         InputError: There is not enough, or a recording cannot be read.
     """
-    recordings = [read_recording(Path(path)) for path in settings.recordings]
+    recordings = read_recordings(settings.recordings, settings.steering_units)
+    for line in what_to_say(recordings):
+        print(line, file=sys.stderr)
     samples = usable_samples(recordings)
     seen = part_of(samples, settings.part).head(settings.limit)
     rest = rest_of(samples, settings.part)

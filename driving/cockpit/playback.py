@@ -13,11 +13,14 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
+from common.errors import InputError
+from common.files import read_regular
 from driving.pilot import Command, Pilot
 from driving.server import ANSWER_WITHIN_S, DriveServer, Moment
 from driving.telemetry import Telemetry, UnusableTelemetry
 from driving.wheel import MODEL, Choice
 from driving.worker import Worker
+from recordings.decoding import MOST_IMAGE_BYTES
 
 # Between two sessions of a recording nothing was driven.
 MOST_STEP_S = 0.5
@@ -36,8 +39,11 @@ class RecordedFrame:
     """What the person did who drove."""
 
 
-def read_frames(folder: Path) -> list[RecordedFrame]:
+def read_frames(folder: Path, unit: str | None = None) -> list[RecordedFrame]:
     """Return the rows of a recording that can be used, in the order of time.
+
+    Args:
+        unit: Of the recording's steering, as read_recording takes it.
 
     Raises:
         InputError: It cannot be read, or holds nothing.
@@ -45,7 +51,7 @@ def read_frames(folder: Path) -> list[RecordedFrame]:
     # Not above: it needs pandas, which no other driving does.
     from recordings.recording import read_recording, usable_samples
 
-    samples = usable_samples([read_recording(folder, check_images=False)])
+    samples = usable_samples([read_recording(folder, unit=unit)])
     steps_s = samples["time_s"].diff().fillna(0.0).clip(0.0, MOST_STEP_S)
     frames = []
     for row, step_s in zip(samples.itertuples(), steps_s, strict=True):
@@ -76,9 +82,9 @@ def _moment_of(recorded: RecordedFrame, pilot: Pilot) -> Moment | None:
     """Let the model look at a frame; None where its picture cannot be used."""
     speed_mph, command = recorded.speed_mph, recorded.command
     try:
-        jpeg = recorded.path.read_bytes()
+        jpeg = read_regular(recorded.path, MOST_IMAGE_BYTES)
         frame = Telemetry(0.0, command.throttle, speed_mph, jpeg, ".").frame()
-    except (OSError, UnusableTelemetry):
+    except (InputError, UnusableTelemetry):
         return None
     by_model = pilot(frame, speed_mph, recorded.step_s)
     choice = Choice(command, MODEL, by_model.steering, command.steering)

@@ -14,6 +14,7 @@ from common import start_up
 from common.car import autonomy_percent, curvature_of, steering_of
 from common.files import whole_file, whole_folder, write_bytes
 from common.page import html_page, html_picture, html_table
+from common.stderr import without_lines
 from common.table import text_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def test_autonomy_counts_six_seconds_an_intervention():
 
 
 def test_notices_are_kept_and_errors_are_shown(capfd):
-    with start_up._without_notices():
+    with without_lines(start_up.NOTICE):
         os.write(2, b"I0000 00:00:17.5   13 cudart_stub.cc:31] Could not find cuda\n")
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is\n")
         os.write(2, b"2026-11-25 20:09:10.123456: I tensorflow/core/x.cc:12] oneDNN\n")

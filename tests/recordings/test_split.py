@@ -65,7 +65,8 @@ def test_clips_of_recoveries_are_split_whole_and_mostly_trained_on(rng):
 
 def test_parts_of_each_recording_meet_without_overlap(tmp_path):
     folders = [
-        write_recording(tmp_path / n, np.zeros(k)) for n, k in (("a", 7), ("b", 4))
+        write_recording(tmp_path / n, np.zeros(k), seed=k)
+        for n, k in (("a", 7), ("b", 4))
     ]
     samples = usable_samples([read_recording(folder) for folder in folders])
     first, second = (part_of(samples, part) for part in ((0, 0.5), (0.5, 1)))

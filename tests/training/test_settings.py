@@ -4,12 +4,15 @@ import argparse
 import dataclasses
 import json
 
+import numpy as np
 import pytest
+from made_recordings import write_recording
 from training_sets import settings
 
 from augment import AugmentSettings
 from common.errors import InputError
 from training.flags import add_settings, flags_of, given_settings, settings_from
+from training.preparation import read_split
 from training.settings import Settings, flag_of
 
 
@@ -44,6 +47,7 @@ def test_flags_of_settings_give_the_settings_back():
         recordings=(),
         part=(0.25, 0.5),
         shares={"a": 0.25, "b": 0.125},
+        steering_units={"/data/a": "deg", "/data/b=c": "rad"},
         from_model="/models/a/model.json",
         learning_rate=0.5,
         select="driving",
@@ -78,3 +82,34 @@ def test_settings_of_a_former_version_are_read_where_they_changed_nothing():
     assert Settings.from_json({**document, "weigh_recordings": "equal"}) == settings()
     with pytest.raises(InputError, match="weigh_recordings is spread"):
         Settings.from_json({**document, "weigh_recordings": "spread"})
+
+
+def test_unit_is_kept_by_the_path_of_each_recording_and_read_back(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    both = parsed([str(a), str(b), "--steering-unit", "deg"])
+    assert both.steering_units == {str(a): "deg", str(b): "deg"}
+    one = parsed([str(a), str(b), "--steering-unit", "b=deg"])
+    assert one.steering_units == {str(b): "deg"}
+    document = json.loads(json.dumps(dataclasses.asdict(one)))
+    assert Settings.from_json(document) == one
+    del document["steering_units"]
+    assert Settings.from_json(document).steering_units == {}
+    with pytest.raises(InputError, match="--steering-unit names c, expected one of a"):
+        parsed([str(a), "--steering-unit", "c=deg"])
+
+
+def test_unit_that_is_none_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parsed(["a", "--steering-unit", "degrees"])
+    assert "'degrees', expected one of normalised, deg, rad" in capsys.readouterr().err
+
+
+def test_split_reads_each_recording_in_its_unit(tmp_path, capsys):
+    steering = 0.8 * np.sin(np.arange(300) / 40)
+    a = write_recording(tmp_path / "a", steering, num_cameras=1)
+    b = write_recording(tmp_path / "b", steering * 25, num_cameras=1, seed=6)
+    with pytest.raises(InputError, match="--steering-unit deg"):
+        read_split(parsed([str(a), str(b)]))
+    split = read_split(parsed([str(a), str(b), "--steering-unit", "b=deg"]))
+    np.testing.assert_allclose(split.labels.raw, np.r_[steering, steering], atol=1e-6)
+    assert capsys.readouterr().err == ""

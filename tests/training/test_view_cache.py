@@ -174,3 +174,81 @@ def test_leftovers_of_killed_builds_are_removed_in_time(tiny_recording, tmp_path
         os.utime(views / name, (time.time() - age_s,) * 2)
     ViewCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
     assert {path.name for path in views.glob("*.partial")} == {"new.partial"}
+
+
+FLIPS = {
+    "one bit of a view": lambda content, rng: flipped(content, rng, 1, 200),
+    "2,000 bits of the views": lambda content, rng: flipped(content, rng, 2000, 200),
+    "one bit of the header": lambda content, rng: (
+        flipped(content[:100], rng, 1, 10) + content[100:]
+    ),
+    "one bit of the checksum": lambda content, rng: (
+        content[:-4] + flipped(content[-4:], rng, 1, 0)
+    ),
+    "two blocks in each other's place": lambda content, rng: (
+        content[:4096] + content[8192:12288] + content[4096:8192] + content[12288:]
+    ),
+    "a block of zeros": lambda content, rng: (
+        content[:4096] + bytes(4096) + content[8192:]
+    ),
+    "something behind it": lambda content, rng: content + b"x",
+    "the end cut off": lambda content, rng: content[:-1],
+    "no checksum, as formerly": lambda content, rng: content[:-4],
+    "nothing": lambda content, rng: b"",
+}
+
+
+def flipped(content, rng, num_bits, first):
+    changed = bytearray(content)
+    for place in rng.choice(np.arange(first, len(content)), num_bits, replace=False):
+        changed[place] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", FLIPS)
+def test_shard_that_is_not_as_it_was_written_is_made_anew_and_said(
+    kind, tiny_recording, tmp_path, rng, small_shards, caplog
+):
+    paths = paths_of(tiny_recording)
+    first = ViewCache(paths, top_half, "top", tmp_path / "cache")
+    expected = first.gather(np.arange(180))
+    shards = sorted((tmp_path / "cache" / "views").glob("*.npy"))
+    written = {shard: shard.read_bytes() for shard in shards}
+    bad = shards[1]
+    # Under its name, as a disk does: others may have mapped what is there.
+    (tmp_path / "bad").write_bytes(FLIPS[kind](written[bad], rng))
+    (tmp_path / "bad").replace(bad)
+    times = {shard: shard.stat().st_mtime_ns for shard in shards}
+    again = ViewCache(paths, top_half, "top", tmp_path / "cache")
+    np.testing.assert_array_equal(again.gather(np.arange(180)), expected)
+    assert {shard: shard.read_bytes() for shard in shards} == written
+    anew = {shard for shard in shards if shard.stat().st_mtime_ns != times[shard]}
+    assert anew == {bad}
+    assert caplog.messages == [
+        f"{bad}: not as it was written; decoding its frames anew"
+    ]
+
+
+def test_whole_shards_are_opened_without_a_word(tiny_recording, tmp_path, caplog):
+    for _ in range(2):
+        ViewCache(paths_of(tiny_recording), top_half, "top", tmp_path / "cache")
+    assert not caplog.messages
+
+
+def test_bit_that_flips_in_the_memory_of_images_is_found(
+    tiny_recording, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("BC_CACHE_DIR", str(tmp_path / "cache"))
+    paths = paths_of(tiny_recording)
+    facts = image_facts(paths)
+    database = frame_cache.cache_folder() / "images.sqlite"
+    digest = facts[paths[7]].digest.encode()
+    content = database.read_bytes()
+    assert content.count(digest) == 1
+    database.write_bytes(content.replace(digest, b"0" * len(digest)))
+    assert image_facts(paths) == facts
+    assert caplog.messages == [
+        f"{database}: 1 entries damaged; looking at their images anew"
+    ]
+    caplog.clear()
+    assert image_facts(paths) == facts and not caplog.messages

@@ -1,0 +1,20 @@
+"""Text of other people, as it is shown: on one line, and what it seems to be."""
+
+from __future__ import annotations
+
+import re
+
+# What os.fsdecode makes of a byte that is no text.
+STRAY_BYTES = re.compile("[\udc80-\udcff]")
+
+
+def shown(text: str) -> str:
+    """Return a text in which nothing acts on a terminal, or hides, or turns it round.
+
+    Control characters, line ends, marks that set the direction of writing and bytes
+    that are no text are written as Python writes them: \\x1b, \\n, \\u202e.
+    """
+    if text.isprintable():
+        return text
+    text = STRAY_BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
