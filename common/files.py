@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from common.errors import InputError
 
 
 @contextmanager
@@ -70,3 +73,29 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         partial_folder.rename(folder)
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a regular file, which ends.
+
+    A pipe, a device or a link to one may never do.
+
+    Raises:
+        InputError: It cannot be read, is no regular file, or is longer than most_bytes.
+    """
+    # To open a pipe that nobody writes to would wait for ever without it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        fd = os.open(path, flags)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise InputError(f"{path}: not a regular file, expected one that ends")
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                content = file.read(most_bytes + 1)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > most_bytes:
+        raise InputError(f"{path}: longer than the {most_bytes:,} bytes that are read")
+    return content
