@@ -18,6 +18,9 @@ from typing import Any
 
 from common.errors import InputError
 
+# Of a run's config.json, which has some 10 kB.
+MOST_CONFIG_BYTES = 10_000_000
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
