@@ -316,4 +316,6 @@ def _shown(value: Any) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    # Keras wraps the reason in some kilobytes of what it was given.
+    text = str(error).rpartition("Exception encountered: ")[2].strip()
+    return (text or type(error).__name__).splitlines()[0][:200]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 import threading
 import time
@@ -51,7 +52,7 @@ def current_limits() -> Limits:
         InputError: The environment variable holds no whole number above 0.
     """
     text = os.environ.get(MAX_PARAMETERS, str(MOST_PARAMETERS))
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**12):
+    if not (re.fullmatch("[0-9]{1,12}", text) and int(text)):
         raise InputError(f"{MAX_PARAMETERS} is {text!r}, expected a whole number")
     times = max(1.0, int(text) / MOST_PARAMETERS)
     return Limits(int(text), MOST_S * times, int(MOST_BYTES * times))

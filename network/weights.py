@@ -24,7 +24,7 @@ NUMBERS_EACH, BYTES_EACH = 3, 12
 # Besides the numbers: the tree of names, and the layers of a whole saved model.
 MORE_BYTES = 20_000_000
 # Groups and datasets. Keras writes some five for a layer.
-MOST_OBJECTS = 50_000
+MOST_OBJECTS = 20_000
 # Texts and numbers of all attributes; the names of the layers are there.
 MOST_ATTRIBUTE_BYTES = 10_000_000
 
@@ -110,6 +110,10 @@ class _Copier:
         while todo:
             source, target = todo.pop()
             self._copy_attributes(source, target)
+            if len(self._seen) + len(source) > MOST_OBJECTS:
+                raise self._refusal(
+                    source.name, f"makes it more than {MOST_OBJECTS:,} objects"
+                )
             for name in source:
                 if not isinstance(source.get(name, getlink=True), h5py.HardLink):
                     raise self._refusal(name, "links elsewhere")
@@ -125,15 +129,13 @@ class _Copier:
         return InputError(f"{self._path}: refused, {reprlib.repr(name)} {why}")
 
     def _see(self, item: Any, name: str) -> None:
-        """Refuse an object that was met before, and more of them than a model has."""
+        """Refuse an object that was met before."""
         import h5py
 
         address = h5py.h5o.get_info(item.id).addr
         if address in self._seen:
             raise self._refusal(name, "is another name of what is there already")
         self._seen.add(address)
-        if len(self._seen) > MOST_OBJECTS:
-            raise self._refusal(name, f"is one of more than {MOST_OBJECTS:,} objects")
 
     def _numbers(self, item: Any, name: str) -> Any:
         """Return the numbers of a dataset that are written out in the file itself."""

@@ -1,0 +1,328 @@
+"""A model takes a bounded part of the machine, whatever its files say."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from network.apart import apart
+from network.limits import current_limits
+
+keras = pytest.importorskip("keras")
+from model import main  # noqa: E402
+from network.files import check_model, load_model, save_model  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+layers = keras.layers
+
+
+def write_model(folder, saved, make):
+    """Write a json whose layers have shapes only, beside the weights of another."""
+
+    def build():
+        # In a thread of its own, so that nobody gives its variables values later.
+        with keras.StatelessScope(initialize_variables=False):
+            frame = keras.Input((160, 320, 3), dtype="uint8")
+            model = keras.Model(frame, make(layers.Rescaling(1 / 255)(frame)))
+            (folder / "model.json").write_text(model.to_json())
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    weights = (saved[1] / "model.weights.h5").read_bytes()
+    (folder / "model.weights.h5").write_bytes(weights)
+    return folder / "model.json"
+
+
+def pooled(x):
+    return layers.Dense(1)(layers.GlobalAveragePooling2D()(x))
+
+
+def memory_mb(name):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) / 1e3
+    return pytest.skip("needs Linux to tell the peak of memory")
+
+
+def doubled(x):
+    for _ in range(12):
+        x = layers.Concatenate()([x, x])
+    return pooled(x)
+
+
+# --- Size -----------------------------------------------------------------------------
+
+HUGE = {
+    "units": lambda x: layers.Dense(1)(layers.Dense(2_000_000)(layers.Flatten()(x))),
+    "filters": lambda x: pooled(layers.Conv2D(20_000_000, 1)(x)),
+    "kernel": lambda x: pooled(layers.Conv2D(2000, (160, 320))(x)),
+    "units of 64 bits": lambda x: layers.Dense(1)(layers.Dense(2**62)(pooled(x))),
+    "padding": lambda x: pooled(layers.ZeroPadding2D(10_000)(x)),
+    "resize": lambda x: pooled(layers.Resizing(20_000, 20_000)(x)),
+    "a slope for each number": lambda x: pooled(
+        layers.PReLU()(layers.ZeroPadding2D(2000)(x))
+    ),
+    "doubling": doubled,
+    "a model within": lambda x: pooled(
+        keras.Sequential([layers.ZeroPadding2D(9000), layers.Cropping2D(9000)])(x)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", HUGE.values(), ids=HUGE)
+def test_what_asks_for_gigabytes_is_refused_before_it_has_them(saved, tmp_path, make):
+    path = write_model(tmp_path, saved, make)
+    memory_mb("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
+    before = memory_mb("VmRSS")
+    with pytest.raises(InputError, match=r"(parameters|of a frame), expected at most"):
+        load_model(path)
+    assert memory_mb("VmHWM") - before < 100
+
+
+def test_nothing_refused_takes_its_memory_later(saved, tmp_path):
+    path = write_model(tmp_path, saved, HUGE["filters"])
+    with pytest.raises(InputError):
+        load_model(path)
+    before = memory_mb("VmRSS")
+    with keras.StatelessScope():
+        pass
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    assert memory_mb("VmRSS") - before < 50
+
+
+def test_flag_lets_a_larger_model_be_loaded(saved, monkeypatch, capsys):
+    path = str(saved[1] / "model.json")
+    for limit, said in (
+        ("1000", "more than the numbers of a model of 1,000 parameters"),
+        ("100000", "has 253,8"),
+        ("300000", "numbers of a frame, expected at most 300,000"),
+    ):
+        monkeypatch.setenv("BC_MAX_PARAMETERS", limit)
+        assert main([path]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line and "--max-parameters" in line
+    assert main(["--max-parameters", "2e6", path]) == 0
+    assert current_limits().parameters == 2_000_000
+
+
+@pytest.mark.parametrize("text", ["", "-3", "1e6", "many", "0", "9" * 5000])
+def test_limit_that_is_no_number_is_said(saved, monkeypatch, text):
+    monkeypatch.setenv("BC_MAX_PARAMETERS", text)
+    with pytest.raises(InputError, match=r"BC_MAX_PARAMETERS is .* a whole"):
+        check_model(saved[1] / "model.json")
+
+
+def test_flag_that_is_no_number_is_wrong_usage(capsys):
+    for text in ("0", "-1", "nan", "inf", "x"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["--max-parameters", text])
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# --- Time and memory ------------------------------------------------------------------
+
+
+def slow(x):
+    """Eleven matrices of 2000 x 2000, each to be made orthogonal: minutes."""
+    x = layers.GlobalAveragePooling2D()(x)
+    for _ in range(12):
+        x = layers.Dense(2000, kernel_initializer="orthogonal")(x)
+    return layers.Dense(1)(x)
+
+
+def large(x):
+    """One of 6900 x 6900, to be made orthogonal: some copies of 190 MB."""
+    x = layers.Dense(6900)(layers.GlobalAveragePooling2D()(x))
+    return layers.Dense(1)(layers.Dense(6900, kernel_initializer="orthogonal")(x))
+
+
+@pytest.mark.parametrize(
+    ("script", "make", "said"),
+    [
+        ("model.py", slow, "takes longer than 8 s"),
+        ("drive.py", large, "takes more than 600 MB"),
+        pytest.param("export.py", slow, "takes longer", marks=pytest.mark.slow),
+        pytest.param("evaluate.py", slow, "takes longer", marks=pytest.mark.slow),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_model_that_never_gets_ready_ends_in_a_line(
+    saved, tmp_path, script, make, said
+):
+    path = write_model(tmp_path, saved, make)
+    more = {
+        "drive.py": ["--port", "0"],
+        "export.py": ["--to", "onnx"],
+        # In processes of its own.
+        "evaluate.py": ["zero", "--track", "lake", "random:1"],
+    }
+    done = subprocess.run(
+        [sys.executable, ROOT / script, path, *more.get(script, [])],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=90,
+    )
+    line = done.stderr.splitlines()[-1]
+    assert f"model.json: to load it and compute a frame {said}" in line
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def importable(monkeypatch):
+    """Let a process apart find the functions in harmful.py."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import harmful
+
+    return harmful
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory")
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("crash", "x.h5: the library that reads it ends with status -11"),
+        ("hang", r"x.h5: to read it takes longer than 8 s"),
+        ("eat", "x.h5: to read it takes more than 600 MB"),
+    ],
+)
+def test_what_harms_the_reader_is_a_line(importable, function, said):
+    with pytest.raises(InputError, match=said):
+        apart(getattr(importable, function), Path("x.h5"))
+
+
+def test_mistake_of_ours_in_a_process_apart_is_a_traceback(importable):
+    with pytest.raises(RuntimeError, match=r"Traceback(.|\n)*ZeroDivisionError: ours"):
+        apart(importable.fail, Path("x.h5"))
+
+
+# --- Weights --------------------------------------------------------------------------
+
+
+def circle(file):
+    file["layers/round"] = file["layers"]
+
+
+def many_ways(file):
+    group = file.create_group("way")
+    for _ in range(40):
+        below = group.create_group("a")
+        group["b"] = below
+        group = below
+
+
+def many_groups(file):
+    for i in range(20_001):
+        file.create_group(f"more/{i}")
+
+
+def bomb(file):
+    file.create_dataset("bomb", (50_000, 50_000), "f4", chunks=(5000, 5000))
+
+
+def packed(file):
+    file.create_dataset("packed", data=np.zeros(10**7), compression="gzip")
+
+
+def unwritten(file):
+    file.create_dataset("claimed", (3000, 3000), "f4")
+
+
+def claimed(file):
+    file.create_dataset("claimed", (10**6, 10**6), "f4")
+
+
+def texts(file):
+    file.create_dataset("texts", (3,), h5py.string_dtype())
+
+
+def references(file):
+    file.create_dataset("references", (3,), h5py.ref_dtype)
+
+
+def kind(file):
+    file["kind"] = np.dtype("f4")
+
+
+def soft(file):
+    file["soft"] = h5py.SoftLink("/layers")
+
+
+def external_data(file):
+    file.create_dataset("shadow", (100,), "u1", external="/etc/passwd")
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((10,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (10,))
+    file.create_virtual_dataset("virtual", layout)
+
+
+def long_texts(file):
+    # One text, which the file holds once: 5,000 names of a megabyte each.
+    for i in range(200):
+        file.attrs[f"long{i}"] = "x" * 64_000
+
+
+def odd_attribute(file):
+    file.attrs.create("odd", file.ref, dtype=h5py.ref_dtype)
+
+
+SAID = {
+    circle: "is another name of what is there",
+    many_ways: "is another name of what is there",
+    many_groups: "makes it more than 20,000 objects",
+    bomb: "is stored in chunks",
+    packed: "is stored in chunks",
+    unwritten: "was never written",
+    claimed: "makes it more than the numbers of a model of 50,000,000 parameters",
+    texts: "is neither a group nor numbers",
+    references: "is neither a group nor numbers",
+    kind: "is neither a group nor numbers",
+    soft: "links elsewhere",
+    external_data: "reads another file",
+    virtual: "reads another file",
+    long_texts: "makes its texts too long",
+    odd_attribute: "is neither text nor numbers",
+}
+
+
+@pytest.mark.parametrize("add", SAID, ids=lambda add: add.__name__)
+def test_weights_that_hold_more_than_numbers_are_refused(saved, tmp_path, add):
+    path = tmp_path / "model.json"
+    path.write_bytes((saved[1] / "model.json").read_bytes())
+    weights = (saved[1] / "model.weights.h5").read_bytes()
+    (tmp_path / "model.weights.h5").write_bytes(weights)
+    with h5py.File(tmp_path / "model.weights.h5", "a", libver="latest") as file:
+        add(file)
+    began_s = time.monotonic()
+    with pytest.raises(InputError, match=f"model.weights.h5: refused, .*{SAID[add]}"):
+        check_model(path)
+    assert time.monotonic() - began_s < 5
+
+
+def test_weights_larger_than_a_model_are_not_read(saved, tmp_path):
+    path = save_model(saved[0], tmp_path)
+    with (tmp_path / "model.weights.h5").open("ab") as file:
+        file.truncate(10**9)
+    with pytest.raises(InputError, match="larger than 620,000,000 bytes"):
+        check_model(path)
+
+
+def test_weights_behind_a_user_block_load(saved, tmp_path):
+    path = save_model(saved[0], tmp_path)
+    weights = tmp_path / "model.weights.h5"
+    weights.write_bytes(bytes(512) + weights.read_bytes())
+    try:
+        assert load_model(path).count_params() == saved[0].count_params()
+    except InputError as error:
+        assert "damaged" in str(error)
