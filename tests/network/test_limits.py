@@ -1,5 +1,8 @@
 """A model takes a bounded part of the machine, whatever its files say."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +15,9 @@ import pytest
 
 from common.errors import InputError
 from network.apart import apart
+from network.exported import load_exported
 from network.limits import current_limits
+from training.run_folder import read_config
 
 keras = pytest.importorskip("keras")
 from model import main  # noqa: E402
@@ -326,3 +331,101 @@ def test_weights_behind_a_user_block_load(saved, tmp_path):
         assert load_model(path).count_params() == saved[0].count_params()
     except InputError as error:
         assert "damaged" in str(error)
+
+
+# --- What is no file ------------------------------------------------------------------
+
+
+@pytest.fixture
+def pipes(tmp_path):
+    """Make a pipe that nobody writes to, and a link to what never ends."""
+
+    def make(name, kind):
+        path = tmp_path / name
+        path.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to("/dev/zero")
+        return path
+
+    return make
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+@pytest.mark.parametrize(
+    "name",
+    ["model.json", "model.weights.h5", "config.json", "model.tflite", "model.onnx"],
+)
+def test_only_files_that_end_are_read(saved, tmp_path, pipes, name, kind):
+    path = save_model(saved[0], tmp_path)
+    pipes(name, kind)
+    readers = {
+        "config.json": lambda: read_config(tmp_path),
+        "model.tflite": lambda: load_exported(tmp_path / name),
+        "model.onnx": lambda: load_exported(tmp_path / name),
+    }
+    read = readers.get(name, lambda: check_model(path))
+    # A reader that waits is ended by the alarm.
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    with pytest.raises(InputError, match=r"model|config") as caught:
+        read()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert (
+        "regular file" in str(caught.value)
+        or "no such" in str(caught.value)
+        or ("weights are missing" in str(caught.value))
+    )
+
+
+def test_json_of_a_hundred_megabytes_is_not_read(saved, tmp_path):
+    path = save_model(saved[0], tmp_path)
+    with path.open("ab") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(InputError, match="longer than the 10,000,000 bytes"):
+        check_model(path)
+
+
+# --- What is said ---------------------------------------------------------------------
+
+
+def test_names_are_shown_escaped(saved, tmp_path, capsys):
+    folder = tmp_path / "\x1b[31mred\nline"
+    path = save_model(saved[0], folder)
+    text = path.read_text()
+    for name in ("\x1b]0;title\x07", "\u202e", "new\nline"):
+        path.write_text(text.replace('"conv1"', json.dumps(name)))
+        assert main([str(path)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.isprintable() and "does not print" in line
+        assert r"\x1b[31mred\nline" in line
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda d: d | {"class_name": ["Functional"]}, "holds \\['Functional'\\]"),
+        (lambda d: d | {"module": {}}, "it imports {}"),
+        (lambda d: d["config"]["layers"][4], "a layer, expected a whole model"),
+        (lambda d: {"class_name": "Sequential", "config": {}}, "cannot build"),
+        (lambda d: d | {"config": 10**400}, "cannot build"),
+        (lambda d: nested(d, 40), "cannot build"),
+        (lambda d: nested(d, 300), "more than 100 levels deep"),
+        (lambda d: d | {"x": [{"class_name": "ELU"}] * 20_001}, "made of 20,"),
+    ],
+)
+def test_json_of_wrong_kinds_is_refused_in_a_line(saved, tmp_path, edit, said):
+    path = save_model(saved[0], tmp_path)
+    path.write_text(json.dumps(edit(json.loads(path.read_text()))))
+    with pytest.raises(InputError, match=said) as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 600
+
+
+def nested(document, depth):
+    for _ in range(depth):
+        document = {"class_name": "Sequential", "config": [document]}
+    return document
