@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 import tempfile
 import warnings
@@ -214,6 +215,11 @@ def _compute_frame(model: keras.Model, json_path: Path) -> None:
             f"{json_path}: the model answers a frame with numbers of the shape "
             f"{answer.shape}, expected (1, 1)"
         )
+    if not np.isfinite(answer).all():
+        raise InputError(
+            f"{json_path}: the model answers a black frame with {answer[0, 0]}; its "
+            "weights are damaged, or its training went wrong: train again"
+        )
 
 
 # --- What the files may hold ----------------------------------------------------------
@@ -316,6 +322,8 @@ def _shown(value: Any) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    # Keras wraps the reason in some kilobytes of what it was given.
-    text = str(error).rpartition("Exception encountered: ")[2].strip()
-    return (text or type(error).__name__).splitlines()[0][:200]
+    # Keras wraps the reason in some kilobytes of what it was given, in bold letters.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    lines = re.sub("\x1b\\[[0-9]*m", "", text).split("\n")
+    # The first may only say in which layer it was.
+    return (" ".join(filter(None, lines[:3])) or type(error).__name__)[:200]

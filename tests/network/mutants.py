@@ -174,6 +174,8 @@ def insert_layer(document, rng):
     after = layers[rng.integers(len(layers))]
     kind, config = LAYERS[rng.integers(len(LAYERS))]
     before = copy.deepcopy(after["inbound_nodes"])
+    for call in places(before, lambda key, value: key == "kwargs"):
+        call[0]["kwargs"] = {}  # Not every layer takes a mask.
     layer = {
         "module": "keras.layers",
         "class_name": kind,

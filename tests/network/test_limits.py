@@ -392,6 +392,22 @@ def test_json_of_a_hundred_megabytes_is_not_read(saved, tmp_path):
 # --- What is said ---------------------------------------------------------------------
 
 
+def test_model_that_answers_nan_is_refused(saved, tmp_path):
+    path = save_model(saved[0], tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5", "a") as file:
+        file["layers/dense/vars/1"][...] = np.nan
+    with pytest.raises(InputError, match="answers a black frame with nan"):
+        load_model(path)
+
+
+def test_reason_of_keras_is_said_with_the_layer(saved, tmp_path):
+    path = save_model(saved[0], tmp_path)
+    path.write_text(path.read_text().replace('"alpha": 1.0', '"alpha": "x"'))
+    with pytest.raises(InputError, match=r"ELU.call\(\)\. .{20}") as caught:
+        load_model(path)
+    assert "[1m" not in str(caught.value)
+
+
 def test_names_are_shown_escaped(saved, tmp_path, capsys):
     folder = tmp_path / "\x1b[31mred\nline"
     path = save_model(saved[0], folder)
