@@ -112,9 +112,9 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
     import keras  # noqa: F401  # Before the time is taken, and not above.
 
     # The format is told by the name.
-    name = "model.weights.h5" if weights_path.match("*.weights.h5") else "model.h5"
+    is_new = weights_path.name.endswith(".weights.h5")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        copy_path = Path(folder) / name
+        copy_path = Path(folder) / ("model.weights.h5" if is_new else "model.h5")
         copy_weights(weights_path, copy_path)
 
         def load() -> keras.Model:

@@ -44,12 +44,13 @@ def kilobytes(name):
 
 def load(path):
     """Return what becomes of a model, and what is said."""
-    from model import make_predictor
-    from network.files import check_model, load_model
+    from drive import load_driver
+    from network.files import check_model
 
     try:
         check_model(path)
-        return "drives", make_predictor(load_model(path))(FRAME)
+        predict, _ = load_driver(path)
+        return "drives", predict(FRAME)
     except InputError as error:
         return "refused", str(error)
 
