@@ -1,7 +1,8 @@
 """Files from strangers are first read in a process of their own.
 
-The libraries that read HDF5, ONNX and LiteRT crash and hang on damaged files: of 2,000
-HDF5 files with up to seven bytes changed seven ended Python and three never did.
+The libraries that read HDF5, LiteRT and ONNX are not made for damaged ones. Of 2,000
+HDF5 files with up to seven bytes changed seven ended Python and three held it for ever;
+of 800 LiteRT files with one byte changed 14 ended it.
 """
 
 from __future__ import annotations

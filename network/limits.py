@@ -32,6 +32,11 @@ MOST_BYTES = 600_000_000
 # How often the memory is looked at: some 100 MB can be filled in this time.
 LOOK_EVERY_S = 0.02
 
+HINT = (
+    "; if you trust it, give a larger --max-parameters (or set "
+    f"{MAX_PARAMETERS}), time and memory grow with it"
+)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -71,7 +76,8 @@ def within_limits(job: Callable[[], T], what: str) -> T:
     Raises:
         InputError: It takes longer, or more memory.
     """
-    limits, until_s = current_limits(), time.monotonic() + current_limits().seconds
+    limits = current_limits()
+    until_s = time.monotonic() + limits.seconds
     most_bytes = _memory_bytes() + limits.memory_bytes
     results: list[T] = []
     errors: list[BaseException] = []
@@ -99,12 +105,6 @@ def within_limits(job: Callable[[], T], what: str) -> T:
     if errors:
         raise errors[0]
     return results[0]
-
-
-HINT = (
-    "; if you trust it, give a larger --max-parameters (or set "
-    f"{MAX_PARAMETERS}), time and memory grow with it"
-)
 
 
 def _memory_bytes() -> int:
