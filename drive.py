@@ -35,8 +35,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import HelpFormatter
+from common.command_line import HelpFormatter, add_max_parameters
 from common.errors import InputError
+from common.files import MOST_CONFIG_BYTES, read_regular
 from common.start_up import quiet_tensorflow
 
 if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is light.
@@ -80,6 +81,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_unit_flag(how.add_argument)
     # Its name of before.
     how.add_argument("--replay", type=Path, dest="play", help=argparse.SUPPRESS)
+    add_max_parameters(how.add_argument)
     kept = parser.add_argument_group("what to keep")
     kept.add_argument("--record", **folder, help="write the drive as a recording")
     taught = "write what a person drives (default: data/corrections_<time>)"
@@ -308,12 +310,10 @@ def train_command(model_path: Path, corrections: Corrections) -> str:
         return ""
     run, here = model_path.parent, Path.cwd()
     try:
-        # A device or a pipe of that name might never end.
-        path = run / "config.json"
-        config = json.loads(path.read_bytes() if path.is_file() else "{}")
+        config = json.loads(read_regular(run / "config.json", MOST_CONFIG_BYTES))
         paths = [Path(path) for path in config["settings"]["recordings"]]
         units = dict(config["settings"].get("steering_units", {}))
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         paths, units = [Path("DATA")], {}  # Nobody knows them of others' models.
     folders = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
     folders.append(corrections.folder)

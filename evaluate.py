@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.command_line import HelpFormatter
+from common.command_line import HelpFormatter, add_max_parameters
 from common.errors import InputError
 from common.files import whole_file
 from common.start_up import quiet_tensorflow
@@ -56,6 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--direction", choices=ways, default="forward", metavar="WAY", help=way)
     add("--seed", type=int, default=0, help="seed of the scenery (default: 0)")
     add("--workers", type=int, default=2, help="how many drive at once (default: 2)")
+    add_max_parameters(parser.add_argument)
     add = parser.add_argument_group("what to show").add_argument
     add("--json", action="store_true", help="print one JSON document, not a table")
     add("--report", type=Path, metavar="HTML", help="write a page with pictures")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.car import CAMERAS
-from common.command_line import HelpFormatter
+from common.command_line import HelpFormatter, add_max_parameters
 from common.errors import InputError
 from common.files import whole_file
 from common.start_up import quiet_tensorflow
@@ -171,6 +171,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--out", type=Path, help="file to write (default: beside the model)")
     add("--json", action="store_true", help="print one JSON document")
+    add_max_parameters(add)
     args = parser.parse_args(argv)
     if args.quantize == "full" and args.to == "onnx":
         parser.error("--quantize full goes with --to tflite only")

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import HelpFormatter
+from common.command_line import HelpFormatter, add_max_parameters
 from common.errors import InputError, NonFiniteLossError
 from common.start_up import quiet_tensorflow
 
@@ -56,6 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--base", **several("DIR", Path, besides))
     add_unit_flag(add)
     add("--json", action="store_true", help="print one JSON document")
+    add_max_parameters(add)
     add = parser.add_argument_group("on tracks: DAgger").add_argument
     add("--track", **several("NAME", str, "tracks to drive, as evaluate.py names them"))
     add("--judge", **several("NAME", str, "tracks to judge on (default: those driven)"))

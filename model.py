@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
-from common.command_line import HelpFormatter
+from common.command_line import HelpFormatter, add_max_parameters
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
 from network.files import check_model, load_model
@@ -215,6 +215,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("model", nargs="?", type=Path, help="model.json of a saved model")
     preset_help = "network to print the layers of (default: %(default)s)"
     add("--preset", default="default", choices=PRESETS, help=preset_help)
+    add_max_parameters(add)
     return parser.parse_args(argv)
 
 

@@ -1,13 +1,17 @@
-"""How every command shows its help."""
+"""How every command shows its help, and the flag of those that load models."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from typing import Any
 
 # An environment without a terminal would be 80 columns wide, and break the lines.
 WIDTH = 100
 # Where the help of a flag begins: behind the longest flag that has a short text.
 FLAG_WIDTH = 34
+# An environment variable, so that the processes a command starts keep to it, too.
+MAX_PARAMETERS = "BC_MAX_PARAMETERS"
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -15,3 +19,32 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=FLAG_WIDTH, width=WIDTH)
+
+
+def add_max_parameters(add_argument: Any) -> None:
+    """Add the flag that lets a larger model be loaded; see network/limits.py.
+
+    Args:
+        add_argument: That of a parser or a group; the namespace gets nothing of it.
+    """
+    add_argument(
+        "--max-parameters",
+        action=_SetVariable,
+        type=_number,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="parameters up to which a model is loaded (default: 50e6)",
+    )
+
+
+def _number(text: str) -> int:
+    number = float(text)
+    if not 1 <= number < 1e12:
+        raise argparse.ArgumentTypeError(f"is {text}, expected 1 or more")
+    return int(number)
+
+
+class _SetVariable(argparse.Action):
+    def __call__(self, *given: Any) -> None:
+        _parser, _namespace, value, _flag = given
+        os.environ[MAX_PARAMETERS] = str(value)

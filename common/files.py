@@ -20,6 +20,8 @@ from common.errors import InputError
 
 # Opened so, a pipe without a writer does not keep its reader waiting for one.
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+# Of a run's config.json, which has some 10 kB.
+MOST_CONFIG_BYTES = 10_000_000
 
 
 @contextmanager

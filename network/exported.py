@@ -9,17 +9,35 @@ ONNX Runtime.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
+from common.files import read_regular
+from network.apart import apart
+from network.limits import confine, current_limits
 
 if TYPE_CHECKING:
     import numpy as np
 
 SUFFIXES = (".tflite", ".onnx")
+# Bytes for a parameter, in float64, and for what the file holds besides.
+BYTES_EACH, MORE_BYTES = 8, 1_000_000
+# What convolutional networks compute with, floating and quantized, on LiteRT.
+SAFE_TFLITE = frozenset(
+    """
+    ADD SUB MUL DIV NEG ABS EXP SQRT RSQRT SQUARE POW MINIMUM MAXIMUM ROUND FLOOR
+    SQUARED_DIFFERENCE CAST RESHAPE SQUEEZE EXPAND_DIMS TRANSPOSE SHAPE PACK SLICE
+    STRIDED_SLICE GATHER CONCATENATION SPLIT PAD PADV2 MIRROR_PAD RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED BATCH_MATMUL
+    MAX_POOL_2D AVERAGE_POOL_2D MEAN SUM REDUCE_MAX SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND
+    ELU RELU RELU6 RELU_N1_TO_1 LEAKY_RELU PRELU HARD_SWISH GELU LOGISTIC TANH SOFTMAX
+    QUANTIZE DEQUANTIZE
+    """.split()
+)
 
 
 def is_exported(path: Path) -> bool:
@@ -30,45 +48,65 @@ def is_exported(path: Path) -> bool:
 def load_exported(path: Path) -> Callable[[np.ndarray], float]:
     """Load an exported model, and run it once so that the first frame does not wait.
 
+    Another process has done so before: damaged or made to harm, a file can end the
+    one that reads it, or hold it for ever.
+
     Returns:
         A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped; + is
         right.
 
     Raises:
-        InputError: The file is missing, damaged or takes no such frame, or the package
-            that runs it is not installed.
+        InputError: The file is missing, damaged or takes no such frame, computes what
+            is not known or more than current_limits, or the package that runs it is
+            not installed.
     """
-    import numpy as np  # Not above: drive.py asks is_exported before all else.
-
     if path.suffix not in SUFFIXES:
         raise InputError(
             f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    content = read_regular(path, BYTES_EACH * current_limits().parameters + MORE_BYTES)
+    apart(_try, path, content=content)
+    return _load(path, content)
+
+
+def _try(path: Path) -> None:
+    _load(path, sys.stdin.buffer.read(), is_confined=True)
+
+
+def _load(
+    path: Path, content: bytes, is_confined: bool = False
+) -> Callable[[np.ndarray], float]:
     open_model = _open_tflite if path.suffix == ".tflite" else _open_onnx
     try:
-        predict = open_model(content)
+        import numpy as np  # Not above: drive.py asks is_exported before all else.
+
+        predict = open_model(content, is_confined)
         predict(np.zeros(FRAME_SHAPE, np.uint8))
     except ImportError as error:
         raise InputError(
             f"{path}: {error.name} is not installed; pip install --group drive"
         ) from error
-    except (ValueError, RuntimeError) as error:
+    # What the libraries raise is up to a stranger's file, and some of it shares no
+    # class but Exception.
+    except Exception as error:
         raise InputError(
             f"{path}: not a model that export.py wrote, or cut off "
-            f"({str(error).partition(chr(10))[0]}); export it again"
+            f"({str(error).partition(chr(10))[0][:200]}); export it again"
         ) from error
     return predict
 
 
-def _open_tflite(content: bytes) -> Callable[[np.ndarray], float]:
+def _open_tflite(content: bytes, is_confined: bool) -> Callable[[np.ndarray], float]:
     from ai_edge_litert.interpreter import Interpreter
 
+    if is_confined:
+        confine()
     # More threads than one are slower: the network is small.
     interpreter = Interpreter(model_content=content, num_threads=1)
+    # It has no public name. What repeats (WHILE) or calls (CALL_ONCE) is in none.
+    names = {each["op_name"] for each in interpreter._get_ops_details()}
+    if unknown := names - SAFE_TFLITE:
+        raise ValueError(f"it computes {min(unknown)!r}, none of the operators known")
     interpreter.allocate_tensors()
     (source,) = interpreter.get_input_details()
     (target,) = interpreter.get_output_details()
@@ -82,27 +120,22 @@ def _open_tflite(content: bytes) -> Callable[[np.ndarray], float]:
     return predict
 
 
-def _open_onnx(content: bytes) -> Callable[[np.ndarray], float]:
+def _open_onnx(content: bytes, is_confined: bool) -> Callable[[np.ndarray], float]:
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+    from network.onnx_file import check_onnx
+
+    if is_confined:
+        confine()
+    check_onnx(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
-    except (
-        # They share no class but Exception.
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.InvalidProtobuf,
-        errors.NotImplemented,
-        errors.RuntimeException,
-    ) as error:
-        raise ValueError(str(error)) from error
+    # It has another format of its own, which is not what was checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    session = onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )
     (source,) = session.get_inputs()
     _check_input(source.shape, source.type.removeprefix("tensor(").removesuffix(")"))
 

@@ -7,6 +7,10 @@ from the weights, so that a file from a stranger cannot run code.
 from __future__ import annotations
 
 import json
+import math
+import re
+import reprlib
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-from common.files import whole_file, write_json
+from common.files import read_regular, whole_file, write_json
+from network.limits import current_limits, within_limits
+from network.weights import check_weights, copy_weights
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +52,8 @@ SAFE_MODULES = frozenset(
     keras.constraints keras.src.models.functional keras.src.models.sequential
     """.split()
 )
+# A model of 500 layers has 1 MB. It holds some five objects and 12 levels for a layer.
+MOST_JSON_BYTES, MOST_OBJECTS, MOST_DEPTH = 10_000_000, 20_000, 100
 
 
 def save_model(model: keras.Model, folder: Path) -> Path:
@@ -80,16 +88,15 @@ def check_model(
         InputError: A file is missing, cut off, not what its name says, or holds more
             than known layers and numbers.
     """
-    json_path = Path(json_path)
-    config = _read_json(json_path)
-    _check_safe(config, json_path)
-    weights_path = weights_path or _weights_beside(json_path)
-    _check_weights_file(weights_path)
+    config, weights_path = _checked(Path(json_path), weights_path)
+    check_weights(weights_path)
     return config, weights_path
 
 
 def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras.Model:
     """Build the model of a json file and load its weights, without running any code.
+
+    It has computed a frame when it is returned, so the first one does not wait.
 
     Args:
         json_path: What save_model wrote, or another Keras 3 model of known layers.
@@ -97,39 +104,141 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
             None takes the one that lies beside the json file under the same name.
 
     Raises:
-        InputError: check_model refuses a file, or the two do not belong together.
+        InputError: check_model refuses a file, the two do not belong together, or they
+            take more than current_limits.
     """
     json_path = Path(json_path)
-    config, weights_path = check_model(json_path, weights_path)
-    import keras  # Not above: see check_model.
+    config, weights_path = _checked(json_path, weights_path)
+    import keras  # noqa: F401  # Before the time is taken, and not above.
+
+    # The format is told by the name.
+    is_new = weights_path.name.endswith(".weights.h5")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        copy_path = Path(folder) / ("model.weights.h5" if is_new else "model.h5")
+        copy_weights(weights_path, copy_path)
+
+        def load() -> keras.Model:
+            model = _build(config, json_path)
+            _read_weights(model, copy_path, f"{weights_path}: these weights", json_path)
+            _compute_frame(model, json_path)
+            return model
+
+        return within_limits(load, f"{json_path}: to load it and compute a frame")
+
+
+# --- What it is built of --------------------------------------------------------------
+
+
+def _build(config: dict[str, Any], json_path: Path) -> keras.Model:
+    """Build a model, if it is not too large: that is known before it takes memory."""
+    import keras
 
     try:
-        model = keras.models.model_from_json(json.dumps(config))
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        # Within it variables have shapes only; they get values as it ends.
+        with keras.StatelessScope(initialize_variables=False) as scope:
+            model = keras.models.model_from_json(json.dumps(config))
+            if not isinstance(model, keras.Model):
+                raise InputError(f"{json_path}: a layer, expected a whole model")
+            _check_shapes(model, json_path)
+            _check_size(model, json_path)
+            scope.initialize_variables = True
+    except InputError:
+        raise
+    except Exception as error:  # What Keras raises is up to a stranger's file.
         raise InputError(
             f"{json_path}: Keras {keras.__version__} cannot build this model "
             f"({_first_line(error)}); was it saved by Keras 1 or 2? Train it again"
         ) from error
-    _check_shapes(model, json_path)
+    return model
+
+
+def _check_shapes(model: keras.Model, json_path: Path) -> None:
+    expected, found = (None, *FRAME_SHAPE), getattr(model, "input_shape", None)
+    if found != expected or model.output_shape != (None, 1):
+        raise InputError(
+            f"{json_path}: the model maps {found} to {model.output_shape}, expected "
+            f"{expected} to (None, 1): crop, resize and scaling must be its layers"
+        )
+
+
+def _check_size(model: keras.Model, json_path: Path) -> None:
+    limit = current_limits().parameters
+    parts = {
+        "has {:,} parameters": sum(math.prod(v.shape) for v in model.variables),
+        "makes {:,} numbers of a frame": sum(_outputs_of(model)),
+    }
+    for what, number in parts.items():
+        if number > limit:
+            raise InputError(
+                f"{json_path}: the model {what.format(number)}, expected at most "
+                f"{limit:,}; if you trust it, give a larger --max-parameters"
+            )
+
+
+def _outputs_of(model: keras.Model) -> Iterator[int]:
+    """Yield how many numbers each layer puts out for a frame, as far as it is known."""
+    for layer in model.layers:
+        # One for each place of the graph where the layer stands.
+        for node in layer._inbound_nodes:
+            for tensor in node.outputs:
+                yield math.prod(size for size in tensor.shape if size is not None)
+        if isinstance(getattr(layer, "layers", None), list):
+            yield from _outputs_of(layer)
+
+
+def _read_weights(
+    model: keras.Model, copy_path: Path, these: str, json_path: Path
+) -> None:
     try:
         with warnings.catch_warnings():
             # Keras only warns when layers find no weights in the file.
             warnings.simplefilter("error", UserWarning)
-            model.load_weights(weights_path)
-    except (TypeError, ValueError, KeyError, OSError, IndexError, UserWarning) as error:
+            model.load_weights(copy_path)
+    except Exception as error:  # What Keras raises is up to a stranger's file.
         raise InputError(
-            f"{weights_path}: these weights do not belong to {json_path} "
-            f"({_first_line(error)}); give the two files of one training run"
+            f"{these} do not belong to {json_path} ({_first_line(error)}); give the "
+            "two files of one training run"
         ) from error
-    return model
+
+
+def _compute_frame(model: keras.Model, json_path: Path) -> None:
+    import numpy as np
+
+    try:
+        answer = model.predict_on_batch(np.zeros((1, *FRAME_SHAPE), np.uint8))
+    except Exception as error:  # What TensorFlow raises is up to a stranger's layers.
+        raise InputError(
+            f"{json_path}: the model cannot compute a frame ({_first_line(error)})"
+        ) from error
+    if answer.shape != (1, 1):
+        raise InputError(
+            f"{json_path}: the model answers a frame with numbers of the shape "
+            f"{answer.shape}, expected (1, 1)"
+        )
+    if not np.isfinite(answer).all():
+        raise InputError(
+            f"{json_path}: the model answers a black frame with {answer[0, 0]}; its "
+            "weights are damaged, or its training went wrong: train again"
+        )
+
+
+# --- What the files may hold ----------------------------------------------------------
+
+
+def _checked(json_path: Path, weights_path: Path | None) -> tuple[dict[str, Any], Path]:
+    """Return the content of a json file that is harmless, and where its weights lie."""
+    config = _read_json(json_path)
+    _check_safe(config, json_path)
+    return config, weights_path or _weights_beside(json_path)
 
 
 def _read_json(json_path: Path) -> dict[str, Any]:
-    if not json_path.is_file():
+    if json_path.is_dir() or not json_path.exists():
         hint = "; give the model.json in it" if json_path.is_dir() else ""
         raise InputError(f"{json_path}: no such file, expected a model.json{hint}")
+    content = read_regular(json_path, MOST_JSON_BYTES)
     try:
-        config = json.loads(json_path.read_bytes())
+        config = json.loads(content)
         # Older scripts dump the text of to_json() once more, as a JSON string.
         if isinstance(config, str):
             config = json.loads(config)
@@ -145,35 +254,55 @@ def _read_json(json_path: Path) -> dict[str, Any]:
 
 def _check_safe(config: dict[str, Any], json_path: Path) -> None:
     """Refuse what is not known to be harmless; drop how a model was compiled."""
-    for node in _nodes(config):
+    num_objects = 0
+    for node in _nodes(config, json_path):
         # Its optimizer and losses are of no use in driving, and would be built.
         node.pop("compile_config", None)
         name, module = node.get("class_name"), node.get("module")
         registered = node.get("registered_name")
-        if name is not None and name not in SAFE_CLASSES:
+        num_objects += name is not None
+        if not (name is None or (isinstance(name, str) and name in SAFE_CLASSES)):
             why = "is none of the layers that are loaded here"
-            if name in RUNS_CODE:
+            if isinstance(name, str) and name in RUNS_CODE:
                 why = "is not a known harmless layer: it can run code on loading"
             raise InputError(
-                f"{json_path}: refused, it holds {name!r}, which {why}; train one anew "
-                "with train.py"
+                f"{json_path}: refused, it holds {_shown(name)}, which {why}; train "
+                "one anew with train.py"
             )
-        if module is not None and module not in SAFE_MODULES:
-            raise InputError(f"{json_path}: refused, it imports module {module!r}")
+        if not (module is None or (isinstance(module, str) and module in SAFE_MODULES)):
+            raise InputError(f"{json_path}: refused, it imports {_shown(module)}")
         if registered not in (None, name):
-            raise InputError(f"{json_path}: refused, it names {registered!r}")
+            raise InputError(f"{json_path}: refused, it names {_shown(registered)}")
+    if num_objects > MOST_OBJECTS:
+        raise InputError(
+            f"{json_path}: refused, it is made of {num_objects:,} layers and parts of "
+            f"them, expected at most {MOST_OBJECTS:,}"
+        )
 
 
-def _nodes(config: Any) -> Iterator[dict[str, Any]]:
-    """Yield every dictionary in a parsed JSON document, however deep."""
-    todo = [config]
+def _nodes(config: Any, json_path: Path) -> Iterator[dict[str, Any]]:
+    """Yield every dictionary in a parsed JSON document.
+
+    Raises:
+        InputError: They lie too deep in one another, or a text would not print.
+    """
+    todo = [(config, 0)]
     while todo:
-        node = todo.pop()
+        node, depth = todo.pop()
+        if depth > MOST_DEPTH:
+            raise InputError(
+                f"{json_path}: refused, more than {MOST_DEPTH} levels deep; a model of "
+                "models has some 20"
+            )
         if isinstance(node, dict):
             yield node
-            todo.extend(node.values())
+            todo.extend((part, depth + 1) for part in (*node, *node.values()))
         elif isinstance(node, list):
-            todo.extend(node)
+            todo.extend((part, depth + 1) for part in node)
+        elif isinstance(node, str) and not node.isprintable():
+            raise InputError(
+                f"{json_path}: refused, {_shown(node)} in it does not print"
+            )
 
 
 def _weights_beside(json_path: Path) -> Path:
@@ -187,48 +316,14 @@ def _weights_beside(json_path: Path) -> Path:
     )
 
 
-def _check_weights_file(weights_path: Path) -> None:
-    """Refuse what is not a whole HDF5 file of plain numbers within itself."""
-    import h5py  # Not above: a wrong path is refused sooner without it.
-
-    if not weights_path.is_file():
-        raise InputError(f"{weights_path}: no such file, expected the model's weights")
-    if not h5py.is_hdf5(weights_path):
-        raise InputError(
-            f"{weights_path}: not an HDF5 file, expected weights saved by Keras; "
-            "is it a Git LFS pointer, or cut off at its beginning?"
-        )
-    try:
-        with h5py.File(weights_path) as file:
-            _check_group(file, weights_path)
-    except (OSError, RuntimeError, KeyError) as error:
-        raise InputError(
-            f"{weights_path}: the file is damaged or cut off ({_first_line(error)}); "
-            "copy it again or train again"
-        ) from error
-
-
-def _check_group(group: Any, weights_path: Path) -> None:
-    import h5py
-
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise InputError(f"{weights_path}: refused, {name!r} links elsewhere")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            _check_group(item, weights_path)
-        elif item.external or item.is_virtual:
-            raise InputError(f"{weights_path}: refused, {name!r} reads another file")
-
-
-def _check_shapes(model: keras.Model, json_path: Path) -> None:
-    expected, found = (None, *FRAME_SHAPE), getattr(model, "input_shape", None)
-    if found != expected or model.output_shape != (None, 1):
-        raise InputError(
-            f"{json_path}: the model maps {found} to {model.output_shape}, expected "
-            f"{expected} to (None, 1): crop, resize and scaling must be its layers"
-        )
+def _shown(value: Any) -> str:
+    """Return a value from the file for a message, in short."""
+    return reprlib.repr(value)
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    # Keras wraps the reason in some kilobytes of what it was given, in bold letters.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    lines = re.sub("\x1b\\[[0-9]*m", "", text).split("\n")
+    # The first may only say in which layer it was.
+    return (" ".join(filter(None, lines[:3])) or type(error).__name__)[:200]

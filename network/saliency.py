@@ -13,6 +13,7 @@ Source: Bojarski et al. 2016, arXiv 1611.05418, section 3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ Saliency = Callable[[np.ndarray], np.ndarray]
 LEAST_FRAME_SHARE = 0.35
 # Cover of a clear picture over what lies below, where the heat map is at its hottest.
 MOST_COVER = 0.65
+# Of all kernels; the project's own have 93, those of ResNet-50 some 500.
+MOST_STEPS = 5_000
 
 
 def make_saliency(model: keras.Model) -> Saliency:
@@ -43,7 +46,8 @@ def make_saliency(model: keras.Model) -> Saliency:
         in [0, 1]; 0 where the network does not see the frame.
 
     Raises:
-        InputError: The model has no convolution, or no layer named `crop`.
+        InputError: The model has no convolution, or no layer named `crop`, or its
+            layers are not those of this project.
     """
     import keras  # Not above: a heat map is laid over a frame without it.
 
@@ -54,6 +58,25 @@ def make_saliency(model: keras.Model) -> Saliency:
             f"model {model.name!r} has no convolution, or no layers 'crop' and 'view'; "
             "expected a model of this project"
         )
+    # Each number of a kernel is a step in Python.
+    steps = sum(math.prod(layer.kernel_size) for layer in convolutions)
+    if steps > MOST_STEPS:
+        raise InputError(
+            f"model {model.name!r} has kernels of {steps:,} numbers, expected at most "
+            f"{MOST_STEPS:,} to draw heat maps by"
+        )
+    try:
+        return _compile(model, convolutions)
+    except Exception as error:  # What it raises is up to a stranger's layers.
+        raise InputError(
+            f"model {model.name!r} is not a chain of layers ({type(error).__name__}), "
+            "expected a model of this project"
+        ) from error
+
+
+def _compile(model: keras.Model, convolutions: list[Any]) -> Saliency:
+    import keras
+
     activations = keras.Model(model.input, _activations(model, convolutions))
     shapes = [(layer.kernel_size, layer.strides) for layer in convolutions]
     view_shape = model.get_layer("view").output.shape[1:3]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from augment import AugmentSettings
-from common.command_line import HelpFormatter
+from common.command_line import HelpFormatter, add_max_parameters
 from recordings.units import units_by_path
 from training.settings import (
     AUGMENTATION,
@@ -55,6 +55,7 @@ def make_parser(show_all: bool) -> argparse.ArgumentParser:
     )
     losses = "write the losses for `tensorboard --logdir models`, too"
     run.add_argument("--tensorboard", action="store_true", help=losses)
+    add_max_parameters(run.add_argument)
     add_settings(parser, show_all)
     where = parser.add_argument_group("where it is computed (docs/scaling.md)")
     workers = "processes that share every batch, on Ray (default: this one alone)"

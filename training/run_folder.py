@@ -28,7 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import whole_folder, write_json
+from common.files import (
+    MOST_CONFIG_BYTES,
+    read_regular,
+    whole_folder,
+    write_json,
+)
 from common.start_up import compute_threads
 from training.flags import settings_from
 from training.settings import Settings, flag_of
@@ -43,11 +48,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: There is none, or it is not what train.py writes.
     """
     path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{path}: no such run, expected what train.py wrote")
+    content = read_regular(path, MOST_CONFIG_BYTES)
     try:
-        return dict(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such run, expected what train.py wrote") from None
-    except ValueError as error:
+        return dict(json.loads(content))
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from error
 
 

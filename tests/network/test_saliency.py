@@ -75,3 +75,32 @@ def test_a_model_that_does_not_crop_is_refused():
     x = keras.layers.Flatten()(keras.layers.Conv2D(1, 9, 9)(frame))
     with pytest.raises(InputError, match="'crop' and 'view'"):
         make_saliency(keras.Model(frame, keras.layers.Dense(1)(x)))
+
+
+def odd_crop(x):
+    x = keras.layers.Conv2D(1, 3, name="crop")(x)
+    return keras.layers.Conv2D(1, 3, name="view")(x)
+
+
+def shared_layer(x):
+    x = keras.layers.Resizing(66, 200, name="view")(
+        keras.layers.Cropping2D(name="crop")(x)
+    )
+    layer = keras.layers.Conv2D(3, 3, padding="same")
+    return layer(layer(x))
+
+
+def wide_kernel(x):
+    x = keras.layers.Resizing(66, 200, name="view")(
+        keras.layers.Cropping2D(name="crop")(x)
+    )
+    return keras.layers.Conv2D(1, (66, 200))(x)
+
+
+@pytest.mark.parametrize("make", [odd_crop, shared_layer, wide_kernel])
+def test_model_of_another_kind_is_not_looked_into(make):
+    frame = keras.Input((160, 320, 3), dtype="uint8")
+    x = make(keras.layers.Rescaling(1.0)(frame))
+    steering = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x))
+    with pytest.raises(InputError, match=r"expected (a model of|at most)"):
+        make_saliency(keras.Model(frame, steering))

@@ -1,0 +1,142 @@
+"""How much a model may take of the machine, and what holds its loading to it.
+
+A model file says in a few bytes what takes gigabytes or hours. The one limit that a
+user sets is the number of parameters; memory and time go with it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from common.command_line import MAX_PARAMETERS
+from common.errors import InputError
+
+T = TypeVar("T")
+
+# NVIDIA's network has 0.25 million, the usual ones for ImageNet 4 to 45 million.
+MOST_PARAMETERS = 50_000_000
+# Of each step of loading; the project's own network takes 0.1 s of either. Ten times
+# slower machines, and networks of a hundred layers, are within it.
+MOST_S = 8.0
+# That many parameters in float32, thrice: as read, as kept, and what a frame makes.
+MOST_BYTES = 600_000_000
+# How often the memory is looked at: some 100 MB can be filled in this time.
+LOOK_EVERY_S = 0.02
+
+HINT = (
+    "; if you trust it, give a larger --max-parameters (or set "
+    f"{MAX_PARAMETERS}), time and memory grow with it"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one model may take."""
+
+    parameters: int
+    """Its numbers, and also the numbers that its layers put out for a frame."""
+    seconds: float
+    """For each step of loading it."""
+    memory_bytes: int
+    """Beyond what the process has before."""
+
+
+def current_limits() -> Limits:
+    """Return the limits of this process, set by its --max-parameters or a parent's.
+
+    Raises:
+        InputError: The environment variable holds no whole number above 0.
+    """
+    text = os.environ.get(MAX_PARAMETERS, str(MOST_PARAMETERS))
+    if not (re.fullmatch("[0-9]{1,12}", text) and int(text)):
+        raise InputError(f"{MAX_PARAMETERS} is {text!r}, expected a whole number")
+    times = max(1.0, int(text) / MOST_PARAMETERS)
+    return Limits(int(text), MOST_S * times, int(MOST_BYTES * times))
+
+
+def within_limits(job: Callable[[], T], what: str) -> T:
+    """Return what a job returns, or raise what it raises, if it keeps to the limits.
+
+    It runs in a thread of its own, which is left alone where it does not end: nothing
+    can end it but the process, and that leaves it behind without a word.
+
+    Args:
+        job: Called once.
+        what: The file and what is done with it, to begin a message.
+
+    Raises:
+        InputError: It takes longer, or more memory.
+    """
+    limits = current_limits()
+    until_s = time.monotonic() + limits.seconds
+    most_bytes = _memory_bytes() + limits.memory_bytes
+    results: list[T] = []
+    errors: list[BaseException] = []
+    is_done = threading.Event()
+
+    def work() -> None:
+        try:
+            results.append(job())
+        except BaseException as error:
+            errors.append(error)
+        is_done.set()
+
+    threading.Thread(target=work, name=what, daemon=True).start()
+    try:
+        while not is_done.wait(LOOK_EVERY_S):
+            if time.monotonic() > until_s:
+                raise InputError(f"{what} takes longer than {limits.seconds:g} s{HINT}")
+            if _memory_bytes() > most_bytes:
+                megabytes = limits.memory_bytes // 1_000_000
+                raise InputError(f"{what} takes more than {megabytes} MB{HINT}")
+    except BaseException:
+        # A library that computes meanwhile can hold up or crash the end of Python.
+        atexit.register(_leave)
+        raise
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _memory_bytes() -> int:
+    """Return the memory that the process has, or the most it had; 0: not known here."""
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    try:
+        import resource
+    except ImportError:  # On Windows time alone is limited.
+        return 0
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _leave() -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def confine() -> None:
+    """Keep this process within the memory of a model, from now on, without mercy.
+
+    For a process that does nothing but try a file; see network.apart. Where the system
+    has no such limit, time alone is limited.
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError):
+        return
+    most = pages * os.sysconf("SC_PAGE_SIZE") + current_limits().memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
