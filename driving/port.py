@@ -1,8 +1,7 @@
 """The port of a drive: its sockets, what they may take, and whom they refuse.
 
 uvicorn serves both the simulators and the pages here. By itself it bounds none of its
-connections: one that sends nothing stays for ever, and so does one whose other end has
-stopped reading.
+connections; door.py does, in front of it.
 """
 
 from __future__ import annotations
@@ -14,16 +13,21 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 
 from common.errors import InputError
+from driving.door import Door, Gate
+from driving.frames import MOST_KEPT_BYTES, Frames, MessageTooLong
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +42,16 @@ SOCKET_PATH = "/cockpit"
 # A connection is closed while a longer message is still coming in.
 MOST_PAGE_MESSAGE_BYTES = 1024
 MOST_WEBSOCKET_BYTES = 100_000_000
-# Sixteen pages with what their browsers open beside, and simulators.
-MOST_CONNECTIONS = 128
-# A request is there at once; what has not sent one by then will not.
-FIRST_REQUEST_S = 10.0
-# Time that a connection which is over has to take its last words.
-LAST_WORDS_S = 2.0
+# What is read of a connection at once.
+READ_BYTES = 32_768
+# What is heard of a connection at once: of the simulator that drives, its two frames in
+# their 21 pieces each; of any other, some milliseconds' work at most.
+MOST_FRAMES, MOST_FRAMES_BESIDE = 128, 32
+MOST_BYTES, MOST_BYTES_BESIDE = 65_536, 8_192
+# A request and its headers are some hundred bytes.
+MOST_REQUEST_PIECE = 4_096
+# So many connections are taken in one turn of the loop; the others wait in the system.
+ACCEPTED_AT_ONCE, WAITING_OUTSIDE = 8, 1024
 # The less the system holds back for a slow page, the newer is what it shows.
 PAGE_BUFFER_BYTES = 65_536
 FOREIGN_HOST = (
@@ -54,22 +62,19 @@ FOREIGN_HOST = (
 # What it looks like that a connection is over.
 GONE = (ConnectionError, TimeoutError, ClientDisconnected)
 
-_said_full = False
-
-
 # --- Sockets --------------------------------------------------------------------------
 
 
 class _QuickAckSocket(socket.socket):
-    """Acknowledges what it receives at once.
+    """Acknowledges what it receives at once, and receives little at once.
 
     The simulator writes a frame in some 20 small pieces with Nagle's algorithm on: its
     system holds back all but the first until that is acknowledged, and ours would wait
     40 ms with that. Linux forgets the option, so it is set after every read.
     """
 
-    def recv(self, *args: Any) -> bytes:
-        content = super().recv(*args)
+    def recv(self, most: int, *args: Any) -> bytes:
+        content = super().recv(min(most, READ_BYTES), *args)
         self._acknowledge()
         return content
 
@@ -148,24 +153,33 @@ def reachable_address(host: str) -> str:
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn server with these bounds; it hears the names of this machine only."""
+    """A uvicorn server behind doors; it hears the names of this machine only."""
 
     def __init__(self, app: App) -> None:
+        self.gate = Gate()
         super().__init__(
             uvicorn.Config(
                 HostGuard(app),
                 # uvloop would read without the sockets above.
                 loop="asyncio",
-                http=BoundedHttp,
+                http=partial(Door, self.gate, BoundedHttp),  # type: ignore[arg-type]
                 ws=BoundedWebSocket,
                 ws_max_size=MOST_WEBSOCKET_BYTES,
                 # Pictures are compressed; doing it again costs more than it sends.
                 ws_per_message_deflate=False,
+                backlog=ACCEPTED_AT_ONCE,
+                # Nobody else says here who sends a request.
+                proxy_headers=False,
                 log_level="error",
                 lifespan="off",
                 timeout_graceful_shutdown=1,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(WAITING_OUTSIDE)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -174,23 +188,72 @@ class WebServer(uvicorn.Server):
 
 
 class BoundedHttp(H11Protocol):
-    """One connection before it is a WebSocket; too many are closed at once."""
+    """One connection before it is a WebSocket."""
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            _say_full()
-            transport.abort()
-            return
-        self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
+    is_websocket = False
+    finished = 0
+    kept_bytes = 0
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None and self.transport.get_protocol() is self:
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a request has begun and is not complete."""
+        is_begun = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
+        return bool(is_begun) or self.conn.their_state is h11.SEND_BODY
+
+    def take(self, data: bytes, goes_first: bool) -> int:
+        """Read a piece of what has come in; return its length."""
+        piece = data[:MOST_REQUEST_PIECE]
+        self.data_received(piece)
+        if self.is_unfinished:
+            self.kept_bytes = min(self.kept_bytes + len(piece), MOST_KEPT_BYTES)
+            return len(piece)
+        self.kept_bytes, self.finished = 0, self.finished + 1
+        if self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
+            # Hundreds of requests in one piece would all be answered in one go. No
+            # browser sends one before the last is answered.
             self.transport.abort()
+        return len(piece)
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket; that of a page takes small messages only."""
+
+    is_websocket = True
+    transport: Any  # Its door.
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._frames = Frames(MOST_WEBSOCKET_BYTES)
+
+    @property
+    def finished(self) -> int:
+        """Number of messages that were complete."""
+        return self._frames.finished
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a message has begun and is not complete."""
+        return self._frames.is_unfinished
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept of a message that is not complete."""
+        return self._frames.kept_bytes
+
+    def take(self, data: bytes, goes_first: bool) -> int:
+        """Read a piece of what has come in; return its length."""
+        most = MOST_FRAMES_BESIDE, MOST_BYTES_BESIDE
+        if goes_first:
+            most = MOST_FRAMES, MOST_BYTES
+        try:
+            piece, used = self._frames.cut(data, *most)
+        except MessageTooLong:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG)
+            self.handle_parser_exception()
+            return len(data)
+        if piece:
+            self.data_received(piece)
+        return used
 
     def handle_connect(self, event: Request) -> None:
         if event.path.partition("?")[0] == SOCKET_PATH:
@@ -211,17 +274,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         try:
             await super().run_asgi()
         finally:
-            # Closed, it would wait for ever for a page that has stopped reading.
-            self.loop.call_later(LAST_WORDS_S, self.transport.abort)
-
-
-def _say_full() -> None:
-    global _said_full
-    if not _said_full:
-        logger.warning(
-            "refused: more than %d connections; more will not be said", MOST_CONNECTIONS
-        )
-    _said_full = True
+            self.transport.abort_soon()
 
 
 # --- Who is refused -------------------------------------------------------------------

@@ -18,7 +18,8 @@ from running_drive import (
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
-from driving.port import MOST_CONNECTIONS, is_local_name, listen, reachable_address
+from driving.door import MOST_CONNECTIONS
+from driving.port import is_local_name, listen, reachable_address
 
 # --- Who is refused -------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ def test_a_page_that_stops_reading_is_dropped_and_memory_stays_flat(
     running, jpegs, monkeypatch
 ):
     monkeypatch.setattr("driving.cockpit.app.STALLED_S", 0.3)
-    monkeypatch.setattr("driving.port.LAST_WORDS_S", 0.1)
+    monkeypatch.setattr("driving.door.LAST_WORDS_S", 0.1)
     process = psutil.Process()
     with running.simulator() as client, running.page() as reader, ExitStack() as stack:
         car = Drive(client, jpegs)
@@ -142,7 +143,7 @@ def test_a_thousand_connections_are_refused_and_the_car_drives_on(running, car, 
 
 
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch):
-    monkeypatch.setattr("driving.port.FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr("driving.door.FIRST_REQUEST_S", 0.2)
     with serving() as running, running.page() as page:
         host, port = running.host.split(":")
         with socket.create_connection((host, int(port)), timeout=10) as raw:
