@@ -260,14 +260,15 @@ async def serve(
     while not web.started and not serving.done():
         await asyncio.sleep(0.01)
     say_where(cockpit, listener)
-    status = asyncio.create_task(server.log_status())
+    beside = [server.log_status(), server.sessions.keep()]
+    status = [asyncio.create_task(work) for work in beside]
     ends = [asyncio.create_task(event.wait()) for event in (stop, cockpit.ended)]
     try:
         await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
     finally:
         # Before all else: whatever fails below, no car drives on.
         await server.stop_cars(at_once)
-    for task in (status, *ends):
+    for task in (*status, *ends):
         task.cancel()
     cockpit.end()
     # Its pages are told, and what is under way is answered.

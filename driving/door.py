@@ -1,9 +1,9 @@
 """The doors of the port: every byte of every connection passes through one.
 
-One process answers the car and everybody else. So a door hands on what a connection says
-in small pieces, one connection at a time, and all of them together get a part of the
-time only; the simulator that drives does not stand in line. What a connection leaves
-unfinished is bounded in bytes, over all of them, and in time.
+One process answers the car and everybody else. So a door hands on what a connection
+says in small pieces, one connection at a time, and all of them together get a part of
+the time only; the simulator that drives does not stand in line. What a connection
+leaves unfinished is bounded in bytes, over all of them, and in time.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from functools import partial
 from typing import Any
@@ -57,6 +58,10 @@ PAGE_BUFFER_BYTES = 65_536
 FOREIGN_HOST = (
     "refused: {host} is a name that a web page elsewhere could have given to this "
     "machine; use its address, as http://127.0.0.1:4567\n"
+)
+FOREIGN_SITE = (
+    "refused: a page of another site asks for this, in this browser; open the address "
+    "that drive.py has printed\n"
 )
 
 # What it looks like that a connection is over.
@@ -200,7 +205,7 @@ class BoundedHttp(H11Protocol):
         is_begun = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
         return bool(is_begun) or self.conn.their_state is h11.SEND_BODY
 
-    def take(self, data: bytes, goes_first: bool) -> int:
+    def take(self, data: bytes, goes_first: bool) -> int:  # noqa: ARG002
         """Read a piece of what has come in; return its length."""
         piece = data[:MOST_REQUEST_PIECE]
         self.data_received(piece)
@@ -281,22 +286,41 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
 
 class HostGuard:
-    """ASGI middleware that refuses requests to a Host that is no address."""
+    """ASGI middleware that refuses what pages of other sites make a browser send.
+
+    That is a Host that is no address; and whatever a browser says to come from another
+    site, also the pictures that a page shows, for which it names no origin.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._has_said = False
+        self.refused: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = _without_port(header_of(scope, b"host"))
-        if is_local_name(host):
+        if not is_local_name(host):
+            await self._refuse(scope, send, FOREIGN_HOST.format(host=host[:80]), "host")
+        elif is_of_another_site(scope):
+            await self._refuse(scope, send, FOREIGN_SITE, "site")
+        else:
             await self.app(scope, receive, send)
-            return
-        line = FOREIGN_HOST.format(host=host[:80])
-        if not self._has_said:
+
+    async def _refuse(self, scope: Scope, send: Send, line: str, kind: str) -> None:
+        self.refused[kind] += 1
+        if self.refused[kind] == 1:
             logger.warning("%s", line.strip())
-            self._has_said = True
         await refuse(scope, send, 403, line)
+
+
+def is_of_another_site(scope: Scope) -> bool:
+    """Say whether a browser says that a page from elsewhere asks for this.
+
+    A link to the page of this server is followed all the same; it is nobody's frame.
+    """
+    if header_of(scope, b"sec-fetch-site") not in ("cross-site", "same-site"):
+        return False
+    is_followed = header_of(scope, b"sec-fetch-dest") == "document"
+    return not (is_followed and scope["type"] == "http" and scope["path"] == "/")
 
 
 def header_of(scope: Scope, name: bytes) -> str:

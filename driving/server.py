@@ -19,9 +19,11 @@ import socketio
 
 from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
+from driving.door import Door
 from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
+from driving.sessions import CONNECTION, ROOT, Sessions
 from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
 from driving.wheel import STANDING_MPH, Choice, Wheel, holding_throttle
 from driving.worker import Worker
@@ -47,6 +49,10 @@ class Client:
 
     pilot: Pilot
     """Its own pilot, so that speeds of several simulators do not mix."""
+    connection: Door
+    """By which it has said something last."""
+    heard_s: float
+    """When it has, on perf_counter's clock."""
     decimal_mark: str = "."
     """What it writes between a number's whole part and its decimals."""
     is_manual: bool = False
@@ -59,6 +65,17 @@ class Client:
     """For how long it has been told to brake because of faults."""
     is_told_to_wait: bool = False
     """Whether it stands because another simulator drives."""
+
+    def is_heard(self, connection: Door, is_driving: bool) -> None:
+        """Keep the connection that it speaks by, and let it go first if it drives."""
+        if connection is not self.connection:
+            self.leave()
+            self.connection = connection
+        connection.is_useful, connection.goes_first = True, is_driving
+
+    def leave(self) -> None:
+        """Let go of its connection."""
+        self.connection.is_useful = self.connection.goes_first = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +163,7 @@ class DriveServer:
         self.socketio.on("disconnect", self._on_disconnect)
         self.socketio.on("telemetry", self._on_telemetry)
         self.dialect = SimulatorDialect(socketio.ASGIApp(self.socketio))
+        self.app = self.sessions = Sessions(self.dialect, self.socketio)
         """The ASGI app that simulators speak to."""
 
     def make_pilot(self) -> Pilot:
@@ -153,15 +171,32 @@ class DriveServer:
         return Pilot(self._predict, SpeedController(self.wheel.target_mph))
 
     async def _on_connect(self, sid: str, *_: object) -> bool:
-        if len(self.clients) >= MOST_SIMULATORS:
+        if len(self.clients) >= MOST_SIMULATORS and not await self._make_room():
             self._say_once("a simulator was refused", "there are too many")
             return False
-        self.clients[sid] = Client(self.make_pilot())
+        connection = CONNECTION.get()
+        self.clients[sid] = client = Client(
+            self.make_pilot(), connection, time.perf_counter()
+        )
+        client.is_heard(connection, is_driving=False)
         logger.info("a simulator has connected")
         return True
 
+    async def _make_room(self) -> bool:
+        """Part with the simulator that has been silent longest, if one is at all."""
+        others = [sid for sid in self.clients if sid != self.driving]
+        sid = min(others, key=lambda sid: self.clients[sid].heard_s)
+        client = self.clients[sid]
+        if time.perf_counter() - client.heard_s < SILENT_S:
+            return False
+        self._say_once("a simulator has to go", "it is silent, and there are too many")
+        await self.sessions.end(self.socketio.manager.eio_sid_from_sid(sid, ROOT))
+        client.connection.abort()
+        return True
+
     async def _on_disconnect(self, sid: str, *_: object) -> None:
-        if self.clients.pop(sid, None):
+        if client := self.clients.pop(sid, None):
+            client.leave()
             logger.info("a simulator has disconnected")
         if sid == self.driving:
             self.driving = None
@@ -170,8 +205,10 @@ class DriveServer:
         arrived_s = time.perf_counter()
         client, report = self.clients[sid], self.report
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
-        client.last_packet_s = arrived_s
-        if not self._has_turn(sid, client, arrived_s):
+        client.last_packet_s = client.heard_s = arrived_s
+        has_turn = self._has_turn(sid, client, arrived_s)
+        client.is_heard(CONNECTION.get(), has_turn)
+        if not has_turn:
             await self._steer(sid, client, _stand(client, data))
             return
         report.elapsed_s += dt_s
@@ -234,6 +271,8 @@ class DriveServer:
         if client.is_told_to_wait:
             logger.info("the simulator that waited drives now")
             client.is_told_to_wait = False
+        if other and other is not client:
+            other.connection.goes_first = False
         self.driving = sid
         return True
 

@@ -156,11 +156,12 @@ class Cockpit:
                 self._refuse(why[1])
                 await refuse(scope, send, why[0], f"refused: {why[1]}\n")
             else:
+                scope["state"]["connection"].is_useful = True
                 await self._serve_page(receive, send)
         elif scope["type"] == "http" and scope["path"] in self._files:
             await self._send_file(scope, send)
         else:
-            await self.server.dialect(scope, receive, send)
+            await self.server.app(scope, receive, send)
 
     async def _send_file(self, scope: Scope, send: Send) -> None:
         content_type, content = self._files[scope["path"]]
