@@ -347,7 +347,8 @@ class Door(asyncio.Protocol):
         self._transport.abort()
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def is_closing(self) -> bool:
         return bool(self._transport.is_closing())

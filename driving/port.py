@@ -13,22 +13,17 @@ import logging
 import socket
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
-from websockets.http11 import Request
 
 from common.errors import InputError
 from driving.door import Door, Gate
-from driving.frames import MOST_KEPT_BYTES, Frames, MessageTooLong
+from driving.speakers import MOST_WEBSOCKET_BYTES, BoundedHttp, BoundedWebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -38,23 +33,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where the pages of the cockpit open their WebSockets.
-SOCKET_PATH = "/cockpit"
-# A connection is closed while a longer message is still coming in.
-MOST_PAGE_MESSAGE_BYTES = 1024
-MOST_WEBSOCKET_BYTES = 100_000_000
 # What is read of a connection at once.
 READ_BYTES = 32_768
-# What is heard of a connection at once: of the simulator that drives, its two frames in
-# their 21 pieces each; of any other, some milliseconds' work at most.
-MOST_FRAMES, MOST_FRAMES_BESIDE = 128, 32
-MOST_BYTES, MOST_BYTES_BESIDE = 65_536, 8_192
-# A request and its headers are some hundred bytes.
-MOST_REQUEST_PIECE = 4_096
 # So many connections are taken in one turn of the loop; the others wait in the system.
 ACCEPTED_AT_ONCE, WAITING_OUTSIDE = 8, 1024
-# The less the system holds back for a slow page, the newer is what it shows.
-PAGE_BUFFER_BYTES = 65_536
 FOREIGN_HOST = (
     "refused: {host} is a name that a web page elsewhere could have given to this "
     "machine; use its address, as http://127.0.0.1:4567\n"
@@ -192,96 +174,6 @@ class WebServer(uvicorn.Server):
         yield
 
 
-class BoundedHttp(H11Protocol):
-    """One connection before it is a WebSocket."""
-
-    is_websocket = False
-    finished = 0
-    kept_bytes = 0
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether a request has begun and is not complete."""
-        is_begun = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
-        return bool(is_begun) or self.conn.their_state is h11.SEND_BODY
-
-    def take(self, data: bytes, goes_first: bool) -> int:  # noqa: ARG002
-        """Read a piece of what has come in; return its length."""
-        piece = data[:MOST_REQUEST_PIECE]
-        self.data_received(piece)
-        if self.is_unfinished:
-            self.kept_bytes = min(self.kept_bytes + len(piece), MOST_KEPT_BYTES)
-            return len(piece)
-        self.kept_bytes, self.finished = 0, self.finished + 1
-        if self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
-            # Hundreds of requests in one piece would all be answered in one go. No
-            # browser sends one before the last is answered.
-            self.transport.abort()
-        return len(piece)
-
-
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket; that of a page takes small messages only."""
-
-    is_websocket = True
-    transport: Any  # Its door.
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._frames = Frames(MOST_WEBSOCKET_BYTES)
-
-    @property
-    def finished(self) -> int:
-        """Number of messages that were complete."""
-        return self._frames.finished
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether a message has begun and is not complete."""
-        return self._frames.is_unfinished
-
-    @property
-    def kept_bytes(self) -> int:
-        """What is kept of a message that is not complete."""
-        return self._frames.kept_bytes
-
-    def take(self, data: bytes, goes_first: bool) -> int:
-        """Read a piece of what has come in; return its length."""
-        most = MOST_FRAMES_BESIDE, MOST_BYTES_BESIDE
-        if goes_first:
-            most = MOST_FRAMES, MOST_BYTES
-        try:
-            piece, used = self._frames.cut(data, *most)
-        except MessageTooLong:
-            self.conn.fail(CloseCode.MESSAGE_TOO_BIG)
-            self.handle_parser_exception()
-            return len(data)
-        if piece:
-            self.data_received(piece)
-        return used
-
-    def handle_connect(self, event: Request) -> None:
-        if event.path.partition("?")[0] == SOCKET_PATH:
-            self.conn.max_message_size = MOST_PAGE_MESSAGE_BYTES
-            raw: socket.socket = self.transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAGE_BUFFER_BYTES)
-        super().handle_connect(event)
-
-    async def send(self, message: Any) -> None:
-        try:
-            await super().send(message)
-        except RuntimeError:
-            if self.close_sent:  # As a message was refused; the app hears of it next.
-                raise ClientDisconnected from None
-            raise
-
-    async def run_asgi(self) -> None:
-        try:
-            await super().run_asgi()
-        finally:
-            self.transport.abort_soon()
-
-
 # --- Who is refused -------------------------------------------------------------------
 
 
@@ -348,6 +240,59 @@ def is_local_name(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class AllowList:
+    """The addresses that simulators may come from.
+
+    The stock simulator can send no token, so where it comes from is all there is to
+    know it by. This machine is always among them.
+
+    Args:
+        texts: Addresses and networks, such as 192.168.1.20 and 192.168.1.0/24; none
+            allows all.
+
+    Raises:
+        InputError: One of them is neither.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        try:
+            self._networks = [ipaddress.ip_network(text) for text in texts]
+        except ValueError as error:
+            raise InputError(
+                f"--allow: {error}; expected an address or network, such as "
+                "192.168.1.20 or 192.168.1.0/24"
+            ) from None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all addresses are allowed."""
+        return not self._networks
+
+    def __str__(self) -> str:
+        return ", ".join(["this machine", *map(str, self._networks)])
+
+    def allows(self, scope: Scope) -> bool:
+        """Say whether a simulator may send this."""
+        if self.is_open:
+            return True
+        address = _address((scope.get("client") or ("",))[0])
+        if address is None or address.is_loopback:
+            return address is not None
+        is_here = address == _address((scope.get("server") or ("",))[0])
+        return is_here or any(address in network for network in self._networks)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address; one of IPv4 is such also where a socket of IPv6 hears it."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:

@@ -26,6 +26,9 @@ CONNECT_BY_POLLING_S = 10.0
 MOST_UNCONNECTED = 256
 # Answers that a client which polls may leave unread; it reads them with every poll.
 MOST_UNREAD = 256
+# Each that is opened by polling leaves something behind for 25 s, even if it is ended:
+# so many a second, and so many at once. Simulators open theirs by WebSocket.
+NEW_PER_S, NEW_AT_ONCE = 20, 200
 ROOT = "/"
 
 CONNECTION: ContextVar[Door] = ContextVar("connection")
@@ -44,6 +47,7 @@ class Sessions:
         self._app, self._server = app, server
         self.refused: Counter[str] = Counter()
         self._seen_s: dict[str, float] = {}
+        self._opened_until_s = 0.0
         # A client that has polled takes up one WebSocket instead.
         self._taken_up: dict[str, Door] = {}
 
@@ -53,8 +57,11 @@ class Sessions:
         text = scope.get("query_string", b"").decode("latin-1")
         session = parse_qs(text, keep_blank_values=True).get("sid", [""])[0]
         if "sid=" not in text:
-            await self._make_room()
-            await self._app(scope, receive, send)
+            if scope["type"] == "http" and not await self._may_open():
+                self._say("sessions that are opened faster than any client does")
+                await refuse(scope, send, 503, "refused: too many sessions\n")
+            else:
+                await self._app(scope, receive, send)
         elif why := await self._why_refused(scope, session):
             self._say(why)
             await refuse(scope, send, 400, f"refused: {why}\n")
@@ -88,6 +95,16 @@ class Sessions:
     def _is_client(self, session: str) -> bool:
         """Say whether a simulator has connected in a session."""
         return self._server.manager.sid_from_eio_sid(session, ROOT) is not None
+
+    async def _may_open(self) -> bool:
+        """Say whether a session may be opened by polling, and make room for it."""
+        now_s = time.monotonic()
+        opened_s = max(self._opened_until_s, now_s - NEW_AT_ONCE / NEW_PER_S)
+        if opened_s > now_s:
+            return False
+        self._opened_until_s = opened_s + 1 / NEW_PER_S
+        await self._make_room()
+        return True
 
     async def _make_room(self) -> None:
         """End the oldest sessions that nobody has connected in, if there are too many.

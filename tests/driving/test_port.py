@@ -84,7 +84,7 @@ def test_a_name_that_points_here_is_refused_the_page_and_its_socket(
 
 
 def test_endless_message_costs_its_connection_and_no_other(jpeg, monkeypatch):
-    monkeypatch.setattr("driving.port.MOST_WEBSOCKET_BYTES", 3_000_000)
+    monkeypatch.setattr("driving.speakers.MOST_WEBSOCKET_BYTES", 3_000_000)
     with (
         serving() as running,
         running.simulator() as other,
