@@ -37,7 +37,7 @@ from websockets.sync.client import ClientConnection, connect
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-HOSTILE = ROOT / "tests" / "driving" / "hostile_client.py"
+HOSTILE = ROOT / "tests" / "hostile_client.py"
 FRAGMENT_BYTES = 1016
 # As the stock simulator draws, nearly.
 FRAMES_PER_S = 30.0
@@ -125,6 +125,7 @@ class Server:
 
     port: int
     process: psutil.Process
+    log_path: Path
     peak_bytes: int = 0
 
     def resident_bytes(self) -> int:
@@ -150,7 +151,8 @@ def driving(model: Path, log_path: Path) -> Iterator[Server]:
     while "cockpit:" not in log_path.read_text():
         assert process.poll() is None and time.monotonic() < deadline_s
         time.sleep(0.1)
-    server, is_over = Server(port, psutil.Process(process.pid)), threading.Event()
+    server = Server(port, psutil.Process(process.pid), log_path)
+    is_over = threading.Event()
 
     def watch() -> None:
         while not is_over.wait(0.1):
@@ -252,7 +254,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("model", nargs="?", type=Path, help="model.json (default: untrained)")
     add("--seconds", type=float, default=20.0, help="of flood (default: 20)")
-    ways = "ways of tests/driving/hostile_client.py (default: all at once)"
+    ways = "ways of tests/hostile_client.py (default: all at once)"
     add("--ways", nargs="*", default=[], metavar="WAY", help=ways)
     return parser.parse_args(argv)
 
@@ -263,7 +265,6 @@ def main(argv: list[str] | None = None) -> int:
         model = args.model or untrained(Path(folder, "model"))
         with driving(model.resolve(), Path(folder, "log.txt")) as server:
             found = measure(server, args.seconds, args.ways, make_packet())
-        print(Path(folder, "log.txt").read_text(), file=sys.stderr)
     print(f"{'answers':<20}{'sent':>8}{'p50':>11}{'p99':>11}{'longest':>11}{'gap':>11}")
     for name in ("quiet", "flooded"):
         row = found[name]

@@ -89,10 +89,16 @@ class Gate:
 
     # --- Who may come in --------------------------------------------------------------
 
+    def has_room(self) -> bool:
+        """Say whether there is room for another connection, or make some."""
+        if len(self.doors) < MOST_CONNECTIONS or self._make_room():
+            return True
+        self.say(f"more than {MOST_CONNECTIONS} connections")
+        return False
+
     def admit(self, door: Door) -> bool:
         """Let a connection in if there is, or can be made, room for it."""
-        if len(self.doors) >= MOST_CONNECTIONS and not self._make_room():
-            self.say(f"more than {MOST_CONNECTIONS} connections")
+        if not self.has_room():
             return False
         if not self.doors:
             asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
@@ -330,6 +336,7 @@ class Door(asyncio.Protocol):
     def set_protocol(self, protocol: Any) -> None:
         """Let something else read the connection from now on."""
         self._speaker, self._finished = protocol, protocol.finished
+        self.owes_since_s = None
 
     def close(self) -> None:
         if not self._transport.is_closing():

@@ -35,8 +35,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # What is read of a connection at once.
 READ_BYTES = 32_768
-# So many connections are taken in one turn of the loop; the others wait in the system.
-ACCEPTED_AT_ONCE, WAITING_OUTSIDE = 8, 1024
+# So many connections are taken in one turn of the loop, and so many refused for each;
+# the others wait in the system.
+ACCEPTED_AT_ONCE, REFUSED_AT_ONCE, WAITING_OUTSIDE = 8, 64, 1024
 FOREIGN_HOST = (
     "refused: {host} is a name that a web page elsewhere could have given to this "
     "machine; use its address, as http://127.0.0.1:4567\n"
@@ -76,10 +77,23 @@ class _QuickAckSocket(socket.socket):
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-class _QuickAckListener(socket.socket):
+class _Listener(socket.socket):
+    """Hands over connections as long as there is room for them, and ends the others.
+
+    That is cheap: who connects without end takes little time, and who tries again, as
+    the simulator does, is soon in line again.
+    """
+
+    gate: Gate | None = None
+    kind: type[socket.socket] = socket.socket
+
     def accept(self) -> tuple[socket.socket, Any]:
-        connection, address = super().accept()
-        return _QuickAckSocket(fileno=connection.detach()), address
+        for _ in range(REFUSED_AT_ONCE):
+            connection, address = super().accept()
+            if self.gate is None or self.gate.has_room():
+                return self.kind(fileno=connection.detach()), address
+            connection.close()
+        raise BlockingIOError
 
 
 def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
@@ -97,8 +111,9 @@ def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
         InputError: The port is taken, or the host is not this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    kind = _QuickAckListener if quick_ack and sys.platform == "linux" else socket.socket
-    listener = kind(family, socket.SOCK_STREAM)
+    listener = _Listener(family, socket.SOCK_STREAM)
+    if quick_ack and sys.platform == "linux":
+        listener.kind = _QuickAckSocket
     try:
         if sys.platform != "win32":  # There it would let two servers share the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -164,6 +179,9 @@ class WebServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or []:
+            if isinstance(listener, _Listener):
+                listener.gate = self.gate
         await super().startup(sockets)
         for listener in sockets or []:
             listener.listen(WAITING_OUTSIDE)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import socketio
 
 from driving.door import Door
-from driving.port import App, Receive, Scope, Send, refuse
+from driving.port import App, Receive, Scope, Send, header_of, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,10 @@ class Sessions:
         CONNECTION.set(connection)
         text = scope.get("query_string", b"").decode("latin-1")
         session = parse_qs(text, keep_blank_values=True).get("sid", [""])[0]
-        if "sid=" not in text:
+        if scope["type"] == "http" and header_of(scope, b"upgrade"):
+            # python-engineio would take it for the WebSocket that it is not.
+            await refuse(scope, send, 400, "refused: an upgrade to nothing\n")
+        elif "sid=" not in text:
             if scope["type"] == "http" and not await self._may_open():
                 self._say("sessions that are opened faster than any client does")
                 await refuse(scope, send, 503, "refused: too many sessions\n")

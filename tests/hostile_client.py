@@ -1,7 +1,7 @@
 """Floods a drive server in every way that one process can, until it is ended.
 
-    python tests/driving/hostile_client.py 4567
-    python tests/driving/hostile_client.py 4567 pings images
+    python tests/hostile_client.py 4567
+    python tests/hostile_client.py 4567 pings images
 
 Without names it does everything at once. Every connection that is closed is opened
 again. Prints what it begins with, and at the end how often each way was begun.
