@@ -1,7 +1,7 @@
 """A real drive.py, flooded in every way at once: the car gets its answers."""
 
 import pytest
-from flood import driving, flooded, make_packet, measure, untrained
+from flood import driving, make_packet, measure, untrained
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ from running_drive import (
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
+from common.errors import InputError
 from driving.door import MOST_CONNECTIONS
-from driving.port import is_local_name, listen, reachable_address
+from driving.port import AllowList, is_local_name, listen, reachable_address
 
 # --- Who is refused -------------------------------------------------------------------
 
@@ -78,6 +79,60 @@ def test_a_name_that_points_here_is_refused_the_page_and_its_socket(
         assert running.get("/cockpit", **upgrade)[0].status == 403
     assert len([r for r in caplog.records if "use its address" in r.message]) == 1
     assert car.steering() == STEERING and not running.cockpit.pages
+
+
+def scope_from(client, server="192.168.1.7"):
+    return {"client": (client, 50_000), "server": (server, 4567)}
+
+
+@pytest.mark.parametrize(
+    ("client", "is_allowed"),
+    [
+        ("192.168.1.20", True),
+        ("10.1.2.3", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("192.168.1.7", True),  # This machine, by its address in the network.
+        ("::ffff:192.168.1.20", True),
+        ("fd00::5", True),
+        ("192.168.1.21", False),
+        ("11.1.2.3", False),
+        ("::ffff:192.168.1.21", False),
+        ("fd01::5", False),
+        ("nowhere", False),
+    ],
+)
+def test_simulators_may_come_from_allowed_addresses(client, is_allowed):
+    allowed = AllowList(["192.168.1.20", "10.0.0.0/8", "fd00::/16"])
+    assert allowed.allows(scope_from(client)) == is_allowed
+    assert AllowList([]).allows(scope_from(client))
+
+
+@pytest.mark.parametrize("text", ["192.168.1", "pc.local", "192.168.1.20/8", ""])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(InputError, match="expected an address or network"):
+        AllowList([text])
+
+
+def test_a_simulator_from_elsewhere_is_refused_and_pages_are_not(jpeg):
+    """This machine comes from an address of the network, to one of its own."""
+    address = reachable_address("0.0.0.0")
+    if address == "127.0.0.1":
+        pytest.skip("needs an address of this machine in a network")
+    source = {"source_address": (address, 0)}
+    with serving(allowed=AllowList(["192.0.2.1"])) as running:
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(running.url, **source).__enter__()
+        with running.page(**source) as page, running.simulator() as client:
+            assert state_of(page)
+            client.send(telemetry(jpeg))
+            until_steering(client, STEERING)
+    with (
+        serving(allowed=AllowList([address])) as running,
+        connect(running.url, **source) as client,
+    ):
+        client.send(telemetry(jpeg))
+        until_steering(client, STEERING)
 
 
 # --- Bounds ---------------------------------------------------------------------------
