@@ -233,7 +233,8 @@ class DriveServer:
         is_taken = other and now_s - (other.last_packet_s or 0.0) < SILENT_S
         if self.playing or (is_taken and other is not client):
             if not client.is_told_to_wait:
-                self._tell("a simulator has to wait: one drives at a time")
+                line = "a simulator has to wait: one drives at a time"
+                self._tell(line, logging.WARNING)
             client.is_told_to_wait = True
             return False
         if client.is_told_to_wait:
@@ -315,12 +316,12 @@ class DriveServer:
         self.report.add_driven(speed_mph, dt_s)
         return command
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, line: str, level: int = logging.INFO) -> None:
         """Log who comes and goes, unless there are too many."""
         now_s = time.monotonic()
         if len(self._told_s) < MOST_TOLD or now_s - self._told_s[0] > TOLD_AGAIN_S:
             self._told_s.append(now_s)
-            logger.info(line)
+            logger.log(level, line)
 
     def _say_once(self, what: str, why: Exception | str, trace: bool = False) -> None:
         """Log the first of each kind of trouble; later ones are only counted."""
