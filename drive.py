@@ -9,7 +9,8 @@ the car and prints how the drive went, with NVIDIA's autonomy.
 
 What a person drives becomes a recording to train on; the second before each takeover,
 in which the model went wrong, is kept beside it, in DIR-before. An address given to
---host is open to the network, and the page then needs a token, which is printed.
+--host is open to the network, and the page then needs a token, which is printed; the
+simulator can send none, so --allow says from which addresses one may come.
 
 Below is one drive as it happens: its input is checked, the port opened, the model
 loaded; simulators and pages are served until somebody ends it; then it says what next.
@@ -92,7 +93,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     where.add_argument("--port", type=int, default=4567, help=port)
     host = "address; another is open to the network (default: %(default)s)"
     where.add_argument("--host", default="127.0.0.1", help=host)
+    allow = "address or network a simulator may come from, beside this machine"
+    allow += "; may be repeated (default: any)"
+    add = where.add_argument
+    add("--allow", action="append", default=[], metavar="ADDRESS", help=allow)
     args = parser.parse_args(argv)
+    if args.allow and args.host in THIS_MACHINE:
+        parser.error("argument --allow: only with --host, another than this machine's")
     if args.play and args.record:
         parser.error("argument --play: not allowed with argument --record")
     return args
@@ -131,6 +138,7 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
         from driving.cockpit.app import Cockpit
         from driving.cockpit.playback import read_frames
+        from driving.port import AllowList
         from driving.recorder import DriveRecorder
         from driving.server import DriveServer
         from recordings.units import unit_of
@@ -146,7 +154,11 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         server = DriveServer(predict, args.speed, recorder, corrections, playing)
         token = None if args.host in THIS_MACHINE else secrets.token_urlsafe(16)
         cockpit = Cockpit(
-            server, heat_map, token, lambda: train_command(args.model, corrections)
+            server,
+            heat_map,
+            token,
+            lambda: train_command(args.model, corrections),
+            AllowList(args.allow),
         )
         # TensorFlow's 400,000 objects stay. To look through them for garbage takes
         # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
@@ -167,6 +179,7 @@ def check_input(args: argparse.Namespace) -> None:
             read is missing or is not what it should be.
     """
     from driving.pilot import SpeedController
+    from driving.port import AllowList
     from driving.recorder import check_new
     from network.exported import is_exported
     from network.files import check_model
@@ -175,6 +188,7 @@ def check_input(args: argparse.Namespace) -> None:
     if not 0 <= args.port <= 65535:
         raise InputError(f"--port is {args.port}, expected 0 to 65535")
     SpeedController(args.speed)
+    AllowList(args.allow)
     if args.record:
         check_new(args.record)
     if args.play:
@@ -268,14 +282,15 @@ async def serve(
     while not web.started and not serving.done():
         await asyncio.sleep(0.01)
     say_where(cockpit, listener)
-    status = asyncio.create_task(server.log_status())
+    beside = [server.log_status(), server.sessions.keep()]
+    status = [asyncio.create_task(work) for work in beside]
     ends = [asyncio.create_task(event.wait()) for event in (stop, cockpit.ended)]
     try:
         await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
     finally:
         # Before all else: whatever fails below, no car drives on.
         await server.stop_cars(at_once)
-    for task in (status, *ends):
+    for task in (*status, *ends):
         task.cancel()
     cockpit.end()
     # Its pages are told, and what is under way is answered.
@@ -291,10 +306,15 @@ def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     logger.info("listening on %s:%d; Ctrl+C stops it", host, port)
     query = f"?token={cockpit.token}" if cockpit.token else ""
-    if query:
+    if query and cockpit.allowed.is_open:
         logger.warning(
-            "warning: whoever reaches %s can play the simulator; pages need the token",
+            "warning: whoever reaches %s can play the simulator, which sends no token; "
+            "--allow ADDRESS lets in that of one address only; pages need the token",
             host,
+        )
+    elif query:
+        logger.info(
+            "simulators may come from %s; pages need the token", cockpit.allowed
         )
     logger.info("cockpit: %s%s", url_of(host, port), query)
 

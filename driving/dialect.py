@@ -53,12 +53,15 @@ class SimulatorDialect:
         self.app = app
         self.dropped: Counter[str] = Counter()
         """Messages that were let fall, by reason."""
+        self._has_said_version = False
         self._polling_sessions: deque[str] = deque(maxlen=1000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope.get("query_string", b"").decode("latin-1")
         if "EIO=" in query and "EIO=4" not in query:
-            logger.warning("refused: %s", WRONG_VERSION.strip())
+            if not self._has_said_version:
+                logger.warning("refused: %s", WRONG_VERSION.strip())
+            self._has_said_version = True
             await refuse(scope, send, 400, WRONG_VERSION)
         elif scope["type"] == "websocket":
             # A WebSocket with a session id takes over from polling: its client knows

@@ -1,8 +1,7 @@
 """The port of a drive: its sockets, what they may take, and whom they refuse.
 
 uvicorn serves both the simulators and the pages here. By itself it bounds none of its
-connections: one that sends nothing stays for ever, and so does one whose other end has
-stopped reading.
+connections; door.py does, in front of it.
 """
 
 from __future__ import annotations
@@ -13,17 +12,18 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
 
 from common.errors import InputError
+from driving.door import Door, Gate
+from driving.speakers import MOST_WEBSOCKET_BYTES, BoundedHttp, BoundedWebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -33,43 +33,36 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where the pages of the cockpit open their WebSockets.
-SOCKET_PATH = "/cockpit"
-# A connection is closed while a longer message is still coming in.
-MOST_PAGE_MESSAGE_BYTES = 1024
-MOST_WEBSOCKET_BYTES = 100_000_000
-# Sixteen pages with what their browsers open beside, and simulators.
-MOST_CONNECTIONS = 128
-# A request is there at once; what has not sent one by then will not.
-FIRST_REQUEST_S = 10.0
-# Time that a connection which is over has to take its last words.
-LAST_WORDS_S = 2.0
-# The less the system holds back for a slow page, the newer is what it shows.
-PAGE_BUFFER_BYTES = 65_536
+# What is read of a connection at once.
+READ_BYTES = 32_768
+# So many connections are taken in one turn of the loop, and so many refused for each;
+# the others wait in the system.
+ACCEPTED_AT_ONCE, REFUSED_AT_ONCE, WAITING_OUTSIDE = 8, 64, 1024
 FOREIGN_HOST = (
     "refused: {host} is a name that a web page elsewhere could have given to this "
     "machine; use its address, as http://127.0.0.1:4567\n"
+)
+FOREIGN_SITE = (
+    "refused: a page of another site asks for this, in this browser; open the address "
+    "that drive.py has printed\n"
 )
 
 # What it looks like that a connection is over.
 GONE = (ConnectionError, TimeoutError, ClientDisconnected)
 
-_said_full = False
-
-
 # --- Sockets --------------------------------------------------------------------------
 
 
 class _QuickAckSocket(socket.socket):
-    """Acknowledges what it receives at once.
+    """Acknowledges what it receives at once, and receives little at once.
 
     The simulator writes a frame in some 20 small pieces with Nagle's algorithm on: its
     system holds back all but the first until that is acknowledged, and ours would wait
     40 ms with that. Linux forgets the option, so it is set after every read.
     """
 
-    def recv(self, *args: Any) -> bytes:
-        content = super().recv(*args)
+    def recv(self, most: int, *args: Any) -> bytes:
+        content = super().recv(min(most, READ_BYTES), *args)
         self._acknowledge()
         return content
 
@@ -84,10 +77,23 @@ class _QuickAckSocket(socket.socket):
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-class _QuickAckListener(socket.socket):
+class _Listener(socket.socket):
+    """Hands over connections as long as there is room for them, and ends the others.
+
+    That is cheap: who connects without end takes little time, and who tries again, as
+    the simulator does, is soon in line again.
+    """
+
+    gate: Gate | None = None
+    kind: type[socket.socket] = socket.socket
+
     def accept(self) -> tuple[socket.socket, Any]:
-        connection, address = super().accept()
-        return _QuickAckSocket(fileno=connection.detach()), address
+        for _ in range(REFUSED_AT_ONCE):
+            connection, address = super().accept()
+            if self.gate is None or self.gate.has_room():
+                return self.kind(fileno=connection.detach()), address
+            connection.close()
+        raise BlockingIOError
 
 
 def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
@@ -105,8 +111,9 @@ def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
         InputError: The port is taken, or the host is not this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    kind = _QuickAckListener if quick_ack and sys.platform == "linux" else socket.socket
-    listener = kind(family, socket.SOCK_STREAM)
+    listener = _Listener(family, socket.SOCK_STREAM)
+    if quick_ack and sys.platform == "linux":
+        listener.kind = _QuickAckSocket
     try:
         if sys.platform != "win32":  # There it would let two servers share the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -148,24 +155,36 @@ def reachable_address(host: str) -> str:
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn server with these bounds; it hears the names of this machine only."""
+    """A uvicorn server behind doors; it hears the names of this machine only."""
 
     def __init__(self, app: App) -> None:
+        self.gate = Gate()
         super().__init__(
             uvicorn.Config(
                 HostGuard(app),
                 # uvloop would read without the sockets above.
                 loop="asyncio",
-                http=BoundedHttp,
+                http=partial(Door, self.gate, BoundedHttp),  # type: ignore[arg-type]
                 ws=BoundedWebSocket,
                 ws_max_size=MOST_WEBSOCKET_BYTES,
                 # Pictures are compressed; doing it again costs more than it sends.
                 ws_per_message_deflate=False,
+                backlog=ACCEPTED_AT_ONCE,
+                # Nobody else says here who sends a request.
+                proxy_headers=False,
                 log_level="error",
                 lifespan="off",
                 timeout_graceful_shutdown=1,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or []:
+            if isinstance(listener, _Listener):
+                listener.gate = self.gate
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(WAITING_OUTSIDE)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -173,77 +192,45 @@ class WebServer(uvicorn.Server):
         yield
 
 
-class BoundedHttp(H11Protocol):
-    """One connection before it is a WebSocket; too many are closed at once."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            _say_full()
-            transport.abort()
-            return
-        self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
-
-    def _close_if_silent(self) -> None:
-        if self.cycle is None and self.transport.get_protocol() is self:
-            self.transport.abort()
-
-
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket; that of a page takes small messages only."""
-
-    def handle_connect(self, event: Request) -> None:
-        if event.path.partition("?")[0] == SOCKET_PATH:
-            self.conn.max_message_size = MOST_PAGE_MESSAGE_BYTES
-            raw: socket.socket = self.transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAGE_BUFFER_BYTES)
-        super().handle_connect(event)
-
-    async def send(self, message: Any) -> None:
-        try:
-            await super().send(message)
-        except RuntimeError:
-            if self.close_sent:  # As a message was refused; the app hears of it next.
-                raise ClientDisconnected from None
-            raise
-
-    async def run_asgi(self) -> None:
-        try:
-            await super().run_asgi()
-        finally:
-            # Closed, it would wait for ever for a page that has stopped reading.
-            self.loop.call_later(LAST_WORDS_S, self.transport.abort)
-
-
-def _say_full() -> None:
-    global _said_full
-    if not _said_full:
-        logger.warning(
-            "refused: more than %d connections; more will not be said", MOST_CONNECTIONS
-        )
-    _said_full = True
-
-
 # --- Who is refused -------------------------------------------------------------------
 
 
 class HostGuard:
-    """ASGI middleware that refuses requests to a Host that is no address."""
+    """ASGI middleware that refuses what pages of other sites make a browser send.
+
+    That is a Host that is no address; and whatever a browser says to come from another
+    site, also the pictures that a page shows, for which it names no origin.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._has_said = False
+        self.refused: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = _without_port(header_of(scope, b"host"))
-        if is_local_name(host):
+        if not is_local_name(host):
+            await self._refuse(scope, send, FOREIGN_HOST.format(host=host[:80]), "host")
+        elif is_of_another_site(scope):
+            await self._refuse(scope, send, FOREIGN_SITE, "site")
+        else:
             await self.app(scope, receive, send)
-            return
-        line = FOREIGN_HOST.format(host=host[:80])
-        if not self._has_said:
+
+    async def _refuse(self, scope: Scope, send: Send, line: str, kind: str) -> None:
+        self.refused[kind] += 1
+        if self.refused[kind] == 1:
             logger.warning("%s", line.strip())
-            self._has_said = True
         await refuse(scope, send, 403, line)
+
+
+def is_of_another_site(scope: Scope) -> bool:
+    """Say whether a browser says that a page from elsewhere asks for this.
+
+    A link to the page of this server is followed all the same; it is nobody's frame.
+    """
+    if header_of(scope, b"sec-fetch-site") not in ("cross-site", "same-site"):
+        return False
+    is_followed = header_of(scope, b"sec-fetch-dest") == "document"
+    return not (is_followed and scope["type"] == "http" and scope["path"] == "/")
 
 
 def header_of(scope: Scope, name: bytes) -> str:
@@ -271,6 +258,59 @@ def is_local_name(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class AllowList:
+    """The addresses that simulators may come from.
+
+    The stock simulator can send no token, so where it comes from is all there is to
+    know it by. This machine is always among them.
+
+    Args:
+        texts: Addresses and networks, such as 192.168.1.20 and 192.168.1.0/24; none
+            allows all.
+
+    Raises:
+        InputError: One of them is neither.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        try:
+            self._networks = [ipaddress.ip_network(text) for text in texts]
+        except ValueError as error:
+            raise InputError(
+                f"--allow: {error}; expected an address or network, such as "
+                "192.168.1.20 or 192.168.1.0/24"
+            ) from None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all addresses are allowed."""
+        return not self._networks
+
+    def __str__(self) -> str:
+        return ", ".join(["this machine", *map(str, self._networks)])
+
+    def allows(self, scope: Scope) -> bool:
+        """Say whether a simulator may send this."""
+        if self.is_open:
+            return True
+        address = _address((scope.get("client") or ("",))[0])
+        if address is None or address.is_loopback:
+            return address is not None
+        is_here = address == _address((scope.get("server") or ("",))[0])
+        return is_here or any(address in network for network in self._networks)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address; one of IPv4 is such also where a socket of IPv6 hears it."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:

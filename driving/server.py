@@ -10,18 +10,20 @@ import contextlib
 import json
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import socketio
 
+from driving.client import Client
 from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
 from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
+from driving.sessions import CONNECTION, ROOT, Sessions
 from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
 from driving.wheel import STANDING_MPH, Choice, Wheel, holding_throttle
 from driving.worker import Worker
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 MOST_SIMULATORS = 16
 # A simulator that says nothing for this time gives its turn to another that waits.
 SILENT_S = 3.0
+# Lines on simulators that come and go, in a time; who floods could write without end.
+MOST_TOLD, TOLD_AGAIN_S = 20, 60.0
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 # The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
 # brake drives backwards, so on faults that last the pedal is let go after that.
@@ -39,26 +43,6 @@ MOST_BRAKING_S = 3.0
 # What is not answered by then is answered with the brake: at 30 mph the car has gone
 # 7 m, and the simulator, which waits, has shown as many frames as it wanted.
 ANSWER_WITHIN_S = 0.5
-
-
-@dataclass
-class Client:
-    """One connected simulator."""
-
-    pilot: Pilot
-    """Its own pilot, so that speeds of several simulators do not mix."""
-    decimal_mark: str = "."
-    """What it writes between a number's whole part and its decimals."""
-    is_manual: bool = False
-    """Whether a person holds W or S there."""
-    last_packet_s: float | None = None
-    """When its last telemetry came, on perf_counter's clock."""
-    speed_mph: float = 0.0
-    """The last speed that it has told."""
-    braking_s: float = 0.0
-    """For how long it has been told to brake because of faults."""
-    is_told_to_wait: bool = False
-    """Whether it stands because another simulator drives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +118,7 @@ class DriveServer:
         self.make_pilot()  # A speed that cannot be held is refused here and now.
         self.is_stopping = False
         self._said: Counter[str] = Counter()
+        self._told_s: deque[float] = deque(maxlen=MOST_TOLD)
         # One worker: frames are looked at in order while the loop answers pings.
         self._worker = Worker("pilot")
         # async_handlers would answer the two frames in flight in any order. By default
@@ -146,6 +131,7 @@ class DriveServer:
         self.socketio.on("disconnect", self._on_disconnect)
         self.socketio.on("telemetry", self._on_telemetry)
         self.dialect = SimulatorDialect(socketio.ASGIApp(self.socketio))
+        self.app = self.sessions = Sessions(self.dialect, self.socketio)
         """The ASGI app that simulators speak to."""
 
     def make_pilot(self) -> Pilot:
@@ -153,16 +139,33 @@ class DriveServer:
         return Pilot(self._predict, SpeedController(self.wheel.target_mph))
 
     async def _on_connect(self, sid: str, *_: object) -> bool:
-        if len(self.clients) >= MOST_SIMULATORS:
+        if len(self.clients) >= MOST_SIMULATORS and not await self._make_room():
             self._say_once("a simulator was refused", "there are too many")
             return False
-        self.clients[sid] = Client(self.make_pilot())
-        logger.info("a simulator has connected")
+        connection = CONNECTION.get()
+        self.clients[sid] = client = Client(
+            self.make_pilot(), connection, time.perf_counter()
+        )
+        client.is_heard(connection, is_driving=False)
+        self._tell("a simulator has connected")
+        return True
+
+    async def _make_room(self) -> bool:
+        """Part with the simulator that has been silent longest, if one is at all."""
+        others = [sid for sid in self.clients if sid != self.driving]
+        sid = min(others, key=lambda sid: self.clients[sid].heard_s)
+        client = self.clients[sid]
+        if time.perf_counter() - client.heard_s < SILENT_S:
+            return False
+        self._say_once("a simulator has to go", "it is silent, and there are too many")
+        await self.sessions.end(self.socketio.manager.eio_sid_from_sid(sid, ROOT))
+        client.connection.abort()
         return True
 
     async def _on_disconnect(self, sid: str, *_: object) -> None:
-        if self.clients.pop(sid, None):
-            logger.info("a simulator has disconnected")
+        if client := self.clients.pop(sid, None):
+            client.leave()
+            self._tell("a simulator has disconnected")
         if sid == self.driving:
             self.driving = None
 
@@ -170,8 +173,10 @@ class DriveServer:
         arrived_s = time.perf_counter()
         client, report = self.clients[sid], self.report
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
-        client.last_packet_s = arrived_s
-        if not self._has_turn(sid, client, arrived_s):
+        client.last_packet_s = client.heard_s = arrived_s
+        has_turn = self._has_turn(sid, client, arrived_s)
+        client.is_heard(CONNECTION.get(), has_turn)
+        if not has_turn:
             await self._steer(sid, client, _stand(client, data))
             return
         report.elapsed_s += dt_s
@@ -228,12 +233,15 @@ class DriveServer:
         is_taken = other and now_s - (other.last_packet_s or 0.0) < SILENT_S
         if self.playing or (is_taken and other is not client):
             if not client.is_told_to_wait:
-                logger.warning("a simulator has to wait: one drives at a time")
+                line = "a simulator has to wait: one drives at a time"
+                self._tell(line, logging.WARNING)
             client.is_told_to_wait = True
             return False
         if client.is_told_to_wait:
-            logger.info("the simulator that waited drives now")
+            self._tell("the simulator that waited drives now")
             client.is_told_to_wait = False
+        if other and other is not client:
+            other.connection.goes_first = False
         self.driving = sid
         return True
 
@@ -307,6 +315,13 @@ class DriveServer:
         self.newest = Moment(telemetry.jpeg, frame, speed_mph, choice)
         self.report.add_driven(speed_mph, dt_s)
         return command
+
+    def _tell(self, line: str, level: int = logging.INFO) -> None:
+        """Log who comes and goes, unless there are too many."""
+        now_s = time.monotonic()
+        if len(self._told_s) < MOST_TOLD or now_s - self._told_s[0] > TOLD_AGAIN_S:
+            self._told_s.append(now_s)
+            logger.log(level, line)
 
     def _say_once(self, what: str, why: Exception | str, trace: bool = False) -> None:
         """Log the first of each kind of trouble; later ones are only counted."""

@@ -24,8 +24,7 @@ from driving.cockpit.heat_map import HeatMap
 from driving.cockpit.state import CockpitState
 from driving.port import (
     GONE,
-    MOST_PAGE_MESSAGE_BYTES,
-    SOCKET_PATH,
+    AllowList,
     Receive,
     Scope,
     Send,
@@ -33,6 +32,7 @@ from driving.port import (
     refuse,
 )
 from driving.server import DriveServer, Moment
+from driving.speakers import MOST_PAGE_MESSAGE_BYTES, SOCKET_PATH
 from driving.telemetry import LARGEST_NUMBER
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Cockpit:
         heat_map: Makes pictures of what the network looks at; None shows none.
         token: What the page's address must hold; None asks for nothing.
         command_of_end: Returns what to do next when the run has ended.
+        allowed: Where simulators may come from; pages have their token.
     """
 
     def __init__(
@@ -115,8 +116,10 @@ class Cockpit:
         heat_map: HeatMap | None = None,
         token: str | None = None,
         command_of_end: Callable[[], str] = lambda: "",
+        allowed: AllowList | None = None,
     ) -> None:
         self.server, self.heat_map, self.token = server, heat_map, token
+        self.allowed = allowed or AllowList([])
         self.command: str | None = None
         """What to do next, "" for nothing; None until the run has ended."""
         self.ended = asyncio.Event()
@@ -156,11 +159,15 @@ class Cockpit:
                 self._refuse(why[1])
                 await refuse(scope, send, why[0], f"refused: {why[1]}\n")
             else:
+                scope["state"]["connection"].is_useful = True
                 await self._serve_page(receive, send)
         elif scope["type"] == "http" and scope["path"] in self._files:
             await self._send_file(scope, send)
+        elif self.allowed.allows(scope):
+            await self.server.app(scope, receive, send)
         else:
-            await self.server.dialect(scope, receive, send)
+            self._refuse("a simulator from elsewhere than --allow says")
+            await refuse(scope, send, 403, "refused: drive.py --allow names others\n")
 
     async def _send_file(self, scope: Scope, send: Send) -> None:
         content_type, content = self._files[scope["path"]]

@@ -48,6 +48,30 @@ def test_port_out_of_range_is_refused(capsys):
     assert capsys.readouterr().err == "--port is 99999, expected 0 to 65535\n"
 
 
+def test_an_address_to_allow_is_one_and_needs_a_host(model_path, capsys):
+    arguments = [str(model_path), "--port", "0", "--allow", "pc.local"]
+    assert main([*arguments, "--host", "0.0.0.0"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("--allow: 'pc.local'") and "192.168.1.20" in line
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "only with --host" in capsys.readouterr().err
+
+
+def test_it_says_that_any_simulator_may_come(model_path, tmp_path):
+    log_path = tmp_path / "log.txt"
+    command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "0.0.0.0"], stderr=log, cwd=tmp_path
+        )
+    warning = until_said(log_path, process, "warning: whoever")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert "sends no token" in warning and "--allow ADDRESS" in warning
+
+
 def test_missing_model_is_said_in_one_line(tmp_path, capsys):
     for name in ("none.json", "none.tflite"):
         assert main([str(tmp_path / name), "--port", "0"]) == 1
@@ -186,13 +210,16 @@ def test_run_that_is_ended_from_the_page_prints_how_to_train(model_path, tmp_pat
     )
     log_path = tmp_path / "log.txt"
     command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
-    command += ["--host", "0.0.0.0", "--corrections", tmp_path / "taught"]
+    command += ["--host", "0.0.0.0", "--allow", "192.0.2.0/24"]
+    command += ["--corrections", tmp_path / "taught"]
     with log_path.open("w") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tmp_path
         )
     address = until_said(log_path, process, "cockpit:").split()[-1]
-    assert "pages need the token" in log_path.read_text()
+    said = log_path.read_text()
+    assert "pages need the token" in said
+    assert "simulators may come from this machine, 192.0.2.0/24" in said
     host, token = address.removeprefix("http://").split("/")
     assert len(token) > len("?token=") + 20
     port = host.rpartition(":")[2]

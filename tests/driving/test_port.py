@@ -18,7 +18,9 @@ from running_drive import (
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
-from driving.port import MOST_CONNECTIONS, is_local_name, listen, reachable_address
+from common.errors import InputError
+from driving.door import MOST_CONNECTIONS
+from driving.port import AllowList, is_local_name, listen, reachable_address
 
 # --- Who is refused -------------------------------------------------------------------
 
@@ -79,11 +81,65 @@ def test_a_name_that_points_here_is_refused_the_page_and_its_socket(
     assert car.steering() == STEERING and not running.cockpit.pages
 
 
+def scope_from(client, server="192.168.1.7"):
+    return {"client": (client, 50_000), "server": (server, 4567)}
+
+
+@pytest.mark.parametrize(
+    ("client", "is_allowed"),
+    [
+        ("192.168.1.20", True),
+        ("10.1.2.3", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("192.168.1.7", True),  # This machine, by its address in the network.
+        ("::ffff:192.168.1.20", True),
+        ("fd00::5", True),
+        ("192.168.1.21", False),
+        ("11.1.2.3", False),
+        ("::ffff:192.168.1.21", False),
+        ("fd01::5", False),
+        ("nowhere", False),
+    ],
+)
+def test_simulators_may_come_from_allowed_addresses(client, is_allowed):
+    allowed = AllowList(["192.168.1.20", "10.0.0.0/8", "fd00::/16"])
+    assert allowed.allows(scope_from(client)) == is_allowed
+    assert AllowList([]).allows(scope_from(client))
+
+
+@pytest.mark.parametrize("text", ["192.168.1", "pc.local", "192.168.1.20/8", ""])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(InputError, match="expected an address or network"):
+        AllowList([text])
+
+
+def test_a_simulator_from_elsewhere_is_refused_and_pages_are_not(jpeg):
+    """This machine comes from an address of the network, to one of its own."""
+    address = reachable_address("0.0.0.0")
+    if address == "127.0.0.1":
+        pytest.skip("needs an address of this machine in a network")
+    source = {"source_address": (address, 0)}
+    with serving(allowed=AllowList(["192.0.2.1"])) as running:
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(running.url, **source).__enter__()
+        with running.page(**source) as page, running.simulator() as client:
+            assert state_of(page)
+            client.send(telemetry(jpeg))
+            until_steering(client, STEERING)
+    with (
+        serving(allowed=AllowList([address])) as running,
+        connect(running.url, **source) as client,
+    ):
+        client.send(telemetry(jpeg))
+        until_steering(client, STEERING)
+
+
 # --- Bounds ---------------------------------------------------------------------------
 
 
 def test_endless_message_costs_its_connection_and_no_other(jpeg, monkeypatch):
-    monkeypatch.setattr("driving.port.MOST_WEBSOCKET_BYTES", 3_000_000)
+    monkeypatch.setattr("driving.speakers.MOST_WEBSOCKET_BYTES", 3_000_000)
     with (
         serving() as running,
         running.simulator() as other,
@@ -101,7 +157,7 @@ def test_a_page_that_stops_reading_is_dropped_and_memory_stays_flat(
     running, jpegs, monkeypatch
 ):
     monkeypatch.setattr("driving.cockpit.app.STALLED_S", 0.3)
-    monkeypatch.setattr("driving.port.LAST_WORDS_S", 0.1)
+    monkeypatch.setattr("driving.door.LAST_WORDS_S", 0.1)
     process = psutil.Process()
     with running.simulator() as client, running.page() as reader, ExitStack() as stack:
         car = Drive(client, jpegs)
@@ -142,7 +198,7 @@ def test_a_thousand_connections_are_refused_and_the_car_drives_on(running, car, 
 
 
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch):
-    monkeypatch.setattr("driving.port.FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr("driving.door.FIRST_REQUEST_S", 0.2)
     with serving() as running, running.page() as page:
         host, port = running.host.split(":")
         with socket.create_connection((host, int(port)), timeout=10) as raw:
