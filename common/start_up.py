@@ -40,6 +40,28 @@ def quiet_tensorflow() -> None:
 
 
 @contextlib.contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started in the block not hear Ctrl+C.
+
+    A terminal sends it to all of a program's: the first one hears it, and ends them.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear_interrupts() -> None:
+    """Hear Ctrl+C in a process that was started deaf to it."""
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
 def _without_notices() -> Iterator[None]:
     """Keep what is written to stderr in the block; show at its end what is no notice.
 
