@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from common.car import CAMERAS
+from common.text import shown
 from model import build_model, view_key, view_of
 from network.files import load_model
 from recordings.recording import Recording, read_recording, usable_samples
@@ -55,9 +56,11 @@ def read_split(settings: Settings) -> Split:
     for recording in recordings:
         if recording.columns:
             named = (f"{column} {cell!r}" for column, cell in recording.columns.items())
-            print(f"{recording.name}: columns {', '.join(named)}", file=sys.stderr)
+            print(
+                shown(f"{recording.name}: columns {', '.join(named)}"), file=sys.stderr
+            )
         for warning in recording.warnings:
-            print(f"{recording.name}: {warning}", file=sys.stderr)
+            print(shown(f"{recording.name}: {warning}"), file=sys.stderr)
     samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
     rng = np.random.default_rng(settings.seed)
     train, validation = split_by_time(
