@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import CAMERAS
-from common.command_line import HelpFormatter
+from common.command_line import Parser
+from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import whole_file
+from common.files import check_writable, write_bytes
+from common.text import shown
 from recordings.log import find_log
 from recordings.units import add_unit_flag, unit_of
 
@@ -460,6 +462,8 @@ def write_preview(
     import numpy as np
     from matplotlib.figure import Figure  # Not above: slow to load.
 
+    from common.page import to_png
+
     columns = _preview_columns(recording, unit)
     rng = np.random.default_rng(seed)
     rows = [(title, [p] * len(columns)) for title, p in PREVIEW.items()]
@@ -477,8 +481,7 @@ def write_preview(
             axes.set(xticks=[], yticks=[])
             text = f"steering {round(changed_steering, 2) + 0.0:+.2f}"
             axes.set_xlabel(text, fontsize=8, labelpad=1)
-    with whole_file(sheet_path) as partial_path:
-        figure.savefig(partial_path, format="png", dpi=90, bbox_inches="tight")
+    write_bytes(sheet_path, to_png(figure, dpi=90, tight=True), is_new=True)
 
 
 def _preview_columns(
@@ -508,10 +511,9 @@ def _preview_columns(
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Write a sheet of pictures that shows what each operation does.",
         epilog="Example:\n  python augment.py data/a --out sheet.png",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("recording", type=Path, help="folder with a driving_log.csv")
@@ -522,21 +524,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Write the preview sheet; return the exit status."""
     args = parse_args(argv)
-    try:
-        if args.out.exists():
-            raise InputError(f"{args.out} exists already; give another --out")
-        if not args.out.parent.is_dir():
-            raise InputError(f"{args.out.parent} is no folder; make it first")
-        find_log(args.recording)
-        unit = unit_of(args.steering_unit, args.recording)
-        write_preview(args.recording, args.out, AugmentSettings(), args.seed, unit)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"written: {args.out}")
+    if args.out.exists():
+        raise InputError(f"{args.out} exists already; give another --out")
+    if not args.out.parent.is_dir():
+        raise InputError(f"{args.out.parent} is no folder; make it first")
+    check_writable(args.out, "--out")
+    find_log(args.recording)
+    unit = unit_of(args.steering_unit, args.recording)
+    write_preview(args.recording, args.out, AugmentSettings(), args.seed, unit)
+    print(shown(f"written: {args.out}"))
     return 0
 
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import HelpFormatter
-from common.errors import InputError
+from common.command_line import Parser
+from common.ends import ends_in_one_line
 from common.text import shown
 
 if TYPE_CHECKING:
@@ -51,10 +51,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     from recordings.units import add_unit_flag
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Say what a recording holds, and what of it cannot be used.",
         epilog="Example:\n  python dataset.py data/a --json",
-        formatter_class=HelpFormatter,
     )
     parser.add_argument("recording", type=Path, help="recording's folder, or a log")
     add_unit_flag(parser.add_argument)
@@ -62,30 +61,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Say what a recording holds; return the exit status."""
     args = parse_args(argv)
     from recordings.log import find_log
     from recordings.units import unit_of
 
-    try:
-        find_log(args.recording)
-        from recordings.recording import read_recording
+    find_log(args.recording)
+    from recordings.recording import read_recording
 
-        unit = unit_of(args.steering_unit, args.recording)
-        found = describe(read_recording(args.recording, unit=unit))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    unit = unit_of(args.steering_unit, args.recording)
+    found = describe(read_recording(args.recording, unit=unit))
     if args.json:
         print(json.dumps(found))
         return 0
     print(
-        f"{shown(found['log'])}: {found['rows']:,} rows, {found['usable']:,} usable, "
+        f"{shown(found['log'])}: {found['rows']:,} rows, "
+        f"{found['usable']:,} usable, "
         f"{found['cameras']} cameras, {found['sessions']} sessions"
     )
     for warning in found["warnings"]:
-        print(f"  {warning}")
+        print(f"  {shown(warning)}")
     return 0
 
 

@@ -19,8 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.command_line import HelpFormatter
+from common.command_line import Parser
+from common.ends import ends_in_one_line
 from common.errors import InputError
+from common.text import shown
 
 ROOT = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
@@ -51,14 +53,15 @@ def demonstrate(data: Path | None, out: Path, epochs: int, port: int) -> None:
     say("4/4 drive: one lap of the embedded lake at 25 mph, over the socket")
     drive(out, port)
     say("done")
-    print(
-        f"report:       {out / 'report' / 'report.html'}\n"
-        f"model:        {out / 'model' / 'model.json'}, loss.png, predictions.png\n"
-        f"the drive:    {out / 'drive.mp4'}\n"
-        f"the server:   {(out / 'drive.json').read_text().strip()}\n"
-        "next:         start the Udacity simulator in Autonomous mode, and\n"
-        f"              python drive.py {out / 'model' / 'model.json'}"
-    )
+    for line in (
+        f"report:       {out / 'report' / 'report.html'}",
+        f"model:        {out / 'model' / 'model.json'}, loss.png, predictions.png",
+        f"the drive:    {out / 'drive.mp4'}",
+        f"the server:   {(out / 'drive.json').read_text().strip()}",
+        "next:         start the Udacity simulator in Autonomous mode, and",
+        f"              python drive.py {out / 'model' / 'model.json'}",
+    ):
+        print(shown(line))
 
 
 def drive(out: Path, port: int) -> None:
@@ -154,10 +157,9 @@ def say(step: str) -> None:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Record, explore, train and drive: the main job from end to end.",
         epilog="Example:\n  python demo.py --data data/mine --out demo-mine",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     recording = "recording to learn (default: the expert makes one)"
@@ -208,23 +210,22 @@ def check(data: Path | None, out: Path, port: int) -> None:
         ) from error
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     args = parse_args(argv)
+    check(args.data, args.out, args.port)
+    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), lambda *_: STOP.set())
+    so_far = f"what was made so far is in {args.out}"
     try:
-        check(args.data, args.out, args.port)
-        for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
-            signal.signal(getattr(signal, name), lambda *_: STOP.set())
         demonstrate(args.data, args.out, args.epochs, args.port)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError:
-        print(f"failed; what was made so far is in {args.out}", file=sys.stderr)
-        return 1
+    except subprocess.CalledProcessError as error:
+        # The step itself has said why.
+        raise InputError(f"failed; {so_far}") from error
     except KeyboardInterrupt:
-        print(f"\nstopped; what was made so far is in {args.out}", file=sys.stderr)
-        return 1
+        print(file=sys.stderr)  # Behind the ^C of the terminal.
+        raise KeyboardInterrupt(f"stopped; {so_far}") from None
     return 0
 
 

@@ -36,10 +36,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import HelpFormatter, add_max_parameters
+from common.command_line import Parser, add_max_parameters
+from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, read_regular
 from common.start_up import quiet_tensorflow
+from common.text import ShownFormatter, shown
 
 if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is light.
     import numpy as np
@@ -65,10 +67,9 @@ CORRECTIONS_SHARE = 0.3
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     from recordings.units import add_unit_flag
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Serve a model to the Udacity simulator in Autonomous mode.",
         epilog="Example:\n  python drive.py models/both/model.json --speed 20",
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "model", type=Path, help="model.json, or a .tflite or .onnx of export.py"
@@ -105,20 +106,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ShownFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     try:
         report, next_command = drive(args)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print("stopped before the model was loaded", file=sys.stderr)
-        return 1
+        raise KeyboardInterrupt("stopped before the model was loaded") from None
     print(json.dumps(report.document()) if args.json else report.summary())
     if next_command and not args.json:
-        print(f"next: {next_command}")
+        print(shown(f"next: {next_command}"))
     return 0
 
 

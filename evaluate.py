@@ -18,10 +18,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.command_line import HelpFormatter, add_max_parameters
+from common.command_line import Parser, add_max_parameters
+from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import whole_file
+from common.files import check_writable, write_picture
 from common.start_up import quiet_tensorflow
+from common.text import shown
 
 if TYPE_CHECKING:
     from evaluation.closed_loop import Job
@@ -31,9 +33,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     from recordings.units import add_unit_flag
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__,
-        formatter_class=HelpFormatter,
         epilog="Example:\n  python evaluate.py models/both/model.json zero oracle "
         "--recording data/a \\\n    --track lake --direction both --report report.html",
     )
@@ -66,18 +67,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Evaluate; 0: done, 1: refused, 2: wrong usage."""
     args = parse_args(argv)
-    try:
-        if args.saliency:
-            print(f"written: {write_saliency(args.drivers[0], args.saliency)}")
-        else:
-            check(args)
-            evaluate(args)
-    except (InputError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    if args.saliency:
+        written = write_saliency(args.drivers[0], args.saliency)
+        print(shown(f"written: {written}"))
+    else:
+        check(args)
+        evaluate(args)
     return 0
 
 
@@ -95,6 +94,8 @@ def check(args: argparse.Namespace) -> None:
     for option, path in (("--report", args.report), ("--video", args.video)):
         if path and path.exists():
             raise InputError(f"{path} exists; remove it or give another {option}")
+        if path:
+            check_writable(path, option)
     if args.video and not args.track and not is_model(args.drivers[0]):
         raise InputError("--video of a recording shows what a model makes of it")
     if not 0 <= args.part[0] < args.part[1] <= 1:
@@ -146,7 +147,7 @@ def evaluate(args: argparse.Namespace) -> None:
         write_report(args.report, document, replays + drives, saliency_of)
     for path in (args.report, args.video):
         if path:
-            print(f"written: {path}", file=sys.stderr)
+            print(shown(f"written: {path}"), file=sys.stderr)
 
 
 def jobs_of(args: argparse.Namespace) -> list[Job]:
@@ -183,19 +184,17 @@ def write_saliency(model_path: str, frame_path: Path) -> Path:
     out_path = Path(f"{frame_path.stem}_saliency.png")
     if out_path.exists():
         raise InputError(f"{out_path} exists; remove it, or work in another folder")
+    check_writable(out_path.absolute(), "folder to work in")
     from recordings.images import read_frame
 
     frame = read_frame(frame_path)
     quiet_tensorflow()
-    import cv2
     import numpy as np
 
     from network.saliency import make_saliency, overlay
 
     heat = make_saliency(load_model(model_path))(frame)
-    picture = np.vstack([frame, overlay(frame, heat)])
-    with whole_file(out_path) as partial_path:
-        cv2.imwrite(str(partial_path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    write_picture(out_path, np.vstack([frame, overlay(frame, heat)]))
     return out_path
 
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.car import MPS_PER_MPH, curvature_of
-from common.command_line import HelpFormatter
+from common.command_line import Parser
+from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import whole_folder
+from common.files import check_writable, whole_folder
 from common.page import html_page, html_picture, html_table, to_png
-from common.text import shown
+from common.text import ESCAPED, shown
 
 if TYPE_CHECKING:
     from recordings.recording import Recording
@@ -239,7 +240,7 @@ def write_report(
         smooth_s: Window of the filter laid over the steering, in seconds; 0 for none.
 
     Raises:
-        InputError: The folder cannot be written.
+        OSError: The folder cannot be written.
     """
     from recordings import pictures as draw
 
@@ -261,18 +262,13 @@ def write_report(
         f"<h2>Numbers</h2>{html_table(names, rows)}"
         f"<h2>Left out</h2><ul>{_excluded_html(recordings)}</ul>"
     )
-    try:
-        with whole_folder(folder) as partial:
-            for file_name, figure in figures.items():
-                png = to_png(figure)
-                (partial / f"{file_name}.png").write_bytes(png)
-                body += html_picture(HEADINGS[file_name], png)
-            page = html_page(f"Recordings: {', '.join(names)}", body)
-            (partial / "report.html").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written: {error.strerror}; give another --out"
-        ) from error
+    with whole_folder(folder) as partial:
+        for file_name, figure in figures.items():
+            png = to_png(figure)
+            (partial / f"{file_name}.png").write_bytes(png)
+            body += html_picture(HEADINGS[file_name], png)
+        page = html_page(f"Recordings: {', '.join(names)}", body)
+        (partial / "report.html").write_text(page, "utf-8", ESCAPED)
 
 
 def _excluded_html(recordings: list[Recording]) -> str:
@@ -308,10 +304,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     from recordings.units import add_unit_flag
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Show what recordings hold, and say what to record next.",
         epilog="Example:\n  python explore.py data/a data/b --out report",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("recordings", nargs="+", type=Path, help="folders with a driving_log.csv")
@@ -334,32 +329,30 @@ def _seconds(text: str) -> float:
     return value
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Write the report and say what to record next; return the exit status."""
     args = parse_args(argv)
     from recordings.log import find_log
     from recordings.units import units_by_path
 
-    try:
-        if args.out.exists():
-            raise InputError(f"{args.out} exists already; give another --out")
-        for path in args.recordings:
-            find_log(path)
-        units = units_by_path(dict(args.steering_unit), args.recordings)
-        from recordings.recording import read_recordings, unique_names, usable_samples
+    if args.out.exists():
+        raise InputError(f"{args.out} exists already; give another --out")
+    check_writable(args.out, "--out")
+    for path in args.recordings:
+        find_log(path)
+    units = units_by_path(dict(args.steering_unit), args.recordings)
+    from recordings.recording import read_recordings, unique_names, usable_samples
 
-        recordings = read_recordings(args.recordings, units)
-        usable_samples(recordings)  # Refuses what training would refuse.
-        names = unique_names(recordings)
-        recordings = [
-            replace(r, name=shown(name))
-            for r, name in zip(recordings, names, strict=True)
-        ]
-        findings = [find_out(recording) for recording in recordings]
-        write_report(args.out, recordings, findings, args.smooth_s)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    recordings = read_recordings(args.recordings, units)
+    usable_samples(recordings)  # Refuses what training would refuse.
+    names = unique_names(recordings)
+    recordings = [
+        replace(r, name=shown(name), warnings=tuple(map(shown, r.warnings)))
+        for r, name in zip(recordings, names, strict=True)
+    ]
+    findings = [find_out(recording) for recording in recordings]
+    write_report(args.out, recordings, findings, args.smooth_s)
     advice = what_to_record(findings)
     if args.json:
         said = {"recordings": [asdict(f) for f in findings], "advice": advice}

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.car import CAMERAS
-from common.command_line import HelpFormatter, add_max_parameters
+from common.command_line import Parser, add_max_parameters
+from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import whole_file
+from common.files import check_writable, whole_file
 from common.start_up import quiet_tensorflow
+from common.text import shown
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +85,7 @@ def export(
         content = to_onnx(network, quantize)
     else:
         content = to_tflite(network, quantize, frames)
-    with whole_file(path) as partial_path:
+    with whole_file(path, is_new=True) as partial_path:
         # What is checked is what was written.
         partial_path.write_bytes(content)
         steering, latency_ms = steer(load_exported(partial_path), frames)
@@ -149,11 +151,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     from recordings.units import add_unit_flag
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Export a model for small devices, checked on real frames.",
         epilog="Example:\n"
         "  python export.py models/both/model.json --to tflite --frames data/lake",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("model", type=Path, help="model.json of a trained model")
@@ -192,9 +193,11 @@ def output_path(model_path: Path, out: Path | None, to: str, quantize: str) -> P
         raise InputError(f"--out is {path}, expected a name that ends in .{to}")
     if path.exists():
         raise InputError(f"{path} exists already; give another --out")
+    check_writable(path, "--out")
     return path
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Export a model and say how it does; return the exit status."""
     args = parse_args(argv)
@@ -202,28 +205,24 @@ def main(argv: list[str] | None = None) -> int:
     from recordings.log import find_log
     from recordings.units import unit_of
 
-    try:
-        path = output_path(args.model, args.out, args.to, args.quantize)
-        check_model(args.model)
-        find_log(args.frames)
-        unit = unit_of(args.steering_unit, args.frames)
-        quiet_tensorflow()
-        frames = sample_frames(args.frames, args.limit, unit)
-        model = load_model(args.model)
-        check = export(model, frames, path, args.quantize, args.most_difference)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    path = output_path(args.model, args.out, args.to, args.quantize)
+    check_model(args.model)
+    find_log(args.frames)
+    unit = unit_of(args.steering_unit, args.frames)
+    quiet_tensorflow()
+    frames = sample_frames(args.frames, args.limit, unit)
+    model = load_model(args.model)
+    check = export(model, frames, path, args.quantize, args.most_difference)
     if args.json:
         print(json.dumps({"written": str(path), **asdict(check)}))
         return 0
     print(
-        f"{path}: {check.size_bytes / 1024:,.0f} KiB\n"
+        f"{shown(str(path))}: {check.size_bytes / 1024:,.0f} KiB\n"
         f"steering beside the model's on {check.frames} frames: largest difference "
         f"{check.largest_difference:.5f}, RMS {check.rms_difference:.5f}\n"
         f"one frame: {check.latency_ms:.2f} ms, the model itself "
         f"{check.keras_latency_ms:.2f} ms\n"
-        f"next: python drive.py {path}"
+        f"next: python drive.py {shown(str(path))}"
     )
     return 0
 

@@ -19,9 +19,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import HelpFormatter, add_max_parameters
-from common.errors import InputError, NonFiniteLossError
+from common.command_line import Parser, add_max_parameters
+from common.ends import ends_in_one_line
+from common.errors import InputError
+from common.files import check_writable
+from common.locks import only_writer
 from common.start_up import quiet_tensorflow
+from common.text import shown
 
 if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
     from tuning.plans import DaggerPlan, HardPlacesPlan
@@ -32,9 +36,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     from recordings.units import add_unit_flag
     from tuning.plans import DaggerPlan, Tuning
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__,
-        formatter_class=HelpFormatter,
         epilog="Example:\n  python improve.py models/a/model.json --track "
         "random:100-104 --judge random:200-209 --name better",
     )
@@ -151,29 +154,31 @@ def improve(
     return document, places_table(document), better
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Improve a model; 0: done, whether better or not, 1: refused, 2: wrong usage."""
     args = parse_args(argv)
     folder = args.models_dir / args.name
+    plan = plan_of(args)
+    check_writable(folder, "--models-dir")
     try:
         from training.run_folder import threads_of
 
-        plan = plan_of(args)
-        # As many as the model was trained with: see compute_threads.
-        quiet_tensorflow(threads_of(args.model.parent))
-        from tuning.fine_tuning import keep
+        with only_writer(folder):
+            # As many as the model was trained with: see compute_threads.
+            quiet_tensorflow(threads_of(args.model.parent))
+            from tuning.fine_tuning import keep
 
-        document, text, model_path = improve(plan, folder, given_of(args))
-        if model_path:
-            keep(folder, model_path)
-    except (InputError, FileExistsError, NonFiniteLossError) as error:
-        print(error, file=sys.stderr)
-        return 1
+            document, text, model_path = improve(plan, folder, given_of(args))
+            if model_path:
+                keep(folder, model_path)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
     print(json.dumps(document) if args.json else text)
     if model_path:
-        print(f"better; written: {folder / 'model.json'}", file=sys.stderr)
+        print(shown(f"better; written: {folder / 'model.json'}"), file=sys.stderr)
     else:
-        print(f"no better; keep {args.model}", file=sys.stderr)
+        print(shown(f"no better; keep {args.model}"), file=sys.stderr)
     return 0
 
 

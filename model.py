@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
-from common.command_line import HelpFormatter, add_max_parameters
+from common.command_line import Parser, add_max_parameters
+from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
 from network.files import check_model, load_model
@@ -205,11 +206,10 @@ def make_predictor(model: keras.Model) -> Callable[[np.ndarray], float]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     about = [f"{name}: {preset.description}\n" for name, preset in PRESETS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Print the layers of a preset, or of a saved model.",
         epilog="".join(about) + "\nExample:\n  python model.py --preset original\n"
         "  python model.py models/both/model.json",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("model", nargs="?", type=Path, help="model.json of a saved model")
@@ -219,17 +219,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Print the layers; return the exit status."""
     args = parse_args(argv)
-    try:
-        if args.model:
-            check_model(args.model)
-        quiet_tensorflow()
-        model = load_model(args.model) if args.model else build_model(args.preset)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    if args.model:
+        check_model(args.model)
+    quiet_tensorflow()
+    model = load_model(args.model) if args.model else build_model(args.preset)
     model.summary(line_length=88)
     return 0
 

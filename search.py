@@ -28,9 +28,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.command_line import HelpFormatter
+from common.command_line import Parser
+from common.ends import ends_in_one_line
 from common.errors import InputError
+from common.files import check_writable
 from common.start_up import quiet_tensorflow
+from common.text import shown
 
 if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
     import optuna
@@ -58,6 +61,7 @@ def run_search(args: argparse.Namespace) -> None:
     """
     stop_at_s = time.time() + 60 * args.time
     settings, fixed = base_settings(args)
+    check_writable(args.study, "--study")
     quiet_tensorflow(settings.threads)
     from train import run
     from tuning.search_space import prepare
@@ -90,7 +94,7 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
 
     if args.steps is not None and args.steps < 1:
         raise InputError(f"--steps is {args.steps}, expected >= 1")
-    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    parser = Parser(argument_default=argparse.SUPPRESS)
     add_settings(parser)
     for name in ("resume", "models_dir", "name"):
         parser.add_argument(f"--{name.replace('_', '-')}", nargs="?")
@@ -124,7 +128,7 @@ def print_plan(search: Search, args: argparse.Namespace) -> None:
         f"{plan.base.part[1]:g} of each recording); {len(search.rest):,} held out\n"
         f"objective: {plan.objective}, the least\n"
         f"searched: {', '.join(plan.searched)}\n"
-        f"study: {args.study}",
+        f"study: {shown(str(args.study))}",
         flush=True,
     )
 
@@ -146,12 +150,13 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     flags = flags_of(settings_of(plan, best.params))
     named = ["--name", f"{args.study.stem}-best"]
     print(f"\nthe best trial again ({plan.objective} {best.value:.4f}):")
-    print(shlex.join(["python", "train.py", *args.recordings, *flags, *named]))
+    command = shlex.join(["python", "train.py", *args.recordings, *flags, *named])
+    print(shown(command))
     if (num_finished := len(finished_trials(study))) < args.trials:
         print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
     names = ", ".join(path.name for path in report.draw_plots(study, folder))
-    shown = names or "no picture: too few to compare"
-    print(f"\nwritten to {folder}: trials, {shown}")
+    pictures = names or "no picture: too few to compare"
+    print(f"\nwritten to {shown(str(folder))}: trials, {pictures}")
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -161,14 +166,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the arguments, with those behind the -- as `train_flags`."""
     argv = sys.argv[1:] if argv is None else argv
     end = argv.index("--") if "--" in argv else len(argv)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Search for settings of train.py that do better than its defaults.",
         epilog="What stands behind a -- are flags of train.py for every trial; they "
         "are not searched.\n\n"
         "Example:\n"
         "  python search.py data/a data/b --trials 40 --workers 2\n"
         "  python search.py data/a --objective driving --time 120 -- --flip 0",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument_group("what to search on").add_argument
     add("recordings", nargs="+", help="folders with a driving_log.csv")
@@ -200,17 +204,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Search; 0: done, 1: refused or stopped, 2: wrong usage."""
     args = parse_args(argv)
     try:
         run_search(args)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 1
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
     return 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from contextlib import nullcontext
@@ -19,9 +20,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common import text
 from common.car import autonomy_percent
-from common.command_line import HelpFormatter
-from common.files import whole_file
+from common.command_line import Parser
+from common.ends import ends_in_one_line
+from common.errors import InputError
+from common.files import check_writable, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +44,7 @@ VIDEO_FPS = 15
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the settings given on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser = Parser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_window(commands)
     _add_record(commands)
@@ -58,7 +62,6 @@ def _add_command(
         help=summary.splitlines()[0],
         description=summary,
         epilog=f"Example:\n  python simulate.py {name} {example}",
-        formatter_class=HelpFormatter,
     )
     add = parser.add_argument
     add("track", help="lake, jungle, mountain or random:SEED")
@@ -150,24 +153,36 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     add("--seconds", type=float, default=20.0, help="length of a film (default: 20)")
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0: done, 1: refused, 2: wrong usage."""
     args = parse_args(argv)
     commands = {"window": window, "record": record, "drive": drive, "render": render}
+    from simulator.errors import REFUSALS
+
     try:
         return commands[args.command](args)
-    except (ValueError, FileExistsError, RuntimeError) as error:
-        # The simulator's refusals: values, files, the renderer, the drive server.
-        print(f"simulate.py: {error}", file=sys.stderr)
-        return 1
+    except (InputError, *REFUSALS) as error:
+        raise InputError(f"simulate.py: {error}") from error
+
+
+def check_new(path: Path | None, flag: str) -> None:
+    """See that what is to be written is not there, and can be written.
+
+    Raises:
+        InputError: One of them is not so; the flag names another place.
+    """
+    if path is not None:
+        if path.exists():
+            raise InputError(f"{path} exists; remove it or give another {flag}")
+        check_writable(path, flag)
 
 
 def window(args: argparse.Namespace) -> int:
     """Let a person drive, and record on demand."""
     from simulator.window import LiveWorld, Session, Window
 
-    if args.out is not None and args.out.exists():
-        raise ValueError(f"{args.out} exists; remove it or give another --out")
+    check_new(args.out, "--out")
     _print_settings(args)
     road = next(_roads(args))
     with Window(f"{road.name} - simulate.py", args.renderer) as shown:
@@ -192,9 +207,8 @@ def record(args: argparse.Namespace) -> int:
     from simulator.recorder import CAMERAS, Recorder, record_expert
 
     if args.laps < 1 or (args.frames is not None and args.frames < 1):
-        raise ValueError("--laps and --frames must be 1 or more")
-    if args.out.exists():
-        raise ValueError(f"{args.out} exists; remove it or give another --out")
+        raise InputError("--laps and --frames must be 1 or more")
+    check_new(args.out, "--out")
     roads = list(_roads(args))
     _print_settings(args)
     started_s = time.monotonic()
@@ -218,8 +232,9 @@ def record(args: argparse.Namespace) -> int:
                 world.close()
         num_rows = recorder.num_rows
     rate = num_rows / (time.monotonic() - started_s)
-    print(f"wrote {args.out}: {num_rows:,} rows of 3 images, {rate:.0f} rows/s")
-    print(f"next: python explore.py {args.out}")
+    out = text.shown(str(args.out))
+    print(f"wrote {out}: {num_rows:,} rows of 3 images, {rate:.0f} rows/s")
+    print(f"next: python explore.py {out}")
     return 0
 
 
@@ -238,7 +253,11 @@ def _progress(bar: tqdm, by_frames: bool) -> Callable[[Observation], None]:
 def drive(args: argparse.Namespace) -> int:
     """Drive for a server, and print how it went."""
     if args.laps < 1:
-        raise ValueError("--laps must be 1 or more")
+        raise InputError("--laps must be 1 or more")
+    if not args.max_time > 0:
+        raise InputError(f"--max-time is {args.max_time}, expected above 0")
+    if args.video:
+        check_writable(args.video, "--video")
     if not args.json:
         _print_settings(args)
     complete = True
@@ -302,19 +321,19 @@ def _describe(road: Track, summary: DriveSummary, autonomy: float) -> str:
 def render(args: argparse.Namespace) -> int:
     """Draw a contact sheet of places along the road, or film the expert."""
     if args.out.suffix not in (".png", ".mp4"):
-        raise ValueError(f"{args.out}: expected a name that ends in .png or .mp4")
-    if args.out.exists():
-        raise FileExistsError(f"{args.out} exists; remove it or give another --out")
+        raise InputError(f"{args.out}: expected a name that ends in .png or .mp4")
+    if not 0 <= args.seconds < math.inf:
+        raise InputError(f"--seconds is {args.seconds}, expected 0 or more")
+    check_new(args.out, "--out")
     _print_settings(args)
     draw = _render_film if args.out.suffix == ".mp4" else _render_sheet
     draw(args, next(_roads(args)))
-    print(f"wrote {args.out}")
+    print(text.shown(f"wrote {args.out}"))
     return 0
 
 
 def _render_sheet(args: argparse.Namespace, road: Track) -> None:
     """Write places at even distances along the road as one picture."""
-    import cv2
     import numpy as np
 
     world = _make_world(args, road, (args.camera,))
@@ -328,9 +347,7 @@ def _render_sheet(args: argparse.Namespace, road: Track) -> None:
     grid = np.reshape(tiles, (SHEET_ROWS, SHEET_COLUMNS, height, width, 3))
     sheet = grid.swapaxes(1, 2).reshape(SHEET_ROWS * height, -1, 3)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(args.out) as partial_path:
-        if not cv2.imwrite(str(partial_path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-            raise ValueError(f"{args.out} cannot be written")
+    write_picture(args.out, sheet)
 
 
 def _render_film(args: argparse.Namespace, road: Track) -> None:
@@ -390,7 +407,7 @@ def _print_settings(args: argparse.Namespace) -> None:
     settings = {name: value for name, value in vars(args).items() if value is not None}
     command = settings.pop("command")
     pairs = [f"{name}={value}" for name, value in settings.items()]
-    print(f"{command}:", *pairs)
+    print(f"{command}:", *map(text.shown, pairs))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import InputError, NonFiniteLossError
+from common.ends import ends_in_one_line, line_of
+from common.errors import InputError
+from common.locks import only_writer
 from common.start_up import compute_threads, num_cores, quiet_tensorflow
+from common.text import shown
 
 if TYPE_CHECKING:
     import keras
@@ -217,7 +220,11 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
 
 
 def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Make the folder of a new run, and train it here or on several workers."""
+    """Make the folder of a new run, and train it here or on several workers.
+
+    Raises:
+        InputError: Another process trains it, or the disk is full.
+    """
     from training.run_folder import forget_unstarted, make_run, threads_of
 
     quiet_tensorflow(threads_of(folder) if args.resume else settings.threads)
@@ -228,44 +235,44 @@ def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[st
         check_workers(args.workers, settings.batch_size)
     if not args.resume:
         make_run(folder, settings)
-    try:
-        if args.tensorboard:
-            follow_with_tensorboard(folder)
-        print(json.dumps(asdict(settings), indent=1))
-        if compute_threads() != num_cores():
-            cores = "1 core" if num_cores() == 1 else f"{num_cores()} cores"
-            print(f"{compute_threads()} threads compute, on {cores}")
-        if args.workers is None:
-            return run(folder, settings)
-        return run_on_workers(run, folder, settings, args.workers, args.address)
-    except (InputError, NonFiniteLossError, KeyboardInterrupt):
-        # A run that is resumed is somebody's, however little of it there is.
-        if not args.resume:
-            forget_unstarted(folder)
-        raise
+    with only_writer(folder):
+        try:
+            if args.tensorboard:
+                follow_with_tensorboard(folder)
+            print(json.dumps(asdict(settings), indent=1))
+            if compute_threads() != num_cores():
+                cores = "1 core" if num_cores() == 1 else f"{num_cores()} cores"
+                print(f"{compute_threads()} threads compute, on {cores}")
+            if args.workers is None:
+                return run(folder, settings)
+            return run_on_workers(run, folder, settings, args.workers, args.address)
+        except BaseException as error:
+            # A run that is resumed is somebody's, however little of it there is.
+            if not args.resume:
+                forget_unstarted(folder)
+            line = line_of(error) if isinstance(error, OSError) else None
+            if line and (folder / "config.json").exists():
+                raise InputError(f"{line}; then go on with --resume") from error
+            raise
 
 
+@ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Train; 0: done, 1: refused or stopped, 2: wrong usage."""
     args = parse_args(argv)
-    try:
-        if args.list is not None:
-            from training.run_list import read_runs, runs_table
+    if args.list is not None:
+        from training.run_list import read_runs, runs_table
 
-            print(runs_table(read_runs(args.list)))
-            return 0
-        folder, settings = open_run(args)
-        metrics = train(args, folder, settings)
-    except (InputError, NonFiniteLossError, KeyboardInterrupt) as error:
-        print(str(error) or "stopped", file=sys.stderr)
-        return 1
+        print(runs_table(read_runs(args.list)))
+        return 0
+    folder, settings = open_run(args)
+    metrics = train(args, folder, settings)
     from training.figures import metrics_table
 
     print(metrics_table(metrics))
-    print(
-        f"\nwritten to {folder}: model.json, model.weights.h5, metrics.json, pictures"
-    )
-    print(f"next: python drive.py {folder / 'model.json'}")
+    files = "model.json, model.weights.h5, metrics.json, pictures"
+    print(f"\nwritten to {shown(str(folder))}: {files}")
+    print(shown(f"next: python drive.py {folder / 'model.json'}"))
     return 0
 
 

@@ -1,10 +1,12 @@
-"""How every command shows its help, and the flag of those that load models."""
+"""How every command shows its help and what is wrong with its flags."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from typing import Any, NoReturn
+
+from common.text import shown
 
 # An environment without a terminal would be 80 columns wide, and break the lines.
 WIDTH = 100
@@ -48,3 +50,14 @@ class _SetVariable(argparse.Action):
     def __call__(self, *given: Any) -> None:
         _parser, _namespace, value, _flag = given
         os.environ[MAX_PARAMETERS] = str(value)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help is formatted so, and whose errors show any text safely."""
+
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**({"formatter_class": HelpFormatter} | about))
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with 2."""
+        super().error(shown(message))

@@ -6,8 +6,10 @@ import base64
 import html
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from common.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,11 +61,43 @@ def html_picture(title: str, png: bytes, level: int = 2) -> str:
     )
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file."""
+def to_png(figure: Figure, dpi: int = DOTS_PER_INCH, tight: bool = False) -> bytes:
+    """Return a figure as a PNG file, cut to what is drawn if tight.
+
+    All text in it is shown as it is: a name with a $ is no formula.
+    """
+    _show_literally(figure)
     content = io.BytesIO()
     with warnings.catch_warnings():
         # A letter that the font lacks becomes a box; the page's text has the name.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
+        box = "tight" if tight else None
+        figure.savefig(content, format="png", dpi=dpi, bbox_inches=box)
     return content.getvalue()
+
+
+def _show_literally(figure: Figure) -> None:
+    """Let text in a figure be what it is, not a formula, nor what cannot be drawn."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter
+
+    formulas: set[Text] = set()
+    for axis in figure.findobj(Axis):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FuncFormatter):  # Of ticks that are names.
+            formatter.func = _shown_by(formatter.func)
+            axis.get_ticklabels()  # Makes them.
+        elif axis.get_scale() != "linear":  # Powers of ten are formulas, and ours.
+            formulas.update(set(axis.findobj(Text)) - {axis.label})
+    for text in set(figure.findobj(Text)) - formulas:
+        text.set_parse_math(False)
+        text.set_text(_lines_shown(text.get_text()))
+
+
+def _shown_by(function: Callable[..., str]) -> Callable[..., str]:
+    return lambda *place: _lines_shown(function(*place))
+
+
+def _lines_shown(text: str) -> str:
+    return "\n".join(map(shown, text.split("\n")))

@@ -67,6 +67,28 @@ def quiet_tensorflow(threads: int | None = None) -> None:
 
 
 @contextlib.contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started in the block not hear Ctrl+C.
+
+    A terminal sends it to all of a program's: the first one hears it, and ends them.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear_interrupts() -> None:
+    """Hear Ctrl+C in a process that was started deaf to it."""
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
 def _keeping_interrupts() -> Iterator[None]:
     """Let Ctrl-C end the block as such, whatever a library makes of the exception.
 

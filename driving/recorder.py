@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import threading
 from datetime import datetime, timedelta
@@ -60,10 +61,11 @@ class DriveRecorder:
         self.written = 0
         """How many frames are on disk."""
         self.dropped = 0
-        """How many frames were not taken, because the disk was too slow."""
+        """How many frames were lost, because the disk was too slow or full."""
         self.has_failed = False
         """Whether nothing more can be written."""
         self._is_driving = is_driving
+        self._log_bytes = 0
         self._last_jpeg = b""
         self._last_time = datetime.min
         self._rows: queue.Queue[tuple[bytes, str, str]] = queue.Queue(MOST_WAITING)
@@ -86,7 +88,10 @@ class DriveRecorder:
         The simulator keeps two frames in flight, which may show the same picture: that
         is written once. `taken` is when the frame came, None for now.
         """
-        if jpeg == self._last_jpeg or self.has_failed:
+        if jpeg == self._last_jpeg:
+            return
+        if self.has_failed:
+            self.dropped += 1
             return
         self._last_jpeg = jpeg
         # File names carry milliseconds; two frames never share one.
@@ -125,28 +130,38 @@ class DriveRecorder:
         (folder / "IMG").mkdir()
 
     def _write(self) -> None:
+        log_path = self.folder / "driving_log.csv"
         try:
             if self._is_driving:
                 self._make_folder(self.folder)
-            with (self.folder / "driving_log.csv").open("w", encoding="utf-8") as log:
+            with log_path.open("w", encoding="utf-8") as log:
                 while not (self._is_closing.is_set() and self._rows.empty()):
                     with contextlib.suppress(queue.Empty):
                         self._write_row(log, *self._rows.get(timeout=0.1))
         except OSError as error:
             # The drive goes on; what waits, and what comes, is dropped.
             self.has_failed = True
+            self.dropped += self._rows.qsize() + 1
+            with contextlib.suppress(OSError):  # The row that was cut short.
+                os.truncate(log_path, self._log_bytes)
             what = (
                 "corrections are not written" if self._is_driving else "recording stops"
             )
-            logger.error("%s: %s; the drive goes on", what, error)
+            reason = error.strerror or error
+            logger.error("%s: %s: %s; the drive goes on", what, self.folder, reason)
 
     def _write_row(self, log: TextIO, jpeg: bytes, name: str, numbers: str) -> None:
         path = self.folder / "IMG" / name
         # Not by common.files, which waits for the disk: frames come faster than that.
         partial_path = path.with_name(name + ".partial")
-        partial_path.write_bytes(jpeg)
-        partial_path.replace(path)
+        try:
+            partial_path.write_bytes(jpeg)
+            partial_path.replace(path)
+        except OSError:
+            partial_path.unlink(missing_ok=True)
+            raise
         # No left and no right camera: the simulator sends the centre one only.
         log.write(f"IMG/{name},,,{numbers}\n")
         log.flush()
+        self._log_bytes = os.fstat(log.fileno()).st_size
         self.written += 1

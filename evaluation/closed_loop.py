@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
-from common.start_up import quiet_tensorflow
+from common.start_up import deaf_to_interrupts, quiet_tensorflow
 from driving.pilot import Command, Pilot, SpeedController
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import Intervention, Rollout
@@ -302,9 +302,18 @@ def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
         with ProcessPoolExecutor(
             min(workers, len(jobs)), context, _prepare_worker, (needs_keras,)
         ) as pool:
-            for result in pool.map(drive, jobs):
-                yield result
-                bar.update()
+            others = set(multiprocessing.active_children())
+            try:
+                with deaf_to_interrupts():
+                    drives = [pool.submit(drive, job) for job in jobs]
+                for each in drives:
+                    yield each.result()
+                    bar.update()
+            except BaseException:
+                # The pool would wait for the drives that are under way.
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()
+                raise
 
 
 def _prepare_worker(needs_keras: bool) -> None:

@@ -19,6 +19,7 @@ from common.car import INTERVENTION_S, MPS_PER_MPH
 from common.files import write_bytes
 from common.page import html_page, html_picture, html_table, to_png
 from common.table import text_table
+from common.text import ESCAPED, shown
 from evaluation.replay import MOST_PICTURES
 from evaluation.rollout import Rollout
 from network.saliency import Saliency, overlay
@@ -49,10 +50,8 @@ def write_report(
         saliency: What makes heat maps of a driver that is a model, by driver.
 
     Raises:
-        FileExistsError: The file exists.
+        OSError: The file exists, or cannot be written.
     """
-    if path.exists():
-        raise FileExistsError(f"{path} exists; remove it or give another --report")
     parts = [
         f"<p>Autonomy is NVIDIA's: each intervention costs {INTERVENTION_S:g} s, "
         f"(1 - interventions &times; {INTERVENTION_S:g} s / elapsed) &times; 100.</p>"
@@ -63,7 +62,9 @@ def write_report(
             parts.append(f"<h2>{html.escape(road)}: {how}</h2>{_figures_html(drivers)}")
             parts += _pictures([r for r in rollouts if r.road == road], saliency)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, html_page("How models drive", "".join(parts)).encode())
+    page = html_page("How models drive", "".join(parts))
+    # A name that is no UTF-8 is shown by its bytes.
+    write_bytes(path, page.encode(errors=ESCAPED), is_new=True)
 
 
 def _figures_html(drivers: dict[str, Any]) -> str:
@@ -245,10 +246,10 @@ def figures_table(document: dict[str, Any]) -> str:
     """Return the figures as lines for a person; the document is write_report's."""
     lines = []
     for name, drivers in document["recordings"].items():
-        lines.append(f"{name}: replayed (autonomy at 1 m, and at 2 m)")
+        lines.append(shown(f"{name}: replayed (autonomy at 1 m, and at 2 m)"))
         lines.append(_table(REPLAY_COLUMNS, drivers))
     for name, drivers in document["tracks"].items():
-        lines.append(f"{name}: driven in the simulator")
+        lines.append(shown(f"{name}: driven in the simulator"))
         in_mph = {
             driver: said | {"mean_speed_mph": said["mean_speed_mps"] / MPS_PER_MPH}
             for driver, said in drivers.items()

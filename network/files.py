@@ -6,6 +6,7 @@ from the weights, so that a file from a stranger cannot run code.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-from common.files import read_regular, whole_file, write_json
+from common.files import read_regular, write_bytes, write_json
 from network.limits import current_limits, within_limits
 from network.weights import check_weights, copy_weights
 
@@ -67,10 +68,17 @@ def save_model(model: keras.Model, folder: Path) -> Path:
 
 def save_weights(model: keras.Model, folder: Path) -> Path:
     """Write model.weights.h5 into a folder, whole or not at all; return its path."""
-    weights_path = folder / "model.weights.h5"
-    with whole_file(weights_path) as partial_path:
-        model.save_weights(partial_path, overwrite=True)
+    weights_path, content = folder / "model.weights.h5", _WeightsInMemory()
+    model.save_weights(content)
+    write_bytes(weights_path, content.getvalue())
     return weights_path
+
+
+class _WeightsInMemory(io.BytesIO):
+    """What weights are written to first: HDF5 crashes where a disk is full."""
+
+    def __str__(self) -> str:
+        return "model.weights.h5"  # Keras looks at the ending of its name.
 
 
 def check_model(

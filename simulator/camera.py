@@ -19,6 +19,7 @@ import numpy as np
 from panda3d import core
 
 from simulator import bonnet, car_body, mesh
+from simulator.errors import Refusal, RenderingError
 
 # Without ShowBase nobody collects Panda3D's cached states: 10 more with every frame.
 core.loadPrcFileData(
@@ -32,10 +33,6 @@ FRAME_SIZE = (320, 160)  # width, height
 NEAR_M, FAR_M = 0.6, 480.0  # the nearest road in view is 2 m away
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
 _SENSORS, _CHASE = core.BitMask32.bit(1), core.BitMask32.bit(2)
-
-
-class RenderingError(RuntimeError):
-    """The renderer cannot work on this machine; the message says what mends it."""
 
 
 @dataclass(frozen=True)
@@ -195,11 +192,11 @@ def _check_cameras(cameras: Sequence[str], size: tuple[int, int]) -> None:
     unknown = [camera for camera in cameras if camera not in MOUNTINGS]
     if unknown:
         known = ", ".join(MOUNTINGS)
-        raise ValueError(f"no camera is called {unknown[0]!r}; there are: {known}")
+        raise Refusal(f"no camera is called {unknown[0]!r}; there are: {known}")
     if not cameras or len(set(cameras)) != len(cameras):
-        raise ValueError(f"cameras is {cameras!r}, expected one or more, each once")
+        raise Refusal(f"cameras is {cameras!r}, expected one or more, each once")
     if min(size) < 1:
-        raise ValueError(f"size is {size}, expected (width, height) in pixels, above 0")
+        raise Refusal(f"size is {size}, expected (width, height) in pixels, above 0")
 
 
 def _make_buffer(

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
+from simulator.errors import DriveServerError, Refusal
 from simulator.recorder import encode_jpeg
 from simulator.vehicle import MAX_STEERING_DEG, MPS_PER_MPH, clipped
 from simulator.world import FRAME_DT_S, Observation, World
@@ -31,10 +32,6 @@ PING_INTERVAL_S = 25.0
 ANSWER_WITHIN_S = 30.0  # a server that loads its model at the first frame needs some
 # Decimal mark and group mark of each culture.
 CULTURES = {"en": (".", ","), "de": (",", "."), "fr": (",", "\u202f")}
-
-
-class DriveServerError(RuntimeError):
-    """The drive server is not there, or does not answer as it must."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,9 @@ class Client:
     ) -> None:
         known = ", ".join(CULTURES)
         if culture not in CULTURES:
-            raise ValueError(f"no culture {culture!r}; there are: {known}")
+            raise Refusal(f"no culture {culture!r}; there are: {known}")
         if "center" not in world.cameras:
-            raise ValueError(f"cameras are {world.cameras}, expected center among them")
+            raise Refusal(f"cameras are {world.cameras}, expected center among them")
         self.url, self.world, self._culture = url, world, culture
         self.seen = world.reset()
         self.steering = self.throttle = 0.0
@@ -105,7 +102,7 @@ class Client:
         self._socket = _connect(url, wait_s)
         self._answered_s = self._pinged_s = time.monotonic()
         self._emit_telemetry()
-        self._socket.send("2")
+        self._send("2")
 
     @property
     def is_answered(self) -> bool:
@@ -122,7 +119,7 @@ class Client:
         now_s = time.monotonic()
         if now_s - self._pinged_s > PING_INTERVAL_S:
             self._pinged_s = now_s
-            self._socket.send("2")
+            self._send("2")
         try:
             message = self._socket.recv(timeout=max(0.0, timeout_s))
         except TimeoutError:
@@ -132,18 +129,18 @@ class Client:
                     f"{self.url} has not answered a frame for {silent_s:.0f} s"
                 ) from None
             return
-        except ConnectionClosed as error:
+        except (ConnectionClosed, OSError) as error:
             raise self._closed(error) from None
         self._take(str(message))
 
-    def _closed(self, error: ConnectionClosed) -> DriveServerError:
+    def _closed(self, error: Exception) -> DriveServerError:
         return DriveServerError(f"{self.url} closed the connection: {error}")
 
     def _take(self, message: str) -> None:
         if message.startswith("0"):
             self._emit_telemetry()
         elif message.startswith("2"):
-            self._socket.send("3")
+            self._send("3")
         elif message.startswith("3"):
             self.num_pongs += 1
         elif message.startswith("42"):
@@ -195,11 +192,14 @@ class Client:
             self._message = "42" + json.dumps(["telemetry", data], ensure_ascii=False)
         size, text = FRAGMENT_CHARS, self._message
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
-        try:
-            self._socket.send(pieces if len(pieces) > 1 else text)
-        except ConnectionClosed as error:
-            raise self._closed(error) from None
+        self._send(pieces if len(pieces) > 1 else text)
         self._in_flight += 1
+
+    def _send(self, message: str | list[str]) -> None:
+        try:
+            self._socket.send(message)
+        except (ConnectionClosed, OSError) as error:
+            raise self._closed(error) from None
 
     def _telemetry(self) -> dict[str, str]:
         numbers = {
@@ -214,10 +214,10 @@ class Client:
     def close(self) -> None:
         """Say goodbye to the server, as the stock simulator does."""
         try:
-            self._socket.send("41")
-            self._socket.send("1")
-        except ConnectionClosed:
-            pass
+            self._send("41")
+            self._send("1")
+        except DriveServerError:
+            pass  # It has gone first.
         self._socket.close()
 
 
@@ -321,9 +321,14 @@ def to_n4(value: float, culture: str) -> str:
 
 def _connect(url: str, wait_s: float) -> ClientConnection:
     """Connect as websocket-sharp does; try again until `wait_s` is over."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "ws") or not parts.hostname:
-        raise ValueError(f"url is {url!r}, expected such as http://127.0.0.1:4567")
+    try:
+        parts = urlsplit(url)
+        is_known = parts.scheme in ("http", "ws") and parts.hostname
+        parts.port  # noqa: B018 - it looks whether it is one
+    except ValueError:
+        is_known = None
+    if not is_known:
+        raise Refusal(f"url is {url!r}, expected such as http://127.0.0.1:4567")
     address = f"ws://{parts.netloc}/socket.io/?EIO=4&transport=websocket"
     give_up_s = time.monotonic() + wait_s
     while True:

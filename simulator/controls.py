@@ -9,6 +9,7 @@ Source: CarRemoteControl.cs and the Input settings of the Udacity simulator.
 from collections.abc import Set
 from dataclasses import dataclass
 
+from simulator.errors import Refusal
 from simulator.vehicle import clipped
 
 STEERING_PER_S = 2.5  # 0.05 in each of its steps of 0.02 s, while a key is held
@@ -45,7 +46,7 @@ class Inputs:
         for name in ("stick", "pedals"):
             value = getattr(self, name)
             if not -1 <= value <= 1:
-                raise ValueError(f"{name} is {value}, expected [-1, 1]")
+                raise Refusal(f"{name} is {value}, expected [-1, 1]")
 
 
 class Controls:

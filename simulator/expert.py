@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator import vehicle
+from simulator.errors import Refusal
 from simulator.track import Track
 from simulator.vehicle import BODY_WIDTH_M, MAX_STEERING_RAD, WHEELBASE_M, clipped
 from simulator.world import Observation
@@ -60,13 +61,13 @@ class Expert:
         self, track: Track, lane_offset_m: float | None = None, speed_mph: float = 30.0
     ) -> None:
         lane_m = track.lane_offsets_m[0] if lane_offset_m is None else lane_offset_m
-        if abs(lane_m) > track.half_width_m - 1.0:
-            raise ValueError(
+        if not abs(lane_m) <= track.half_width_m - 1.0:
+            raise Refusal(
                 f"lane_offset_m is {lane_m}, expected a lane on the road, within "
                 f"±{track.half_width_m - 1.0:.1f} m"
             )
         if not 3.0 <= speed_mph <= 30.0:
-            raise ValueError(f"speed_mph is {speed_mph}, expected [3, 30]")
+            raise Refusal(f"speed_mph is {speed_mph}, expected [3, 30]")
         self.track, self.lane_offset_m = track, lane_m
         self._speeds_mps = plan_speeds(track, speed_mph * vehicle.MPS_PER_MPH).tolist()
         self._backing = False
@@ -175,7 +176,7 @@ class SteeringNoise:
         self, rng: np.random.Generator, size: float, duration_s: float = 0.6
     ) -> None:
         if not 0 <= size <= 1:
-            raise ValueError(f"size is {size}, expected a share of full lock in [0, 1]")
+            raise Refusal(f"size is {size}, expected a share of full lock in [0, 1]")
         self._rng, self._size, self._duration_s = rng, size, duration_s
         self._value = 0.0
 

@@ -1,16 +1,23 @@
 """Writes frames as an MP4 film (H.264) that browsers and players show."""
 
-from collections.abc import Generator
+import contextlib
+import errno
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
 import imageio_ffmpeg
 import numpy as np
 
+from simulator.drafts import Draft
+from simulator.errors import Refusal
 from simulator.vehicle import MPS_PER_MPH
 from simulator.world import Observation, World
 
 FILM_SIZE = (640, 320)  # width, height
+SETTINGS = "-crf 23 -preset veryfast -movflags +faststart -threads 1".split()
 
 
 class Film:
@@ -21,46 +28,81 @@ class Film:
         size: The (width, height) of a frame in pixels, both even.
 
     Raises:
-        ValueError: If the path does not end in .mp4 or the size is odd.
+        Refusal: If the path does not end in .mp4 or the size is odd.
+        FileExistsError: If another process is writing it.
     """
 
     def __init__(
         self, path: Path, size: tuple[int, int], frames_per_s: float = 15.0
     ) -> None:
         if path.suffix != ".mp4":
-            raise ValueError(f"{path} is no film's name, expected it to end in .mp4")
+            raise Refusal(f"{path} is no film's name, expected it to end in .mp4")
         if size[0] % 2 or size[1] % 2:
-            raise ValueError(f"size is {size}, expected even numbers")
-        path.parent.mkdir(parents=True, exist_ok=True)
+            raise Refusal(f"size is {size}, expected even numbers")
         self.path, self.size, self.num_frames = path, size, 0
-        self._draft = path.with_name(f".{path.name}.part.mp4")
-        settings = "-crf 23 -preset veryfast -movflags +faststart -threads 1"
-        self._writer: Generator[None, bytes | None, None] = imageio_ffmpeg.write_frames(
-            str(self._draft),
-            size,
-            fps=frames_per_s,
-            codec="libx264",
-            quality=None,
-            macro_block_size=2,
-            output_params=settings.split(),
-        )
-        self._writer.send(None)
+        self._streams, self._draft = contextlib.ExitStack(), Draft(path, False)
+        try:
+            said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the rest
+            self._said = self._streams.enter_context(said)
+            # Not by imageio_ffmpeg's own writer, which does not tell how it ended.
+            self._encoder = subprocess.Popen(
+                [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y"]
+                + ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
+                + ["-r", f"{frames_per_s:.02f}", "-i", "-", "-vcodec", "libx264"]
+                + ["-pix_fmt", "yuv420p", *SETTINGS, f"file:{self._draft.path}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+                # So Ctrl+C reaches this process only, which then ends it.
+                start_new_session=True,
+            )
+        except BaseException:
+            self._streams.close()
+            self._draft.discard()
+            raise
+        assert self._encoder.stdin is not None
+        self._frames = self._encoder.stdin
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a frame, uint8 RGB (height, width, 3)."""
+        """Append a frame, uint8 RGB (height, width, 3).
+
+        Raises:
+            OSError: If it cannot be written, as on a full disk.
+        """
         assert frame.shape == (self.size[1], self.size[0], 3), frame.shape
-        self._writer.send(np.ascontiguousarray(frame).tobytes())
+        try:
+            self._frames.write(frame.tobytes())
+        except BrokenPipeError:
+            self._encoder.wait()
+            raise self._failure() from None
         self.num_frames += 1
 
     def __enter__(self) -> "Film":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._writer.close()
-        if kind is None and self.num_frames:
-            self._draft.replace(self.path)
-        else:
-            self._draft.unlink(missing_ok=True)
+        with self._streams:
+            is_wanted = kind is None and self.num_frames > 0
+            if not is_wanted:
+                self._encoder.kill()
+            with contextlib.suppress(BrokenPipeError):
+                self._frames.close()
+            if self._encoder.wait() == 0 and is_wanted:
+                self._draft.finish()
+                return
+            self._draft.discard()
+            if is_wanted:
+                raise self._failure()
+
+    def _failure(self) -> OSError:
+        """Return why the film was not written, in the encoder's words."""
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip().splitlines()
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            if os.strerror(number) in " ".join(said):
+                return OSError(number, os.strerror(number), str(self.path))
+        why = said[-1] if said else "the encoder has ended"
+        return OSError(errno.EIO, why, str(self.path))
 
 
 def picture_in_picture(large: np.ndarray, small: np.ndarray, text: str) -> np.ndarray:

@@ -5,9 +5,12 @@ colours no model has seen.
 """
 
 import colorsys
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from simulator.errors import Refusal
 
 Colour = tuple[int, int, int]  # RGB in [0, 255]
 
@@ -28,11 +31,13 @@ class Light:
     """Share of the sunlight that shadows take, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        elevation = self.sun_elevation_deg
+        azimuth, elevation = self.sun_azimuth_deg, self.sun_elevation_deg
+        if not math.isfinite(azimuth):
+            raise Refusal(f"sun_azimuth_deg is {azimuth}, expected degrees")
         if not 0 < elevation <= 90:
-            raise ValueError(f"sun_elevation_deg is {elevation}, expected (0, 90]")
+            raise Refusal(f"sun_elevation_deg is {elevation}, expected (0, 90]")
         if not 0 <= self.shadow <= 1:
-            raise ValueError(f"shadow is {self.shadow}, expected [0, 1]")
+            raise Refusal(f"shadow is {self.shadow}, expected [0, 1]")
 
     @property
     def direction(self) -> np.ndarray:
@@ -280,7 +285,7 @@ def look_of(name: str) -> Look:
         ValueError: If there is no such look.
     """
     if name not in LOOKS:
-        raise ValueError(f"no look is called {name!r}; there are: {', '.join(LOOKS)}")
+        raise Refusal(f"no look is called {name!r}; there are: {', '.join(LOOKS)}")
     return LOOKS[name]
 
 
@@ -295,7 +300,7 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
         ValueError: If `strength` is not in [0, 1].
     """
     if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}, expected [0, 1]")
+        raise Refusal(f"strength is {strength}, expected [0, 1]")
 
     def gain(share: float) -> float:
         return 1 + strength * share * rng.uniform(-1, 1)

@@ -8,9 +8,7 @@ The folder appears under its name when the recording is complete, never in part.
 
 import datetime
 import math
-import shutil
 import struct
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from simulator.drafts import Draft
+from simulator.errors import LostRoadError
 from simulator.expert import Expert, SteeringNoise
 from simulator.vehicle import MPS_PER_MPH
 from simulator.world import FRAME_DT_S, Observation, World
@@ -42,7 +42,8 @@ class Recorder:
             time has none.
 
     Raises:
-        FileExistsError: If `folder` exists, also when it appears meanwhile.
+        FileExistsError: If `folder` exists, also when it appears meanwhile, or if
+            another process is writing it.
     """
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
@@ -51,12 +52,14 @@ class Recorder:
         self.folder, self.num_rows = folder, 0
         self._last_s: float | None = None
         self._start = FIRST_DAY + datetime.timedelta(days=seed % MOST_DAYS)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{folder.name}."
         # In the same folder as the result, so that the last step is a mere renaming.
-        self._draft = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-        (self._draft / IMAGE_DIR).mkdir()
-        self._log = (self._draft / LOG_NAME).open("w", newline="")
+        self._draft = Draft(folder, is_folder=True)
+        try:
+            (self._draft.path / IMAGE_DIR).mkdir()
+            self._log = (self._draft.path / LOG_NAME).open("w", newline="")
+        except OSError:
+            self._draft.discard()
+            raise
 
     def add(self, seen: Observation, steering: float, throttle: float) -> None:
         """Write a row and its three images.
@@ -65,15 +68,19 @@ class Recorder:
             seen: What the driver sees: frames of all three CAMERAS, time and speed.
             steering: What the driver does then, [-1, 1], + is right.
             throttle: The throttle in [-1, 1]; negative is logged as brake.
+
+        Raises:
+            OSError: If it cannot be written, as on a full disk.
         """
         now = self._start + datetime.timedelta(milliseconds=round(1000 * seen.time_s))
         stamp = now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
         names = [f"{IMAGE_DIR}/{camera}_{stamp}.jpg" for camera in CAMERAS]
-        for camera, name in zip(CAMERAS, names, strict=True):
-            (self._draft / name).write_bytes(encode_jpeg(seen.frames[camera]))
         speed_mph = seen.speed_mps / MPS_PER_MPH
         numbers = (steering, max(0.0, throttle), max(0.0, -throttle), speed_mph)
-        self._log.write(",".join([*names, *map(csharp_float, numbers)]) + "\n")
+        with self._draft.named():
+            for camera, name in zip(CAMERAS, names, strict=True):
+                (self._draft.path / name).write_bytes(encode_jpeg(seen.frames[camera]))
+            self._log.write(",".join([*names, *map(csharp_float, numbers)]) + "\n")
         self.num_rows += 1
         self._last_s = seen.time_s
 
@@ -86,15 +93,18 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._log.close()
-        if kind is not None:
-            shutil.rmtree(self._draft)
+        try:
+            with self._draft.named():
+                self._log.close()
+        except OSError:  # On a full disk the last rows are lost, and so is the rest.
+            self._draft.discard()
+            if kind is None:
+                raise
             return
-        if self.folder.exists():
-            shutil.rmtree(self._draft)
-            raise FileExistsError(f"{self.folder} appeared during the recording")
-        self._draft.chmod(0o755)  # mkdtemp lets nobody else in
-        self._draft.replace(self.folder)
+        if kind is None:
+            self._draft.finish()
+        else:
+            self._draft.discard()
 
 
 def record_expert(
@@ -118,7 +128,7 @@ def record_expert(
         on_frame: Is called with each observation that was recorded.
 
     Raises:
-        RuntimeError: If the noise throws the expert off the road for good.
+        LostRoadError: If the noise throws the expert off the road for good.
     """
     start_s = recorder.next_start_s
     seen, written = world.reset(lateral_m=expert.lane_offset_m), 0
@@ -131,7 +141,7 @@ def record_expert(
             on_frame(seen)
         seen = world.step(control.steering + noise(FRAME_DT_S), control.throttle)
         if seen.collision or seen.stuck:
-            raise RuntimeError(
+            raise LostRoadError(
                 f"the expert has lost the road at {seen.station_m:.0f} m "
                 f"({seen.collision or 'stuck'}); is the noise too large?"
             )

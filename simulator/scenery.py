@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator import looks, mesh, obstacles, props, terrain, textures
+from simulator.errors import Refusal
 from simulator.land_mesh import land_meshes, sky_mesh, water_meshes
 from simulator.road_mesh import RoadBuilder
 from simulator.shadows import shadow_meshes
@@ -48,11 +49,11 @@ class SceneSettings:
 
     def __post_init__(self) -> None:
         if min(self.scenery_seed, self.texture_seed) < 0:
-            raise ValueError(f"{self}: a seed is negative, expected 0 or more")
+            raise Refusal(f"{self}: a seed is negative, expected 0 or more")
         if not 0 <= self.haze <= 2:
-            raise ValueError(f"haze is {self.haze}, expected [0, 2]")
+            raise Refusal(f"haze is {self.haze}, expected [0, 2]")
         if not 0 <= self.variation <= 1:
-            raise ValueError(f"variation is {self.variation}, expected [0, 1]")
+            raise Refusal(f"variation is {self.variation}, expected [0, 1]")
         if self.look is not None:
             looks.look_of(self.look)
 

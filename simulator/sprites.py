@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from simulator import textures
+from simulator.errors import Refusal
 
 CELL = 128  # pixels, side of one sprite's square in the atlas
 Canvas = np.ndarray  # float64 (CELL, CELL, 4), RGBA in [0, 255], row 0 at the top
@@ -271,7 +272,7 @@ def uv_box(name: str) -> tuple[float, float, float, float]:
     """
     if name not in PAINTERS:
         known = ", ".join(PAINTERS)
-        raise ValueError(f"no sprite is called {name!r}; there are: {known}")
+        raise Refusal(f"no sprite is called {name!r}; there are: {known}")
     row, column = divmod(list(PAINTERS).index(name), _PER_ROW)
     margin = 0.5 / CELL
     half = width_share(name) / 2 - margin

@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simulator.errors import Refusal
+
 DETAIL_LEVEL = 200  # mean of a detail texture; above it is room for light spots
 
 # Columns of the road textures, as shares [0, 1] of the width. A margin of 4 pixels on
@@ -260,5 +262,5 @@ def make_texture(name: str, seed: int) -> np.ndarray:
     """
     if name not in PAINTERS:
         known = ", ".join(PAINTERS)
-        raise ValueError(f"no texture is called {name!r}; there are: {known}")
+        raise Refusal(f"no texture is called {name!r}; there are: {known}")
     return PAINTERS[name](texture_rng(name, seed))

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.errors import Refusal
+
 SPACING_M = 1.0
 BRIDGE_CLEARANCE_M = 5.0  # a road this much lower passes underneath
 STYLES = ("lake", "jungle", "mountain")
@@ -73,20 +75,20 @@ class Track:
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.points) < 20:
-            raise ValueError(f"points is {self.points.shape}, expected (20 or more, 3)")
+            raise Refusal(f"points is {self.points.shape}, expected (20 or more, 3)")
         gaps = np.linalg.norm(self._steps, axis=1)
         if not np.allclose(gaps, gaps.mean(), rtol=0.1):
-            raise ValueError(
+            raise Refusal(
                 f"points are {gaps.min():.2f} to {gaps.max():.2f} m apart, "
                 "expected even spacing; resample_closed makes it even"
             )
         if not 2.0 <= self.half_width_m <= 20.0:
-            raise ValueError(f"half_width_m is {self.half_width_m}, expected [2, 20]")
+            raise Refusal(f"half_width_m is {self.half_width_m}, expected [2, 20]")
         if self.style not in STYLES:
-            raise ValueError(f"no style {self.style!r}; there are: {', '.join(STYLES)}")
+            raise Refusal(f"no style {self.style!r}; there are: {', '.join(STYLES)}")
         lanes_m = self.lane_offsets_m
         if not lanes_m or max(map(abs, lanes_m)) > self.half_width_m:
-            raise ValueError(f"lane_offsets_m {lanes_m} leaves the road")
+            raise Refusal(f"lane_offsets_m {lanes_m} leaves the road")
         self.points.setflags(write=False)
 
     @cached_property

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from simulator.errors import Refusal
 from simulator.track import SPACING_M, Track, resample_closed, turning_per_m
 
 LAYOUTS = ("lake", "jungle", "mountain")
@@ -79,11 +80,11 @@ class RandomTrackRanges:
         pairs: list[tuple[float, float]] = [self.length_range_m, self.radius_range_m]
         pairs += [self.half_width_range_m, self.grade_range, self.control_points_range]
         if any(low > high or low <= 0 for low, high in pairs):
-            raise ValueError(f"{self}: expected 0 < lowest <= highest in each range")
+            raise Refusal(f"{self}: expected 0 < lowest <= highest in each range")
         if self.radius_range_m[0] <= self.half_width_range_m[1] + 2:
-            raise ValueError("radius_range_m: a road cannot curve within its own width")
+            raise Refusal("radius_range_m: a road cannot curve within its own width")
         if not 0 <= self.crossing_probability <= 1:
-            raise ValueError(f"crossing_probability is {self.crossing_probability}")
+            raise Refusal(f"crossing_probability is {self.crossing_probability}")
 
 
 DEFAULT_RANGES = RandomTrackRanges()
@@ -113,9 +114,7 @@ def check_track(name: str) -> None:
     kind, _, seed = name.partition(":")
     if name not in LAYOUTS and not (kind == "random" and seed.isdecimal()):
         known = ", ".join(LAYOUTS)
-        raise ValueError(
-            f"no track {name!r}; there are: {known}, random:SEED (random:7)"
-        )
+        raise Refusal(f"no track {name!r}; there are: {known}, random:SEED (random:7)")
 
 
 @lru_cache(maxsize=1)
@@ -220,7 +219,7 @@ def walk_pieces(pieces: str, start: tuple[float, float, float]) -> np.ndarray:
         z += climb_m
     gap_m = math.dist((x, y, z), start)
     if gap_m > 1e-6:
-        raise ValueError(f"the pieces end {gap_m:.2f} m from where they began")
+        raise Refusal(f"the pieces end {gap_m:.2f} m from where they began")
     return resample_closed(np.array(dense))
 
 
@@ -266,7 +265,7 @@ def random_track(seed: int, ranges: RandomTrackRanges = DEFAULT_RANGES) -> Track
         )
         if find_collision(track) is None:
             return track
-    raise ValueError(
+    raise Refusal(
         f"no road found in {MOST_OUTLINES} outlines; are {ranges} too narrow?"
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_recordings import write_recording
 from real_recordings import SHARED
+from small_disk import small_disk
 
 from common.car import FRAME_SHAPE
 
@@ -89,3 +90,12 @@ def saved(tmp_path_factory):
 def frames(rng):
     """Four frames of noise, uint8 RGB (4, 160, 320, 3)."""
     return rng.integers(0, 256, (4, *FRAME_SHAPE), dtype=np.uint8)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 16 MB, in a folder of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with small_disk(folder, "16m"):
+        yield folder

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from common.errors import InputError
+from common.files import whole_file
 
 
 def follow_with_tensorboard(folder: Path) -> None:
@@ -34,12 +37,20 @@ def write_events(folder: Path, history: Sequence[dict[str, float]]) -> None:
     """
     v1 = tf.compat.v1  # The writer of today makes tensors, which are no scalars.
     # The first time all that there is: a run may be followed from its middle on.
-    rows = history[-1:] if any(folder.iterdir()) else history
-    with tf.Graph().as_default():  # In eager mode it would refuse to be made.
-        name = f".{len(history):05d}"  # Two epochs may end in one second.
-        writer = v1.summary.FileWriter(folder, filename_suffix=name)
+    rows = history[-1:] if any(folder.glob("events.*")) else history
+    now_s = time.time()
+    events = [v1.Event(wall_time=now_s, file_version="brain.Event:2")]
     for row in rows:
         losses = {"loss/training": row["loss"], "loss/validation": row["val_loss"]}
         values = [v1.Summary.Value(tag=t, simple_value=v) for t, v in losses.items()]
-        writer.add_summary(v1.Summary(value=values), row["epoch"])
-    writer.close()
+        summary, step = v1.Summary(value=values), int(row["epoch"])
+        events.append(v1.Event(wall_time=now_s, step=step, summary=summary))
+    # Two epochs may end in one second.
+    place = f"{now_s:010.0f}.{socket.gethostname()}.{len(history):05d}"
+    # TensorFlow's own writer of events works in a thread, and says of no full disk.
+    with (
+        whole_file(folder / f"events.out.tfevents.{place}") as partial_path,
+        tf.io.TFRecordWriter(str(partial_path)) as writer,
+    ):
+        for event in events:
+            writer.write(event.SerializeToString())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from augment import AugmentSettings
-from common.command_line import HelpFormatter, add_max_parameters
+from common.command_line import Parser, add_max_parameters
 from recordings.units import units_by_path
 from training.settings import (
     AUGMENTATION,
@@ -23,14 +24,13 @@ from training.settings import (
 
 def make_parser(show_all: bool) -> argparse.ArgumentParser:
     """Return the parser of train.py; its help shows all, or what most people need."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="python train.py RECORDING [RECORDING ...] --name NAME [options]",
         description="Train the network on recordings; writes models/NAME/.",
         epilog="Example:\n"
         "  python train.py data/a data/b --name both\n"
         "  python train.py --name both --resume\n"
         "  python train.py data/hard --name better --from models/both/model.json",
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "--help-all", action="help", help="show every flag, the seldom used ones too"
@@ -115,9 +115,9 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     names = Settings.__dataclass_fields__
     given = {name: value for name, value in arguments.items() if name in names}
     if "recordings" in given:
-        given["recordings"] = tuple(str(Path(p).resolve()) for p in given["recordings"])
+        given["recordings"] = tuple(os.path.realpath(p) for p in given["recordings"])
     if "from_model" in given:
-        given["from_model"] = str(Path(given["from_model"]).resolve())
+        given["from_model"] = os.path.realpath(given["from_model"])
     if "part" in given:
         given["part"] = tuple(given["part"])
     if "shares" in given:

@@ -10,6 +10,7 @@
     state.npz           everything that --resume needs; removed by nobody
     tensorboard/        the losses as TensorBoard reads them, with --tensorboard
     .ray/               Ray's own notes while several workers train
+    .lock               who trains it; there only while it is trained
 
 Every file is written under another name and then renamed: whoever reads one, at any
 moment, finds the old one or the new one, whole.
@@ -30,10 +31,12 @@ from typing import Any
 from common.errors import InputError
 from common.files import (
     MOST_CONFIG_BYTES,
+    check_writable,
     read_regular,
     whole_folder,
     write_json,
 )
+from common.locks import LOCK_NAME
 from common.start_up import compute_threads
 from training.flags import settings_from
 from training.settings import Settings, flag_of
@@ -61,8 +64,8 @@ def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
     """Return the settings of a run that is to begin in a folder, as the user gave them.
 
     Raises:
-        InputError: The folder exists, no recording is given, or a value is out of its
-            range.
+        InputError: The folder exists or cannot be made, no recording is given, or a
+            value is out of its range.
     """
     if not given.get("recordings"):
         raise InputError("no recording given, expected at least one folder")
@@ -72,6 +75,7 @@ def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
             f"{folder} exists already; give another --name, or --resume to go on "
             "with a run that was stopped"
         )
+    check_writable(folder, "--models-dir")
     return settings
 
 
@@ -126,6 +130,10 @@ def make_run(folder: Path, settings: Settings) -> None:
         # A run that is killed any earlier leaves no such folder.
         with whole_folder(folder) as new_folder:
             write_json(new_folder / "config.json", config)
+    except FileExistsError as error:
+        raise InputError(
+            f"{folder}: another run of that name has just begun; give another --name"
+        ) from error
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be made: {error.strerror}; give another --models-dir"
@@ -133,12 +141,15 @@ def make_run(folder: Path, settings: Settings) -> None:
 
 
 def forget_unstarted(folder: Path) -> None:
-    """Remove a run's folder that holds its settings only, so that its name is free."""
-    if {path.name for path in folder.iterdir()} <= {"config.json", "tensorboard"}:
+    """Empty a run's folder that holds its settings only, so that its name is free.
+
+    The folder itself goes with its lock.
+    """
+    there = {path.name for path in folder.iterdir()}
+    if there <= {"config.json", "tensorboard", LOCK_NAME}:
         with suppress(FileNotFoundError):
             (folder / "tensorboard").rmdir()
         (folder / "config.json").unlink()
-        folder.rmdir()
 
 
 def check_fingerprints(folder: Path, found: dict[str, str]) -> None:

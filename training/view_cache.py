@@ -9,10 +9,12 @@ would write the same.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import mmap
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -27,6 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.car import FRAME_SHAPE
+from common.errors import InputError
 from recordings.images import (
     DECODING_THREADS,
     cache_folder,
@@ -50,6 +53,8 @@ CHECKSUM_BYTES = 4
 READ_BYTES = 2**20
 
 log = logging.getLogger(__name__)
+# What the system says of a disk, or of a share of it, that is full.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ViewCache:
@@ -125,7 +130,8 @@ class ViewCache:
             total=total, desc="decoding frames once", unit=" frames", disable=None
         ) as bar:
             for shard, path in todo:
-                _build_shard(shard, path, view, bar.update)
+                _build_shard(shard, path, view, bar.update, total)
+                total -= len(shard)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -204,32 +210,51 @@ def _build_shard(
     shard_path: Path,
     view: Callable[[np.ndarray], np.ndarray],
     report: Callable[[int], object],
+    num_todo: int,
 ) -> None:
-    """Decode the frames of a shard and write their views, whole or not at all."""
+    """Decode the frames of a shard and write their views, whole or not at all.
+
+    Raises:
+        InputError: The disk is full; the message says what all num_todo frames need.
+    """
     frames = np.zeros((CHUNK_SIZE, *FRAME_SHAPE), np.uint8)
-    views = None
+    made = frames
     handle, partial_name = tempfile.mkstemp(".partial", dir=shard_path.parent)
-    os.close(handle)
     try:
-        with ThreadPoolExecutor(DECODING_THREADS) as pool:
+        with (
+            os.fdopen(handle, "wb") as file,
+            ThreadPoolExecutor(DECODING_THREADS) as pool,
+        ):
             for start in range(0, len(paths), CHUNK_SIZE):
                 chunk = paths[start : start + CHUNK_SIZE]
                 for i, frame in enumerate(pool.map(read_frame, chunk)):
                     frames[i] = frame
                 # Always a full chunk: another size would be compiled anew.
                 made = view(frames)[: len(chunk)]
-                if views is None:
-                    shape = (len(paths), *made.shape[1:])
-                    views = np.lib.format.open_memmap(
-                        partial_name, "w+", np.uint8, shape, version=(1, 0)
-                    )
-                views[start : start + len(chunk)] = made
+                # Not into a map of memory, which crashes where the disk is full.
+                if not start:
+                    _write_header(file, (len(paths), *made.shape[1:]))
+                file.write(made.tobytes())
                 report(len(chunk))
-        assert views is not None
-        views.flush()
-        del views
         _add_checksum(Path(partial_name))
         Path(partial_name).replace(shard_path)
-    except BaseException:
+    except BaseException as error:
         Path(partial_name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise _no_space(shard_path.parent, made[0].nbytes * num_todo) from error
         raise
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    dtype = np.lib.format.dtype_to_descr(np.dtype(np.uint8))
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _no_space(folder: Path, needed_bytes: int) -> InputError:
+    free_bytes = shutil.disk_usage(folder).free
+    return InputError(
+        f"{folder}: no space for the views of the frames, {needed_bytes / 1e6:,.0f} MB "
+        f"are needed, {free_bytes / 1e6:,.0f} MB are free; make space there, or let "
+        "BC_CACHE_DIR name a folder on another disk"
+    )

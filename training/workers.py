@@ -27,6 +27,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from common.ends import line_of
 from common.errors import InputError, NonFiniteLossError
 from common.start_up import num_cores
 from training.epochs import Interruption
@@ -192,8 +193,8 @@ def _show(said: str | dict[int, Exception]) -> None:
         return
     for worker, failure in said.items():
         cause = getattr(failure, "cause", None) or failure
-        if isinstance(cause, InputError):
-            raise cause
+        if line := line_of(cause):
+            raise InputError(line)
         print(
             f"worker {worker}: {type(cause).__name__}: {str(cause).splitlines()[0]}",
             file=sys.stderr,

@@ -17,6 +17,7 @@ import pandas as pd
 
 from common.errors import InputError
 from common.files import write_bytes, write_json
+from common.locks import LOCK_NAME
 from training.progress import Progress
 from training.run_folder import make_run, read_config
 from training.settings import Settings
@@ -129,7 +130,8 @@ def read_document(folder: Path, given: Given) -> dict[str, Any]:
                 "--name, or the same command to go on"
             )
         return document
-    if folder.exists():
+    # It may be there for its lock alone.
+    if folder.exists() and any(path.name != LOCK_NAME for path in folder.iterdir()):
         raise InputError(f"{folder} exists already; give another --name")
     return {"given": given, "rounds": []}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from common.files import write_bytes
+from common.page import to_png
 from common.table import text_table
 from model import network_of
 from network.files import load_model
@@ -117,10 +117,9 @@ def _save(path: Path, study: optuna.Study, plot: Callable[..., Any], log: bool) 
             each.grid(visible=False)
     for each in axes if log else ():
         each.set_yscale("log")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100, bbox_inches="tight")
+    picture = to_png(figure, dpi=100, tight=True)
     pyplot.close(figure)
-    write_bytes(path, picture.getvalue())
+    write_bytes(path, picture)
     return path
 
 

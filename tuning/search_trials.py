@@ -8,7 +8,6 @@ a trial that has fallen silent goes back into the queue, with the values that it
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import warnings
@@ -23,11 +22,14 @@ from typing import Any
 import keras
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
+from common.ends import line_of
 from common.errors import InputError, NonFiniteLossError
+from common.files import whole_file
 from training.epochs import is_finished
 from training.progress import Progress
 from training.run_folder import make_run
@@ -46,6 +48,21 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 # --- The study ------------------------------------------------------------------------
+
+
+@contextmanager
+def _errors_naming(path: Path) -> Iterator[None]:
+    """Let it be said of which file it is that a study cannot be written to it.
+
+    Raises:
+        InputError: Its disk is full, or the like.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        if line := line_of(error):
+            raise InputError(f"{path}: {line}") from error
+        raise
 
 
 @contextmanager
@@ -83,7 +100,8 @@ def open_study(path: Path, plan: Plan, fingerprints: dict[str, str]) -> optuna.S
             exists = f"{study_folder(path)} exists already, without {path}"
             raise InputError(f"{exists}; give another --study")
         try:
-            _create(path, began_with, default_values(plan))
+            with _errors_naming(path):
+                _create(path, began_with, default_values(plan))
         except OSError as error:
             text = f"{path}: cannot be made: {error.strerror}; give another --study"
             raise InputError(text) from error
@@ -97,18 +115,17 @@ def _create(path: Path, plan: dict[str, Any], first: dict[str, Any]) -> None:
     """Write a study's file; it appears under its name with all that it begins with."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial_path.unlink(missing_ok=True)
-    storage = _storage(partial_path)
-    study = optuna.create_study(storage=storage, study_name=STUDY_NAME)
-    study.set_user_attr("plan", plan)
-    study.enqueue_trial(first, user_attrs={"default": True})
-    storage.remove_session()
-    storage.engine.dispose()
-    # Not renamed: of two processes that begin at once, the second must not replace it.
-    with suppress(FileExistsError):
-        os.link(partial_path, path)
-    partial_path.unlink()
+    # Of two processes that begin at once, the second must not replace it.
+    with suppress(FileExistsError), whole_file(path, is_new=True) as partial_path:
+        storage = _storage(partial_path)
+        try:
+            study = optuna.create_study(storage=storage, study_name=STUDY_NAME)
+            study.set_user_attr("plan", plan)
+            study.enqueue_trial(first, user_attrs={"default": True})
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+            partial_path.with_name(f"{partial_path.name}-journal").unlink(True)
 
 
 def load_study(path: Path) -> optuna.Study:
@@ -245,15 +262,16 @@ class Worker:
         # Each trial builds its functions anew, which TensorFlow would warn of.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         study = load_study(self.path)
-        study.sampler = self._sampler(len(study.trials))
-        while time.time() < self.stop_at_s:
-            step = next_step(study, self.num_trials)
-            if step == "end":
-                return
-            if step == "wait":
-                time.sleep(HEARTBEAT_S)
-            else:
-                self._run_one(study)
+        with _errors_naming(self.path):
+            study.sampler = self._sampler(len(study.trials))
+            while time.time() < self.stop_at_s:
+                step = next_step(study, self.num_trials)
+                if step == "end":
+                    return
+                if step == "wait":
+                    time.sleep(HEARTBEAT_S)
+                else:
+                    self._run_one(study)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         # By the trial's number, so that no two processes draw the same values.

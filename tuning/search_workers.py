@@ -9,8 +9,9 @@ import sys
 import threading
 from collections.abc import Callable
 
+from common.ends import line_of, say
 from common.errors import InputError
-from common.start_up import quiet_tensorflow
+from common.start_up import deaf_to_interrupts, hear_interrupts, quiet_tensorflow
 
 
 def run_workers(worker: Callable[[], None], num_workers: int) -> None:
@@ -26,8 +27,10 @@ def run_workers(worker: Callable[[], None], num_workers: int) -> None:
     # As bytes: to unpickle it imports TensorFlow.
     given = (pickle.dumps(worker),)
     processes = [context.Process(target=_work, args=given) for _ in range(num_workers)]
-    for process in processes:
-        process.start()
+    # They hear it when they can take it.
+    with deaf_to_interrupts():
+        for process in processes:
+            process.start()
     try:
         for process in processes:
             process.join()
@@ -51,9 +54,13 @@ def _work(pickled: bytes) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
+        hear_interrupts()
         quiet_tensorflow()
         pickle.loads(pickled)()
-    except InputError as error:
-        sys.exit(str(error))
     except KeyboardInterrupt:
+        sys.exit(1)
+    except Exception as error:
+        if not (line := line_of(error)):
+            raise
+        say(line)
         sys.exit(1)
