@@ -23,7 +23,7 @@ from common.command_line import Parser, add_max_parameters
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
-from common.locks import only_writer
+from common.locks import LOCK_NAME, only_writer
 from common.start_up import quiet_tensorflow
 from common.text import shown
 
@@ -160,6 +160,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     folder = args.models_dir / args.name
     plan = plan_of(args)
+    # What another process has just begun is told by its lock.
+    if folder.exists() and not any(
+        (folder / name).exists() for name in ("improve.json", LOCK_NAME)
+    ):
+        raise InputError(f"{folder} exists already; give another --name")
     check_writable(folder, "--models-dir")
     try:
         from training.run_folder import threads_of
