@@ -30,6 +30,7 @@ core.loadPrcFileData(
 VERTICAL_FOV_DEG = 60.0  # of the Unity cameras
 FRAME_SIZE = (320, 160)  # width, height
 NEAR_M, FAR_M = 0.6, 480.0  # the nearest road in view is 2 m away
+LAND_TEXTURES = ("ground", "leafage")
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
 _SENSORS, _CHASE = core.BitMask32.bit(1), core.BitMask32.bit(2)
 
@@ -320,7 +321,9 @@ def _make_geom(part: mesh.Mesh) -> core.Geom:
 def _make_texture(name: str, image: np.ndarray) -> core.Texture:
     """Copy an RGB or RGBA image into a texture.
 
-    Cut-out textures are not filtered: blended edges would fall under the cut.
+    Cut-out textures are not filtered: blended edges would fall under the cut. The
+    land's are not smoothed where they are far away: real frames show hills and cliffs
+    as sharp as what is near.
     """
     cut_out = image.shape[2] == 4
     texture = core.Texture(name)
@@ -333,6 +336,8 @@ def _make_texture(name: str, image: np.ndarray) -> core.Texture:
     nearest = (sampler.FTNearest, sampler.FTNearest)
     smooth = (sampler.FTLinearMipmapLinear, sampler.FTLinear)
     smallest, largest = nearest if cut_out else smooth
+    if name in LAND_TEXTURES:
+        smallest = sampler.FTNearest
     texture.setMinfilter(smallest)
     texture.setMagfilter(largest)
     return texture

@@ -162,7 +162,7 @@ def _asphalt(
 ) -> np.ndarray:
     """Return asphalt (height, width, 3): light chips, drawn out along the road."""
     grain *= paint.grain
-    sizes = {(2, 1): 0.8, (4, 2): 1.3, (16, 8): 0.15, (128, 32): 0.2}
+    sizes = {(4, 1): 0.8, (8, 2): 1.3, (16, 8): 0.15, (128, 32): 0.2}
     noise = layered_noise(rng, shape, {cell: k * grain for cell, k in sizes.items()})
     chips = np.clip(value_noise(rng, shape, (4, 2)) - 0.22, 0, None) * 2.2 * grain
     image = paint.brightness * np.array(colour, float) + (noise + chips)[..., None]
@@ -212,12 +212,12 @@ def lake_road(rng: np.random.Generator, paint: Paint = USUAL_PAINT) -> np.ndarra
     Colours: medians of rectified real frames.
     """
     shape = (2 * ROAD_PIXELS, ROAD_PIXELS)
-    image = _asphalt(rng, shape, (116, 115, 98), 70, paint)
+    image = _asphalt(rng, shape, (116, 115, 98), 42, paint)
     bare = image.copy()
     dirt = layered_noise(rng, shape, {(4, 4): 40, (32, 16): 40})[..., None]
     if paint.has_edge_lines:
         _double_yellow_lines(image, dirt, paint)
-    shoulder = _asphalt(rng, (shape[0], 64), (120, 119, 103), 45, paint)
+    shoulder = _asphalt(rng, (shape[0], 64), (120, 119, 103), 34, paint)
     image[:, 258:316] = shoulder[:, :58]
     if paint.middle_line != "usual":
         _middle_line(image, 128, 256 / 7.6, dirt, paint, "none")
@@ -274,7 +274,7 @@ def jungle_road(rng: np.random.Generator, paint: Paint = USUAL_PAINT) -> np.ndar
     The asphalt column is 9.5 m wide: white edge lines, dashed centre line.
     """
     shape = (2 * ROAD_PIXELS, ROAD_PIXELS)
-    image = _asphalt(rng, shape, (160, 158, 153), 32, paint)
+    image = _asphalt(rng, shape, (160, 158, 153), 26, paint)
     bare = image.copy()
     dirt = layered_noise(rng, shape, {(4, 4): 30, (32, 16): 24})[..., None]
     pixels_per_metre = 416 / 9.5
