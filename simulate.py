@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from simulator.world import Observation, World
 
 DEFAULT_URL = "http://127.0.0.1:4567"
-SHEET_COLUMNS, SHEET_ROWS = 3, 4
 VIDEO_FPS = 15
 
 
@@ -203,19 +202,17 @@ def window(args: argparse.Namespace) -> int:
 
 def record(args: argparse.Namespace) -> int:
     """Write a recording of the expert's drive, or one of each of several roads."""
-    from simulator.tracks import track_names
-
-    if args.workers < 1:
-        raise ValueError(f"--workers is {args.workers}, expected 1 or more")
-    names = track_names([args.track])
-    if len(names) > 1:
-        return _record_many(args, names)
-    if args.out.exists():
-        raise ValueError(f"{args.out} exists; remove it or give another --out")
     from tqdm import tqdm
 
     from simulator import practice
 
+    if args.workers < 1:
+        raise ValueError(f"--workers is {args.workers}, expected 1 or more")
+    roads = _named_roads(args)
+    if len(roads) > 1:
+        return _record_many(args, roads)
+    if args.out.exists():
+        raise ValueError(f"{args.out} exists; remove it or give another --out")
     job = _record_job(args, args.track, args.seed, args.out)
     variants = job.variants()
     _print_settings(args)
@@ -231,20 +228,15 @@ def record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _record_many(args: argparse.Namespace, names: list[str]) -> int:
+def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
     """Write a recording of each road that has none yet."""
     from tqdm import tqdm
 
     from simulator.practice import record_all
 
     jobs = [
-        _record_job(
-            args,
-            name,
-            args.seed + int(name.removeprefix("random:")),
-            args.out / name.replace(":", "_"),
-        )
-        for name in names
+        _record_job(args, name, seed, args.out / name.replace(":", "_"))
+        for name, seed in roads
     ]
     jobs[0].variants()  # What no road can have is said before any is recorded.
     _print_settings(args)
@@ -255,7 +247,7 @@ def _record_many(args: argparse.Namespace, names: list[str]) -> int:
             if isinstance(found, str):
                 failed += 1
                 bar.write(f"{job.track} is left out: {found}", file=sys.stderr)
-    print(f"wrote {len(jobs) - failed} of {len(jobs)} roads into {args.out}")
+    print(f"{len(jobs) - failed} of {len(jobs)} roads are in {args.out}")
     print(f"next: python train.py {args.out}/* --name practice")
     return 1 if failed == len(jobs) else 0
 
@@ -362,63 +354,31 @@ def render(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.out}: expected a name that ends in .png or .mp4")
     if args.out.exists():
         raise FileExistsError(f"{args.out} exists; remove it or give another --out")
-    from simulator.tracks import track_names
+    from simulator import film
 
-    names = track_names([args.track])
-    is_film = args.out.suffix == ".mp4"
-    if is_film and len(names) > 1:
-        raise ValueError(f"{args.track}: a film shows one road")
+    variants = [next(_variants(args, *road)) for road in _named_roads(args)]
     _print_settings(args)
-    if is_film:
-        _render_film(args)
+    if args.out.suffix == ".mp4":
+        if len(variants) > 1:
+            raise ValueError(f"{args.track}: a film shows one road")
+        film.film_expert(variants[0], args.camera, args.seconds, args.out)
     else:
-        _render_sheet(args, names)
+        sheet = film.contact_sheet(variants, args.camera)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(args.out) as partial_path:
+            film.write_picture(partial_path, sheet)
     print(f"wrote {args.out}")
     return 0
 
 
-def _render_sheet(args: argparse.Namespace, names: list[str]) -> None:
-    """Write places at even distances along a road, or of many roads, as one picture."""
-    import cv2
-    import numpy as np
+def _named_roads(args: argparse.Namespace) -> list[tuple[str, int]]:
+    """Return the name and the seed of each road that is asked for."""
+    from simulator.tracks import track_names
 
-    tiles = []
-    for number, name in enumerate(names):
-        seed = args.seed + (number and int(name.removeprefix("random:")))
-        variant = next(_variants(args, name, seed))
-        world = _make_world(variant, (args.camera,))
-        road, count = variant.track, SHEET_ROWS * SHEET_COLUMNS
-        for place in range(count) if len(names) == 1 else [number % count]:
-            station_m = road.start_m + place * road.length_m / count
-            tiles.append(world.reset(station_m=station_m).frames[args.camera])
-        world.close()
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % SHEET_COLUMNS)
-    height, width, _ = tiles[0].shape
-    grid = np.reshape(tiles, (-1, SHEET_COLUMNS, height, width, 3))
-    sheet = grid.swapaxes(1, 2).reshape(len(grid) * height, -1, 3)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(args.out) as partial_path:
-        if not cv2.imwrite(str(partial_path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-            raise ValueError(f"{args.out} cannot be written")
-
-
-def _render_film(args: argparse.Namespace) -> None:
-    """Film the expert's drive."""
-    from tqdm import trange
-
-    from simulator.expert import Expert
-    from simulator.film import FILM_SIZE, Film, film_frame
-    from simulator.world import FRAME_SIZE
-
-    is_chase = args.camera == "chase"
-    camera = "center" if is_chase else args.camera
-    variant = next(_variants(args, args.track, args.seed))
-    world = _make_world(variant, (camera,))
-    expert, seen = Expert(variant.track), world.reset()
-    with Film(args.out, FILM_SIZE if is_chase else FRAME_SIZE, VIDEO_FPS) as film:
-        for _ in trange(max(1, round(args.seconds * VIDEO_FPS)), disable=None):
-            seen = world.step(*expert(seen))
-            film.add(film_frame(world, seen) if is_chase else seen.frames[camera])
+    names = track_names([args.track])
+    if len(names) == 1:
+        return [(args.track, args.seed)]
+    return [(name, args.seed + int(name.removeprefix("random:"))) for name in names]
 
 
 def _variants(args: argparse.Namespace, name: str, seed: int) -> Iterator[Variant]:

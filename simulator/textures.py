@@ -76,7 +76,8 @@ class Paint:
             raise ValueError(f"blur_px is {self.blur_px}, expected [0, 3]")
         if self.middle_line not in MIDDLE_LINES:
             known = ", ".join(MIDDLE_LINES)
-            raise ValueError(f"no middle line {self.middle_line!r}; there are: {known}")
+            given = self.middle_line
+            raise ValueError(f"middle_line is {given!r}, expected one of {known}")
 
 
 USUAL_PAINT = Paint()
@@ -167,7 +168,7 @@ def _asphalt(
     chips = np.clip(value_noise(rng, shape, (4, 2)) - 0.22, 0, None) * 2.2 * grain
     image = paint.brightness * np.array(colour, float) + (noise + chips)[..., None]
     if paint.patches:
-        patches = layered_noise(rng, shape, {(256, 32): 0.6, (64, 16): 0.4})
+        patches = layered_noise(rng, shape, {(256, 32): 1.2, (64, 16): 0.8})
         image += paint.patches * patches[..., None]
     if paint.cobbles:
         stones = np.tile(setts(rng, paint), (2, 1, 1))[: shape[0], : shape[1]]
