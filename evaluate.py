@@ -158,7 +158,8 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     """
     if not args.track:
         return []
-    from evaluation.closed_loop import Job, track_names
+    from evaluation.closed_loop import Job
+    from simulator.tracks import track_names
 
     both = ("forward", "reverse")
     return [

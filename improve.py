@@ -111,7 +111,8 @@ def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
     for folder in folders:
         find_log(folder)
     if args.track:
-        from evaluation.closed_loop import Job, track_names
+        from evaluation.closed_loop import Job
+        from simulator.tracks import track_names
 
         for track in track_names([*args.track, *args.judge]):
             Job(str(args.model), track)  # It checks the name.

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from simulator.client import DriveSummary
+    from simulator.practice import RecordJob
     from simulator.scenery import SceneSettings
     from simulator.track import Track
+    from simulator.variants import Variant
     from simulator.world import Observation, World
 
 DEFAULT_URL = "http://127.0.0.1:4567"
-SHEET_COLUMNS, SHEET_ROWS = 3, 4
 VIDEO_FPS = 15
 
 
@@ -54,7 +55,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _add_command(
-    commands: argparse._SubParsersAction, name: str, summary: str, example: str
+    commands: argparse._SubParsersAction,
+    name: str,
+    summary: str,
+    example: str,
+    roads: str = "random:SEED",
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all of them have."""
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -64,7 +69,7 @@ def _add_command(
         epilog=f"Example:\n  python simulate.py {name} {example}",
     )
     add = parser.add_argument
-    add("track", help="lake, jungle, mountain or random:SEED")
+    add("track", help=f"lake, jungle, mountain or {roads}")
     seed = "seed of land, plants, textures and noise (default: 0)"
     add("--seed", type=int, default=0, help=seed)
     ways = ("forward", "reverse", "both")
@@ -80,6 +85,8 @@ def _add_command(
     add("--no-shadows", action="store_true", help="leave out cast shadows")
     variation = "how far colours leave the look's, 0 to 1 (default: 0)"
     add("--variation", type=float, default=0.0, help=variation)
+    anew = "draw surface, weather, cameras, width anew, 0 to 1 (default: 0)"
+    add("--randomise", type=float, default=0.0, metavar="X", help=anew)
     return parser
 
 
@@ -104,14 +111,20 @@ def _add_record(commands: argparse._SubParsersAction) -> None:
     parser = _add_command(
         commands,
         "record",
-        "Let the expert drive and write a recording as the stock simulator does.",
-        "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1",
+        "Let the expert drive and write a recording as the stock simulator does.\n\n"
+        "Of several roads each has its own folder in --out, and as its seed the sum of "
+        "--seed and\nits number. Killed, the same command goes on.",
+        "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1\n  python simulate.py "
+        "record random:1-40 --randomise 1 --frames 700 --out data/practice",
+        roads="random:SEED, or several: random:FIRST-LAST",
     )
     add = parser.add_mutually_exclusive_group().add_argument
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
     add("--frames", type=int, help="rows each way round, 15 a second, in place of laps")
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    workers = "how many roads at a time (default: 1)"
+    add("--workers", type=int, default=1, metavar="N", help=workers)
     add = parser.add_argument_group("expert").add_argument
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
     lane = "metres right of the centre line (default: the track's lane)"
@@ -142,8 +155,11 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     parser = _add_command(
         commands,
         "render",
-        "Draw a contact sheet (.png), or film the expert (.mp4).",
-        "jungle --out jungle.mp4 --camera chase --seconds 20",
+        "Draw a contact sheet (.png), or film the expert (.mp4).\n\nA sheet shows "
+        "places along one road, or of several roads one each.",
+        "jungle --out jungle.mp4 --camera chase --seconds 20\n  python simulate.py "
+        "render random:1-24 --randomise 1 --out roads.png",
+        roads="random:SEED, or several: random:FIRST-LAST",
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help=".png or .mp4 to write")
@@ -184,10 +200,11 @@ def window(args: argparse.Namespace) -> int:
 
     check_new(args.out, "--out")
     _print_settings(args)
-    road = next(_roads(args))
+    variant = next(_variants(args, args.track, args.seed))
+    road = variant.track
     with Window(f"{road.name} - simulate.py", args.renderer) as shown:
         print(f"drawn by {shown.renderer}; Esc leaves", flush=True)
-        world = LiveWorld(road, cameras=(), settings=_scene_settings(args))
+        world = LiveWorld(road, cameras=(), settings=variant.settings)
         session = Session(world, shown, args.out, args.seed)
         session.run()
     for take in session.takes:
@@ -199,43 +216,75 @@ def window(args: argparse.Namespace) -> int:
 
 
 def record(args: argparse.Namespace) -> int:
-    """Write a recording of the expert's drive."""
-    import numpy as np
+    """Write a recording of the expert's drive, or one of each of several roads."""
     from tqdm import tqdm
 
-    from simulator.expert import Expert, SteeringNoise
-    from simulator.recorder import CAMERAS, Recorder, record_expert
+    from simulator import practice
 
-    if args.laps < 1 or (args.frames is not None and args.frames < 1):
-        raise InputError("--laps and --frames must be 1 or more")
+    if args.workers < 1:
+        raise InputError(f"--workers is {args.workers}, expected 1 or more")
+    roads = _named_roads(args)
+    if len(roads) > 1:
+        return _record_many(args, roads)
     check_new(args.out, "--out")
-    roads = list(_roads(args))
+    job = _record_job(args, args.track, args.seed, args.out)
+    variants = job.variants()
     _print_settings(args)
     started_s = time.monotonic()
-    with Recorder(args.out, args.seed) as recorder:
-        total = args.frames or sum(round(road.length_m) * args.laps for road in roads)
-        unit = " frames" if args.frames else " m"
-        with tqdm(total=total, unit=unit, disable=None) as bar:
-            for number, road in enumerate(roads):
-                world = _make_world(args, road, CAMERAS)
-                # Each way round has its own disturbance.
-                rng = np.random.default_rng([args.seed, number])
-                record_expert(
-                    recorder,
-                    world,
-                    Expert(road, args.lane, args.speed),
-                    SteeringNoise(rng, args.noise),
-                    num_laps=args.laps,
-                    num_rows=args.frames,
-                    on_frame=_progress(bar, by_frames=bool(args.frames)),
-                )
-                world.close()
-        num_rows = recorder.num_rows
+    lengths_m = [round(variant.track.length_m) * args.laps for variant in variants]
+    total = args.frames * len(variants) if args.frames else sum(lengths_m)
+    unit = " frames" if args.frames else " m"
+    with tqdm(total=total, unit=unit, disable=None) as bar:
+        num_rows = practice.record(job, _progress(bar, by_frames=bool(args.frames)))
     rate = num_rows / (time.monotonic() - started_s)
     out = text.shown(str(args.out))
     print(f"wrote {out}: {num_rows:,} rows of 3 images, {rate:.0f} rows/s")
     print(f"next: python explore.py {out}")
     return 0
+
+
+def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
+    """Write a recording of each road that has none yet."""
+    from tqdm import tqdm
+
+    from simulator.practice import record_all
+
+    jobs = [
+        _record_job(args, name, seed, args.out / name.replace(":", "_"))
+        for name, seed in roads
+    ]
+    jobs[0].variants()  # What no road can have is said before any is recorded.
+    _print_settings(args)
+    failed = 0
+    with tqdm(total=len(jobs), unit=" roads", disable=None) as bar:
+        for job, found in record_all(jobs, args.workers):
+            bar.update()
+            if isinstance(found, str):
+                failed += 1
+                bar.write(f"{job.track} is left out: {found}", file=sys.stderr)
+    print(f"{len(jobs) - failed} of {len(jobs)} roads are in {args.out}")
+    print(f"next: python train.py {args.out}/* --name practice")
+    return 1 if failed == len(jobs) else 0
+
+
+def _record_job(
+    args: argparse.Namespace, track: str, seed: int, folder: Path
+) -> RecordJob:
+    from simulator.practice import RecordJob
+
+    return RecordJob(
+        folder,
+        track,
+        direction=args.direction,
+        scenery=_scene_settings(args, seed),
+        randomise=args.randomise,
+        seed=seed,
+        num_laps=args.laps,
+        num_rows=args.frames,
+        speed_mph=args.speed,
+        lane_m=args.lane,
+        noise=args.noise,
+    )
 
 
 def _progress(bar: tqdm, by_frames: bool) -> Callable[[Observation], None]:
@@ -261,8 +310,8 @@ def drive(args: argparse.Namespace) -> int:
     if not args.json:
         _print_settings(args)
     complete = True
-    for road in _roads(args):
-        summary = _drive_road(args, road)
+    for variant in _variants(args, args.track, args.seed):
+        road, summary = variant.track, _drive_road(args, variant)
         complete &= summary.complete
         autonomy = autonomy_percent(summary.interventions, summary.simulated_s)
         if args.json:
@@ -272,7 +321,7 @@ def drive(args: argparse.Namespace) -> int:
     return 0 if complete else 1
 
 
-def _drive_road(args: argparse.Namespace, road: Track) -> DriveSummary:
+def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
     """Drive one road for the server, and film it if that is wanted."""
     from tqdm import tqdm
 
@@ -284,7 +333,7 @@ def _drive_road(args: argparse.Namespace, road: Track) -> DriveSummary:
         if film is not None:
             film.add(film_frame(world, seen))
 
-    world = _make_world(args, road, ("center",))
+    world, road = _make_world(variant, ("center",)), variant.track
     connection = client.Client(args.url, world)
     total, video = round(road.length_m * args.laps), args.video
     with (
@@ -325,79 +374,59 @@ def render(args: argparse.Namespace) -> int:
     if not 0 <= args.seconds < math.inf:
         raise InputError(f"--seconds is {args.seconds}, expected 0 or more")
     check_new(args.out, "--out")
+    from simulator import film
+
+    variants = [next(_variants(args, *road)) for road in _named_roads(args)]
+    if args.out.suffix == ".mp4" and len(variants) > 1:
+        raise InputError(f"{args.track}: a film shows one road")
     _print_settings(args)
-    draw = _render_film if args.out.suffix == ".mp4" else _render_sheet
-    draw(args, next(_roads(args)))
+    if args.out.suffix == ".mp4":
+        film.film_expert(variants[0], args.camera, args.seconds, args.out)
+    else:
+        write_picture(args.out, film.contact_sheet(variants, args.camera))
     print(text.shown(f"wrote {args.out}"))
     return 0
 
 
-def _render_sheet(args: argparse.Namespace, road: Track) -> None:
-    """Write places at even distances along the road as one picture."""
-    import numpy as np
+def _named_roads(args: argparse.Namespace) -> list[tuple[str, int]]:
+    """Return the name and the seed of each road that is asked for."""
+    from simulator.tracks import track_names
 
-    world = _make_world(args, road, (args.camera,))
-    count = SHEET_ROWS * SHEET_COLUMNS
-    tiles = []
-    for number in range(count):
-        station_m = road.start_m + number * road.length_m / count
-        seen = world.reset(station_m=station_m)
-        tiles.append(seen.frames[args.camera])
-    height, width, _ = tiles[0].shape
-    grid = np.reshape(tiles, (SHEET_ROWS, SHEET_COLUMNS, height, width, 3))
-    sheet = grid.swapaxes(1, 2).reshape(SHEET_ROWS * height, -1, 3)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(args.out, sheet)
+    names = track_names([args.track])
+    if len(names) == 1:
+        return [(args.track, args.seed)]
+    return [(name, args.seed + int(name.removeprefix("random:"))) for name in names]
 
 
-def _render_film(args: argparse.Namespace, road: Track) -> None:
-    """Film the expert's drive."""
-    from tqdm import trange
-
-    from simulator.expert import Expert
-    from simulator.film import FILM_SIZE, Film, film_frame
-    from simulator.world import FRAME_SIZE
-
-    is_chase = args.camera == "chase"
-    camera = "center" if is_chase else args.camera
-    world = _make_world(args, road, (camera,))
-    expert, seen = Expert(road), world.reset()
-    with Film(args.out, FILM_SIZE if is_chase else FRAME_SIZE, VIDEO_FPS) as film:
-        for _ in trange(max(1, round(args.seconds * VIDEO_FPS)), disable=None):
-            seen = world.step(*expert(seen))
-            film.add(film_frame(world, seen) if is_chase else seen.frames[camera])
-
-
-def _roads(args: argparse.Namespace) -> Iterator[Track]:
-    """Yield the track in each direction that is asked for."""
+def _variants(args: argparse.Namespace, name: str, seed: int) -> Iterator[Variant]:
+    """Yield a road in each direction that is asked for."""
     from simulator.tracks import make_track
+    from simulator.variants import draw_variant
 
-    track = make_track(args.track)
-    if args.direction != "reverse":
-        yield track
-    if args.direction != "forward":
-        yield track.reversed()
+    track, scenery = make_track(name), _scene_settings(args, seed)
+    for way in ("forward", "reverse"):
+        if args.direction in (way, "both"):
+            road = track if way == "forward" else track.reversed()
+            yield draw_variant(road, scenery, seed, args.randomise)
 
 
-def _make_world(
-    args: argparse.Namespace, road: Track, cameras: tuple[str, ...]
-) -> World:
+def _make_world(variant: Variant, cameras: tuple[str, ...]) -> World:
     from simulator.world import World
 
-    return World(road, cameras=cameras, settings=_scene_settings(args))
+    return World(variant.track, cameras=cameras, settings=variant.settings)
 
 
-def _scene_settings(args: argparse.Namespace) -> SceneSettings:
+def _scene_settings(args: argparse.Namespace, seed: int) -> SceneSettings:
     from simulator.scenery import SceneSettings
 
     return SceneSettings(
-        scenery_seed=args.seed,
-        texture_seed=args.seed,
+        scenery_seed=seed,
+        texture_seed=seed,
         look=args.look,
         sun_azimuth_deg=args.sun_azimuth,
         sun_elevation_deg=args.sun_elevation,
         haze=args.haze,
-        shadows=not args.no_shadows,
+        shadows=0.0 if args.no_shadows else None,
         variation=args.variation,
     )
 

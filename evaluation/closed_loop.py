@@ -267,21 +267,6 @@ class _Log:
 # --- Many drives ----------------------------------------------------------------------
 
 
-def track_names(names: Sequence[str]) -> list[str]:
-    """Return the names, with random:3-5 as random:3, random:4 and random:5."""
-    every = []
-    for name in names:
-        kind, _, seeds = name.partition(":")
-        first, dash, last = seeds.partition("-")
-        if kind == "random" and dash and first.isdigit() and last.isdigit():
-            if int(first) > int(last):
-                raise InputError(f"{name}: expected random:FIRST-LAST, FIRST first")
-            every += [f"random:{i}" for i in range(int(first), int(last) + 1)]
-        else:
-            every.append(name)
-    return every
-
-
 def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
     """Drive many jobs in a pool of processes; a progress bar shows on a terminal.
 

@@ -31,6 +31,7 @@ core.loadPrcFileData(
 VERTICAL_FOV_DEG = 60.0  # of the Unity cameras
 FRAME_SIZE = (320, 160)  # width, height
 NEAR_M, FAR_M = 0.6, 480.0  # the nearest road in view is 2 m away
+LAND_TEXTURES = ("ground", "leafage")
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
 _SENSORS, _CHASE = core.BitMask32.bit(1), core.BitMask32.bit(2)
 
@@ -117,6 +118,7 @@ class Renderer:
         self._root = core.NodePath("world")
         self._car = self._root.attachNewNode("car")
         self._sky = attach_scene(self._root, scene)
+        self._optics = scene.optics
         if "chase" in cameras:
             attach_body(self._car).hide(_SENSORS)
         for row, camera in enumerate(self.cameras):
@@ -124,13 +126,15 @@ class Renderer:
         self._overlays = {
             camera: bonnet.make_overlay(camera, size, scene.bonnet)
             for camera in self.cameras
-            if camera in bonnet.PARTS
+            if camera in bonnet.PARTS and scene.bonnet is not None
         }
 
     def _attach_camera(self, row: int, camera: str) -> None:
-        path = mount(camera, self._car)
+        optics = mesh.USUAL_OPTICS if camera == "chase" else self._optics
+        path = mount(camera, self._car, optics)
         path.node().setCameraMask(_CHASE if camera == "chase" else _SENSORS)
-        set_view(path.node().getLens(), self.size[0] / self.size[1])
+        aspect = self.size[0] / self.size[1]
+        set_view(path.node().getLens(), aspect, optics.fov_gain)
         count = len(self.cameras)
         bottom, top = 1 - (row + 1) / count, 1 - row / count
         self._buffer.makeDisplayRegion(0, 1, bottom, top).setCamera(path)
@@ -164,20 +168,27 @@ class Renderer:
         self._root.removeNode()
 
 
-def mount(camera: str, car: core.NodePath) -> core.NodePath:
+def mount(
+    camera: str, car: core.NodePath, optics: mesh.Optics = mesh.USUAL_OPTICS
+) -> core.NodePath:
     """Attach a camera to the node of a car where `MOUNTINGS` has it, and return it."""
     lens, mounting = core.PerspectiveLens(), MOUNTINGS[camera]
     lens.setNearFar(NEAR_M, FAR_M)
     path = car.attachNewNode(core.Camera(camera, lens))
-    path.setPos(mounting.x_m, mounting.y_m, mounting.z_m)
-    path.setHpr(-mounting.yaw_deg, mounting.pitch_deg, -mounting.roll_deg)
+    path.setPos(mounting.x_m, mounting.y_m, mounting.z_m + optics.raised_m)
+    yaw_deg = mounting.yaw_deg + optics.yaw_deg
+    path.setHpr(-yaw_deg, mounting.pitch_deg + optics.pitch_deg, -mounting.roll_deg)
     return path
 
 
-def set_view(lens: core.Lens, aspect: float) -> None:
-    """Give a lens its field of view, in frames of this width over height."""
-    tangent = math.tan(math.radians(VERTICAL_FOV_DEG / 2))
-    lens.setFov(2 * math.degrees(math.atan(tangent * aspect)), VERTICAL_FOV_DEG)
+def set_view(lens: core.Lens, aspect: float, gain: float = 1.0) -> None:
+    """Give a lens its field of view, in frames of this width over height.
+
+    `gain` multiplies the tangent of half the usual angle.
+    """
+    tangent = gain * math.tan(math.radians(VERTICAL_FOV_DEG / 2))
+    horizontal, vertical = math.atan(tangent * aspect), math.atan(tangent)
+    lens.setFov(2 * math.degrees(horizontal), 2 * math.degrees(vertical))
 
 
 def put_car(car: core.NodePath, sky: core.NodePath, pose: Pose) -> None:
@@ -307,7 +318,9 @@ def _make_geom(part: mesh.Mesh) -> core.Geom:
 def _make_texture(name: str, image: np.ndarray) -> core.Texture:
     """Copy an RGB or RGBA image into a texture.
 
-    Cut-out textures are not filtered: blended edges would fall under the cut.
+    Cut-out textures are not filtered: blended edges would fall under the cut. The
+    land's are not smoothed where they are far away: real frames show hills and cliffs
+    as sharp as what is near.
     """
     cut_out = image.shape[2] == 4
     texture = core.Texture(name)
@@ -320,6 +333,8 @@ def _make_texture(name: str, image: np.ndarray) -> core.Texture:
     nearest = (sampler.FTNearest, sampler.FTNearest)
     smooth = (sampler.FTLinearMipmapLinear, sampler.FTLinear)
     smallest, largest = nearest if cut_out else smooth
+    if name in LAND_TEXTURES:
+        smallest = sampler.FTNearest
     texture.setMinfilter(smallest)
     texture.setMagfilter(largest)
     return texture

@@ -1,23 +1,29 @@
-"""Writes frames as an MP4 film (H.264) that browsers and players show."""
+"""Frames as an MP4 film (H.264) that browsers and players show, or as one picture."""
 
 import contextlib
 import errno
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import imageio_ffmpeg
 import numpy as np
+from tqdm import trange
 
 from simulator.drafts import Draft
 from simulator.errors import Refusal
+from simulator.expert import Expert
+from simulator.variants import Variant
 from simulator.vehicle import MPS_PER_MPH
-from simulator.world import Observation, World
+from simulator.world import FRAME_SIZE, Observation, World
 
 FILM_SIZE = (640, 320)  # width, height
 SETTINGS = "-crf 23 -preset veryfast -movflags +faststart -threads 1".split()
+FRAMES_PER_S = 15.0
+SHEET_COLUMNS, SHEET_ROWS = 3, 4
 
 
 class Film:
@@ -33,7 +39,7 @@ class Film:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], frames_per_s: float = 15.0
+        self, path: Path, size: tuple[int, int], frames_per_s: float = FRAMES_PER_S
     ) -> None:
         if path.suffix != ".mp4":
             raise Refusal(f"{path} is no film's name, expected it to end in .mp4")
@@ -132,3 +138,36 @@ def film_frame(world: World, seen: Observation) -> np.ndarray:
     )
     chase = world.render(("chase",), FILM_SIZE)["chase"]
     return picture_in_picture(chase, seen.frames["center"], text)
+
+
+def film_expert(variant: Variant, camera: str, seconds: float, path: Path) -> None:
+    """Film the expert's drive, as a camera or as somebody behind it sees it."""
+    is_chase = camera == "chase"
+    seen_by = "center" if is_chase else camera
+    world = World(variant.track, cameras=(seen_by,), settings=variant.settings)
+    expert, seen = Expert(variant.track), world.reset()
+    with Film(path, FILM_SIZE if is_chase else FRAME_SIZE) as film:
+        for _ in trange(max(1, round(seconds * FRAMES_PER_S)), disable=None):
+            seen = world.step(*expert(seen))
+            film.add(film_frame(world, seen) if is_chase else seen.frames[camera])
+
+
+def contact_sheet(variants: Sequence[Variant], camera: str) -> np.ndarray:
+    """Return places along one road, or of several roads one each, as one picture.
+
+    Returns:
+        uint8 RGB (rows * 160, SHEET_COLUMNS * 320, 3).
+    """
+    count = SHEET_ROWS * SHEET_COLUMNS
+    tiles = []
+    for number, variant in enumerate(variants):
+        track = variant.track
+        world = World(track, cameras=(camera,), settings=variant.settings)
+        for place in range(count) if len(variants) == 1 else [number % count]:
+            station_m = track.start_m + place * track.length_m / count
+            tiles.append(world.reset(station_m=station_m).frames[camera])
+        world.close()
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % SHEET_COLUMNS)
+    height, width, _ = tiles[0].shape
+    grid = np.reshape(tiles, (-1, SHEET_COLUMNS, height, width, 3))
+    return grid.swapaxes(1, 2).reshape(len(grid) * height, -1, 3)

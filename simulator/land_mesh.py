@@ -113,16 +113,37 @@ def water_meshes(land: terrain.Terrain, look: looks.Look) -> list[mesh.Mesh]:
     return mesh.split_into_tiles(whole, 2 * TILE_M)
 
 
-def sky_mesh(look: looks.Look) -> mesh.Mesh:
-    """Return the sky as a dome of rings, lighter towards the sun."""
-    elevation = np.radians(looks.SKY_ELEVATIONS_DEG)[:, None]
-    azimuth = np.linspace(0, 2 * np.pi, 25)[None]
+def sky_mesh(look: looks.Look, seed: int = 0) -> mesh.Mesh:
+    """Return the sky as a dome of rings, lighter towards the sun; `seed` has clouds."""
+    rings = np.array(looks.SKY_ELEVATIONS_DEG, float)
+    if look.clouds:  # They need more corners than a clear sky.
+        rings = np.unique(np.concatenate([rings, np.linspace(0, 60, 31)]))
+    sky = [
+        np.interp(rings, looks.SKY_ELEVATIONS_DEG, c) for c in np.transpose(look.sky)
+    ]
+    elevation = np.radians(rings)[:, None]
+    azimuth = np.linspace(0, 2 * np.pi, 97 if look.clouds else 25)[None]
     east = np.cos(elevation) * np.cos(azimuth)
     north = np.cos(elevation) * np.sin(azimuth)
     up = np.broadcast_to(np.sin(elevation), east.shape)
     directions = np.dstack([east, north, up])
     sunward = directions @ look.light.direction
-    colours = np.array(look.sky, float)[:, None] * (1.0 + 0.1 * sunward)[..., None]
+    colours = np.stack(sky, axis=1)[:, None] * (1.0 + 0.1 * sunward)[..., None]
+    if look.clouds:
+        colours *= 1 + look.clouds * _clouds(rings, azimuth.size, seed)[..., None]
     vertices, colours = SKY_RADIUS_M * directions.reshape(-1, 3), colours.reshape(-1, 3)
     triangles = mesh.grid_triangles(*east.shape)
     return mesh.make_mesh("plain", "sky", vertices, colours, None, triangles)
+
+
+def _clouds(rings_deg: np.ndarray, num_azimuths: int, seed: int) -> np.ndarray:
+    """Return how light the sky's corners are by clouds, (rings, azimuths) in [-1, 1].
+
+    They are drawn out along the horizon, and end towards it and above.
+    """
+    rng = textures.texture_rng("clouds", seed)
+    layers: textures.Layers = {(8, 16): 1.6, (4, 8): 1.0, (2, 4): 0.6}
+    noise = textures.layered_noise(rng, (64, 96), layers)[: len(rings_deg)]
+    noise = np.column_stack([noise, noise[:, 0]])[:, :num_azimuths]
+    share = np.clip(rings_deg / 6, 0, 1) * np.clip((75 - rings_deg) / 30, 0, 1)
+    return np.clip(noise, -1, 1) * share[:, None]

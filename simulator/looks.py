@@ -161,6 +161,8 @@ class Look:
     """Whether a power line crosses the land."""
     roadside: tuple[str, ...] = ()
     """The sprites of signs and posts beside the road."""
+    clouds: float = 0.0
+    """How much lighter or darker clouds are than the sky, a share in [0, 1]."""
 
 
 SKY_ELEVATIONS_DEG = (-30, -3, 0, 3, 5.5, 9, 12, 22, 45, 90)
@@ -282,7 +284,7 @@ def look_of(name: str) -> Look:
     """Return a look by its name.
 
     Raises:
-        ValueError: If there is no such look.
+        Refusal: If there is no such look.
     """
     if name not in LOOKS:
         raise Refusal(f"no look is called {name!r}; there are: {', '.join(LOOKS)}")
@@ -297,7 +299,7 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
             fifth, haze and shadow by a third, and puts the sun anywhere.
 
     Raises:
-        ValueError: If `strength` is not in [0, 1].
+        Refusal: If `strength` is not in [0, 1].
     """
     if not 0 <= strength <= 1:
         raise Refusal(f"strength is {strength}, expected [0, 1]")
@@ -328,6 +330,47 @@ def vary_look(look: Look, rng: np.random.Generator, strength: float) -> Look:
             sun_azimuth_deg=light.sun_azimuth_deg + strength * rng.uniform(-180, 180),
             sun_elevation_deg=elevation + strength * rng.uniform(-0.4, 0.3) * elevation,
             shadow=min(1.0, light.shadow * gain(0.33)),
+        ),
+    )
+
+
+def overcast(look: Look, grey: float) -> Look:
+    """Return a look under a grey sky.
+
+    Args:
+        grey: 0 changes nothing; at 1 the sun and its shadows are gone, the sky is
+            grey, colours are dull and the distance is hazy, as in rain.
+
+    Raises:
+        Refusal: If `grey` is not in [0, 1].
+    """
+    if not 0 <= grey <= 1:
+        raise Refusal(f"grey is {grey}, expected [0, 1]")
+
+    def dull(colour: Colour, target: float) -> Colour:
+        level = sum(colour) / 3
+        level += grey * (target - level)
+        red, green, blue = (round(c + grey * 0.8 * (level - c)) for c in colour)
+        return red, green, blue
+
+    light = look.light
+    # What the sky gains is less than what the sun loses.
+    red, green, blue = np.array(light.fill) + 0.55 * grey * np.array(light.sun)
+    sun = (1 - grey) * np.array(light.sun)
+    return replace(
+        look,
+        sky=tuple(dull(colour, 178) for colour in look.sky),
+        haze=dull(look.haze, 172),
+        haze_strength=look.haze_strength + grey * 0.8 * (1 - look.haze_strength),
+        grass=dull(look.grass, sum(look.grass) / 3),
+        grass_dark=dull(look.grass_dark, sum(look.grass_dark) / 3),
+        dirt=dull(look.dirt, sum(look.dirt) / 3),
+        rock=dull(look.rock, sum(look.rock) / 3),
+        light=replace(
+            light,
+            sun=(float(sun[0]), float(sun[1]), float(sun[2])),
+            fill=(float(red), float(green), float(blue)),
+            shadow=(1 - grey) * light.shadow,
         ),
     )
 

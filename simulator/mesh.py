@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from simulator.errors import Refusal
+
 # Drawn in this order. The near and opaque come first, so that the depth test saves the
 # painting of what they hide; the sky comes last and fills what is left.
 LAYERS = ("road", "ground", "water", "decal", "props", "sky")
@@ -56,6 +58,29 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Optics:
+    """How all cameras differ from the usual ones (camera.MOUNTINGS)."""
+
+    raised_m: float = 0.0
+    """How much higher they are."""
+    pitch_deg: float = 0.0
+    """How much further they look up."""
+    yaw_deg: float = 0.0
+    """How much further they are turned to the right."""
+    fov_gain: float = 1.0
+    """The gain of the tangent of half the field of view."""
+
+    def __post_init__(self) -> None:
+        if abs(self.raised_m) > 0.5 or not 0.7 <= self.fov_gain <= 1.4:
+            raise Refusal(f"{self}: expected raised_m ±0.5, fov_gain [0.7, 1.4]")
+        if max(abs(self.pitch_deg), abs(self.yaw_deg)) > 10:
+            raise Refusal(f"{self}: expected pitch_deg and yaw_deg within ±10")
+
+
+USUAL_OPTICS = Optics()
+
+
+@dataclass(frozen=True)
 class Scene:
     """All that a renderer draws, besides the car."""
 
@@ -63,8 +88,10 @@ class Scene:
     """Everything that stands still, in world coordinates; "sky" follows the camera."""
     textures: dict[str, np.ndarray] = field(repr=False)
     """Each texture by its name, uint8 RGB or RGBA (height, width, 3 or 4)."""
-    bonnet: str = "lake"
-    """The name of the bonnet's colours, a key of bonnet.COLOURS."""
+    bonnet: str | None = "lake"
+    """The name of the bonnet's colours, a key of bonnet.COLOURS; None shows none."""
+    optics: Optics = USUAL_OPTICS
+    """How the cameras differ from the usual ones."""
 
 
 def make_mesh(

@@ -7,11 +7,13 @@ The folder appears under its name when the recording is complete, never in part.
 """
 
 import datetime
+import json
 import math
 import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ from simulator.world import FRAME_DT_S, Observation, World
 CAMERAS = ("center", "left", "right")
 JPEG_QUALITY = 75
 LOG_NAME, IMAGE_DIR = "driving_log.csv", "IMG"
+FACTS_NAME = "simulator.json"  # what a recording follows from
 FIRST_DAY = datetime.datetime(2017, 1, 1, 12, 0, 0)
 MOST_DAYS = 3000  # seeds share their days after that
 PAUSE_S = 60.0  # between two drives in one recording
@@ -40,22 +43,34 @@ class Recorder:
         folder: Where the recording shall be; it must not exist.
         seed: The drive's seed; it sets the date that the file names carry, as simulated
             time has none.
+        jpeg_quality: Of the images, 1 to 100.
+        facts: What the recording follows from; written beside the log.
 
     Raises:
         FileExistsError: If `folder` exists, also when it appears meanwhile, or if
             another process is writing it.
     """
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int = 0,
+        jpeg_quality: int = JPEG_QUALITY,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
         if folder.exists():
             raise FileExistsError(f"{folder} exists; remove it or give another name")
         self.folder, self.num_rows = folder, 0
+        self._jpeg_quality = jpeg_quality
         self._last_s: float | None = None
         self._start = FIRST_DAY + datetime.timedelta(days=seed % MOST_DAYS)
         # In the same folder as the result, so that the last step is a mere renaming.
         self._draft = Draft(folder, is_folder=True)
         try:
             (self._draft.path / IMAGE_DIR).mkdir()
+            if facts is not None:
+                text = json.dumps(facts, indent=1) + "\n"
+                (self._draft.path / FACTS_NAME).write_text(text)
             self._log = (self._draft.path / LOG_NAME).open("w", newline="")
         except OSError:
             self._draft.discard()
@@ -79,7 +94,8 @@ class Recorder:
         numbers = (steering, max(0.0, throttle), max(0.0, -throttle), speed_mph)
         with self._draft.named():
             for camera, name in zip(CAMERAS, names, strict=True):
-                (self._draft.path / name).write_bytes(encode_jpeg(seen.frames[camera]))
+                content = encode_jpeg(seen.frames[camera], self._jpeg_quality)
+                (self._draft.path / name).write_bytes(content)
             self._log.write(",".join([*names, *map(csharp_float, numbers)]) + "\n")
         self.num_rows += 1
         self._last_s = seen.time_s
@@ -147,9 +163,9 @@ def record_expert(
             )
 
 
-def encode_jpeg(frame: np.ndarray) -> bytes:
-    """Return a frame, uint8 RGB (height, width, 3), as JPEG of the stock quality."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+def encode_jpeg(frame: np.ndarray, jpeg_quality: int = JPEG_QUALITY) -> bytes:
+    """Return a frame, uint8 RGB (height, width, 3), as JPEG; usually the stock's."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
     bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".jpg", bgr, quality)
     assert done, "OpenCV encodes every uint8 frame"

@@ -26,6 +26,10 @@ LOOKS_OF_STYLE = {
 }
 
 
+# Of bonnet.COLOURS, which needs OpenCV, and two more.
+BONNETS = ("usual", "none", "lake", "jungle")
+
+
 @dataclass(frozen=True)
 class SceneSettings:
     """What varies between scenes of the same road."""
@@ -46,14 +50,28 @@ class SceneSettings:
     """The share of sunlight that shadows take, [0, 1]; None: the look's."""
     variation: float = 0.0
     """How far texture_seed draws colours and light from the look's, in [0, 1]."""
+    overcast: float = 0.0
+    """How grey the sky and dull the light is, in [0, 1]; see looks.overcast."""
+    clouds: float = 0.0
+    """How much clouds differ from the sky, a share in [0, 1]."""
+    paint: textures.Paint = textures.USUAL_PAINT
+    """What the road is made of and painted with."""
+    optics: mesh.Optics = mesh.USUAL_OPTICS
+    """How the cameras differ from the usual ones."""
+    bonnet: str = "usual"
+    """One of BONNETS: of a version of the simulator, none, or the look's own."""
 
     def __post_init__(self) -> None:
         if min(self.scenery_seed, self.texture_seed) < 0:
             raise Refusal(f"{self}: a seed is negative, expected 0 or more")
         if not 0 <= self.haze <= 2:
             raise Refusal(f"haze is {self.haze}, expected [0, 2]")
-        if not 0 <= self.variation <= 1:
-            raise Refusal(f"variation is {self.variation}, expected [0, 1]")
+        for name in ("variation", "overcast", "clouds"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise Refusal(f"{name} is {getattr(self, name)}, expected [0, 1]")
+        if self.bonnet not in BONNETS:
+            known = ", ".join(BONNETS)
+            raise Refusal(f"no bonnet {self.bonnet!r}; there are: {known}")
         if self.look is not None:
             looks.look_of(self.look)
 
@@ -92,7 +110,8 @@ def choose_look(track: Track, settings: SceneSettings) -> looks.Look:
     if settings.shadows is not None:
         light = replace(light, shadow=settings.shadows)
     haze_strength = min(1.0, look.haze_strength * settings.haze)
-    return replace(look, light=light, haze_strength=haze_strength)
+    look = replace(look, light=light, haze_strength=haze_strength)
+    return replace(looks.overcast(look, settings.overcast), clouds=settings.clouds)
 
 
 def make_surroundings(
@@ -124,10 +143,12 @@ def build_scene(
     parts += props.prop_meshes(around.things, look, settings.scenery_seed)
     if look.power_line:
         parts += props.power_line(land, look)
-    parts.append(sky_mesh(look))
+    parts.append(sky_mesh(look, settings.texture_seed))
     named = sorted({part.texture for part in parts} & set(textures.PAINTERS))
-    images = {name: textures.make_texture(name, seed) for name in named}
+    images = {name: textures.make_texture(name, seed, settings.paint) for name in named}
     for name in {"lake_road", "jungle_road", "setts"} & set(images):
         images[name] = textures.to_uint8(images[name] * np.array(look.road_tint))
     images.update(props.atlases(look, seed))
-    return mesh.Scene(tuple(parts), images, look.bonnet)
+    bonnets = {"usual": look.bonnet, "none": None}
+    shown = bonnets.get(settings.bonnet, settings.bonnet)
+    return mesh.Scene(tuple(parts), images, shown, settings.optics)

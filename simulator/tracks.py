@@ -9,6 +9,7 @@ simulator's tracks (1138 m and 1515 m); no mesh or file of it is used.
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -105,6 +106,17 @@ def make_track(name: str) -> Track:
     return random_track(int(name.removeprefix("random:")))
 
 
+def track_names(names: Sequence[str]) -> list[str]:
+    """Return the names, with random:3-5 as random:3, random:4 and random:5."""
+    every: list[str] = []
+    for name in names:
+        seeds = re.fullmatch(r"random:(\d+)-(\d+)", name)
+        first, last = map(int, seeds.groups()) if seeds else (1, 0)
+        # One that counts backwards is no name: check_track says so.
+        every += [f"random:{i}" for i in range(first, last + 1)] or [name]
+    return every
+
+
 def check_track(name: str) -> None:
     """See that make_track knows a name, without making the track.
 
@@ -114,7 +126,10 @@ def check_track(name: str) -> None:
     kind, _, seed = name.partition(":")
     if name not in LAYOUTS and not (kind == "random" and seed.isdecimal()):
         known = ", ".join(LAYOUTS)
-        raise Refusal(f"no track {name!r}; there are: {known}, random:SEED (random:7)")
+        raise Refusal(
+            f"no track {name!r}; there are: {known}, random:SEED (random:7), "
+            "random:FIRST-LAST"
+        )
 
 
 @lru_cache(maxsize=1)

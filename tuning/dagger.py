@@ -22,9 +22,10 @@ import pandas as pd
 
 from common.car import CAMERAS, autonomy_percent
 from common.table import text_table
-from evaluation.closed_loop import Job, drive_all, make_driver, road_of, track_names
+from evaluation.closed_loop import Job, drive_all, make_driver, road_of
 from simulator.expert import Expert
 from simulator.recorder import PAUSE_S, Recorder
+from simulator.tracks import track_names
 from simulator.world import World
 from training.settings import Settings
 from tuning import fine_tuning

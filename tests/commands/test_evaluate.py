@@ -10,9 +10,9 @@ import pytest
 from made_recordings import write_recording
 
 import evaluate
-from evaluation.closed_loop import track_names
 from model import build_model
 from network.files import load_model, save_model
+from simulator.tracks import track_names
 
 ROOT = Path(__file__).parents[2]
 

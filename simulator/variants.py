@@ -1,0 +1,157 @@
+"""Roads as no one has seen them: surface, light, weather, cameras and width drawn anew.
+
+    variant = draw_variant(make_track("random:7"), seed=7, strength=1.0)
+    world = World(variant.track, cameras=CAMERAS, settings=variant.settings)
+
+A network that has seen enough of them takes what it meets next for one more.
+
+Source: Tobin et al., "Domain Randomization for Transferring Deep Neural Networks from
+Simulation to the Real World", 2017.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.errors import Refusal
+from simulator.looks import LOOKS
+from simulator.mesh import Optics
+from simulator.recorder import JPEG_QUALITY
+from simulator.scenery import SceneSettings
+from simulator.textures import Colour, Paint
+from simulator.track import Track
+
+# Of road, kerb and bank: what is met beside and on roads, RGB in daylight.
+LINE_COLOURS: tuple[Colour, ...] = (
+    (238, 238, 238), (214, 196, 96), (236, 170, 60), (190, 190, 182),
+)  # fmt: skip
+KERB_COLOURS: tuple[Colour, ...] = (
+    (214, 92, 80), (80, 110, 190), (60, 60, 60), (226, 190, 70), (110, 150, 90),
+)  # fmt: skip
+BANK_COLOURS: tuple[Colour, ...] = (
+    (250, 247, 226),  # concrete
+    (222, 196, 146),  # sand
+    (122, 138, 70),  # grass
+    (150, 130, 104),  # earth
+    (128, 126, 122),  # gravel
+    (120, 150, 176),  # wet
+)
+JPEG_QUALITY_RANGE = (40, 95)
+NARROWEST_M = 2.0  # half of it
+WIDEST_M = 6.0  # half of it; no random road bends tighter than 12 m
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A road, and how it looks to whom."""
+
+    track: Track
+    """The road, with its width."""
+    settings: SceneSettings
+    """What there is to see, and how the cameras see it."""
+    jpeg_quality: int
+    """Of the pictures that are recorded, 1 to 100."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.jpeg_quality <= 100:
+            raise Refusal(f"jpeg_quality is {self.jpeg_quality}, expected 1 to 100")
+
+
+def draw_variant(
+    track: Track, settings: SceneSettings, seed: int, strength: float
+) -> Variant:
+    """Return a variant of a road; the same for the same seed.
+
+    Args:
+        settings: What is varied. A look, or a place of the sun, that it names is kept.
+        strength: 0 changes nothing; at 1 a road is 4 to 12 m wide, its surface anything
+            from smooth asphalt to cobbles, with or without lines and kerbs, in any
+            country, light and weather, seen through cameras that sit 0.15 m, 2 degrees
+            and 5 % of the view beside the usual ones.
+
+    Raises:
+        Refusal: `strength` is not in [0, 1].
+    """
+    if not 0 <= strength <= 1:
+        raise Refusal(f"strength is {strength}, expected [0, 1]")
+    rng = np.random.default_rng([seed, 0x5EED])
+    usual_m = track.half_width_m
+    # A road that is laid out already has no room to grow.
+    widest_m = WIDEST_M if track.name.startswith("random") else usual_m
+    share = strength * rng.uniform(-1, 1)
+    towards_m = NARROWEST_M if share < 0 else max(widest_m, usual_m)
+    width_m = usual_m + abs(share) * (towards_m - usual_m)
+    lanes_m = tuple(lane * width_m / usual_m for lane in track.lane_offsets_m)
+    drawn = replace(
+        _with_weather(settings, rng, strength),
+        variation=max(settings.variation, strength),
+        paint=_draw_paint(rng, strength),
+        optics=_draw_optics(rng, strength),
+    )
+    if settings.look is None and rng.random() < strength:
+        drawn = replace(drawn, look=str(rng.choice(list(LOOKS))))
+    if rng.random() < strength:
+        drawn = replace(drawn, bonnet=str(rng.choice(["lake", "jungle", "none"])))
+    least, most = JPEG_QUALITY_RANGE
+    quality = JPEG_QUALITY + strength * (rng.uniform(least, most) - JPEG_QUALITY)
+    track = replace(track, half_width_m=width_m, lane_offsets_m=lanes_m)
+    return Variant(track, drawn, round(quality))
+
+
+def _draw_paint(rng: np.random.Generator, strength: float) -> Paint:
+    """Return a road's surface and lines."""
+
+    def chance(share: float) -> bool:
+        return bool(rng.random() < strength * share)
+
+    def colour(choices: tuple[Colour, ...]) -> Colour:
+        chosen = np.array(choices[rng.integers(len(choices))]) + rng.uniform(-20, 20, 3)
+        red, green, blue = np.clip(chosen, 20, 255).round().astype(int).tolist()
+        return red, green, blue
+
+    gain = float(np.exp(strength * rng.uniform(-0.5, 0.45)))
+    return Paint(
+        brightness=gain,
+        grain=max(0.0, 1 + strength * rng.uniform(-0.95, 0.9)),
+        patches=strength * rng.uniform(0, 50),
+        cobbles=rng.uniform(0.3, 1.0) if chance(0.15) else 0.0,
+        has_edge_lines=not chance(0.3),
+        middle_line=str(rng.choice(["usual", "none", "dashed", "solid", "double"]))
+        if chance(0.8)
+        else "usual",
+        line=colour(LINE_COLOURS) if chance(0.7) else None,
+        line_width=float(np.exp(strength * rng.uniform(-0.6, 0.7))),
+        wear=rng.uniform(0, 0.8) if chance(0.5) else 0.0,
+        has_kerbs=not chance(0.5),
+        kerb=colour(KERB_COLOURS) if chance(0.7) else Paint.kerb,
+        bank=colour(BANK_COLOURS) if chance(0.8) else Paint.bank,
+        blur_px=rng.uniform(0, 1.5) if chance(0.5) else 0.0,
+    )
+
+
+def _draw_optics(rng: np.random.Generator, strength: float) -> Optics:
+    """Return cameras within what tells the stock simulator's versions apart."""
+    raised_m, pitch_deg, yaw_deg, gain = strength * rng.uniform(-1, 1, 4)
+    return Optics(
+        raised_m=0.15 * raised_m,
+        pitch_deg=2.0 * pitch_deg,
+        yaw_deg=1.0 * yaw_deg,
+        fov_gain=1 + 0.05 * gain,
+    )
+
+
+def _with_weather(
+    settings: SceneSettings, rng: np.random.Generator, strength: float
+) -> SceneSettings:
+    """Return settings with other haze, shadows and clouds, or under a grey sky."""
+    shadows, clouds = rng.uniform(0, 0.9), rng.uniform(0, 0.35)
+    haze, grey = rng.uniform(0, 2), rng.uniform(0.3, 1.0)
+    has_shadows = rng.random() < 0.75 * strength and settings.shadows is None
+    is_grey = rng.random() < 0.3 * strength
+    return replace(
+        settings,
+        haze=settings.haze + strength * (haze - settings.haze),
+        clouds=strength * clouds,
+        shadows=shadows if has_shadows else settings.shadows,
+        overcast=grey if is_grey else settings.overcast,
+    )
