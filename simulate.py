@@ -212,6 +212,8 @@ def window(args: argparse.Namespace) -> int:
         print(f"wrote {take.folder}: {rows}, at {take.pace:.0%} of real time")
     if session.takes:
         print(f"next: python explore.py {session.takes[0].folder}")
+    if session.failure:
+        raise InputError(f"{session.failure}; make space, and record the rest")
     return 0
 
 

@@ -122,14 +122,14 @@ def is_recorded(job: RecordJob) -> bool:
     """Say whether the recording of a job is there.
 
     Raises:
-        FileExistsError: Something else has its name.
+        Refusal: Something else has its name.
     """
     if not job.folder.exists():
         return False
     path = job.folder / FACTS_NAME
     if path.is_file() and json.loads(path.read_bytes()) == job.facts:
         return True
-    raise FileExistsError(
+    raise Refusal(
         f"{job.folder} exists, and is not what would be recorded; remove it, or give "
         "another --out"
     )
@@ -141,7 +141,7 @@ def record_all(
     """Make recordings, several at a time; yield each with its rows, or why it failed.
 
     Raises:
-        FileExistsError: Something else has the name of one.
+        Refusal: Something else has the name of one.
     """
     todo = [job for job in jobs if not is_recorded(job)]
     if workers == 1 or len(todo) <= 1:

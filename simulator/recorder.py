@@ -7,10 +7,13 @@ The folder appears under its name when the recording is complete, never in part.
 """
 
 import datetime
+import errno
 import json
 import math
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +74,8 @@ class Recorder:
             if facts is not None:
                 text = json.dumps(facts, indent=1) + "\n"
                 (self._draft.path / FACTS_NAME).write_text(text)
-            self._log = (self._draft.path / LOG_NAME).open("w", newline="")
+            # Without a buffer: what is written is there, or is said to be not.
+            self._log = (self._draft.path / LOG_NAME).open("wb", buffering=0)
         except OSError:
             self._draft.discard()
             raise
@@ -85,20 +89,36 @@ class Recorder:
             throttle: The throttle in [-1, 1]; negative is logged as brake.
 
         Raises:
-            OSError: If it cannot be written, as on a full disk.
+            OSError: If it cannot be written, as on a full disk. The rows before it are
+                whole, and can be kept.
         """
         now = self._start + datetime.timedelta(milliseconds=round(1000 * seen.time_s))
         stamp = now.strftime("%Y_%m_%d_%H_%M_%S_") + f"{now.microsecond // 1000:03d}"
         names = [f"{IMAGE_DIR}/{camera}_{stamp}.jpg" for camera in CAMERAS]
         speed_mph = seen.speed_mps / MPS_PER_MPH
         numbers = (steering, max(0.0, throttle), max(0.0, -throttle), speed_mph)
-        with self._draft.named():
+        row = ",".join([*names, *map(csharp_float, numbers)]) + "\n"
+        with self._draft.named(), self._whole_row(names):
             for camera, name in zip(CAMERAS, names, strict=True):
                 content = encode_jpeg(seen.frames[camera], self._jpeg_quality)
                 (self._draft.path / name).write_bytes(content)
-            self._log.write(",".join([*names, *map(csharp_float, numbers)]) + "\n")
+            if self._log.write(row.encode()) < len(row):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.num_rows += 1
         self._last_s = seen.time_s
+
+    @contextmanager
+    def _whole_row(self, names: list[str]) -> Iterator[None]:
+        """Write a row and its images, or leave nothing of them."""
+        end = self._log.tell()
+        try:
+            yield
+        except OSError:
+            for name in names:
+                (self._draft.path / name).unlink(missing_ok=True)
+            self._log.seek(end)
+            self._log.truncate()
+            raise
 
     @property
     def next_start_s(self) -> float:
@@ -109,14 +129,7 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            with self._draft.named():
-                self._log.close()
-        except OSError:  # On a full disk the last rows are lost, and so is the rest.
-            self._draft.discard()
-            if kind is None:
-                raise
-            return
+        self._log.close()
         if kind is None:
             self._draft.finish()
         else:

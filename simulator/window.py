@@ -212,6 +212,8 @@ class Session:
         self._message, self._message_until_s = HELP, math.inf
         self.takes: list[Take] = []
         """The recordings written."""
+        self.failure = ""
+        """Why a take ended before the person ended it, "" if none has."""
         window.attach(world.scene())
 
     def run(self) -> None:
@@ -255,7 +257,7 @@ class Session:
         if self._recorder is not None:
             if self._ticks % STEPS_PER_FRAME == 0:
                 seen = replace(self._seen, frames=self._world.render(CAMERAS))
-                self._recorder.add(seen, steering, throttle)
+                self._record(self._recorder, seen, steering, throttle)
             self._ticks += 1
         lap = self._seen.lap
         self._seen = self._world.tick(steering, throttle)
@@ -264,6 +266,17 @@ class Session:
         if self._seen.collision:
             hit = self._seen.collision.replace("_", " ")
             self._say(f"{hit}: back off with S, or Backspace")
+
+    def _record(
+        self, recorder: Recorder, seen: Observation, steering: float, throttle: float
+    ) -> None:
+        """Write a row; on a full disk the take ends there, and is kept."""
+        try:
+            recorder.add(seen, steering, throttle)
+        except OSError as error:
+            self._stop_recording()
+            self.failure = f"{recorder.folder} ends early: {error.strerror}"
+            self._say(self.failure)
 
     def _start_recording(self) -> None:
         if self._out is None:

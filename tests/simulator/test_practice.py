@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recordings.recording import read_recording
+from simulator.errors import Refusal
 from simulator.practice import RecordJob, is_recorded, record_all
 
 
@@ -63,7 +64,7 @@ def test_another_recording_of_that_name_is_refused(tmp_path):
     (job,) = jobs_in(tmp_path, (1,))
     list(record_all([job], 1))
     assert is_recorded(job)
-    with pytest.raises(FileExistsError, match="not what would be recorded"):
+    with pytest.raises(Refusal, match="not what would be recorded"):
         is_recorded(replace(job, noise=0.1))
 
 

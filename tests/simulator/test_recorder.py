@@ -1,10 +1,12 @@
 """Recordings byte for byte as the stock simulator writes them."""
 
 import dataclasses
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from small_disk import fill
 
 from simulator import tracks
 from simulator.recorder import Recorder, csharp_float, encode_jpeg
@@ -125,3 +127,18 @@ def test_folder_that_appears_meanwhile_is_not_replaced(tmp_path, seen):
     with pytest.raises(FileExistsError, match="appeared"):
         record()
     assert [path.name for path in tmp_path.iterdir()] == ["drive"]
+
+
+def test_rows_before_a_full_disk_can_be_kept_whole(disk, seen):
+    folder = disk / "drive"
+    with Recorder(folder) as recorder:
+        filler = fill(disk, leave=100_000)
+        with pytest.raises(OSError, match="No space left"):
+            for row in range(1000):
+                recorder.add(replace(seen, time_s=row / 15), 0.0, 0.5)
+        assert recorder.num_rows >= 2
+    filler.unlink()
+    rows = (folder / "driving_log.csv").read_text().splitlines()
+    named = {name for row in rows for name in row.split(",")[:3]}
+    assert len(rows) == recorder.num_rows and len(named) == 3 * len(rows)
+    assert {f"IMG/{path.name}" for path in (folder / "IMG").iterdir()} == named

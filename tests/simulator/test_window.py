@@ -172,7 +172,7 @@ def driving(display, out, *arguments, program=("simulate.py",)):
         display.xdotool("windowfocus", window)
         display.xdotool("keydown", "Up", "key", "r")
         # It is written beside, until it is whole.
-        wait_for(lambda: any(out.parent.glob(f".{out.name}.*/IMG/right_*")))
+        wait_for(lambda: any(out.parent.glob(f".partial.{out.name}/IMG/right_*")))
         yield program, said
     finally:
         if program.poll() is None:
@@ -230,7 +230,7 @@ def test_a_signal_to_end_keeps_what_was_recorded(display, tmp_path, number):
     recording = read_recording(out)
     assert len(recording.samples) >= 2
     assert f"{len(recording.samples)} rows of 3 images" in said.read_text()
-    assert not list(tmp_path.glob(".mine.*"))
+    assert not list(tmp_path.glob(".partial.*"))
 
 
 def test_without_a_display_one_line_names_the_mend(tmp_path):
