@@ -170,12 +170,12 @@ def _check_shapes(model: keras.Model, json_path: Path) -> None:
 
 
 def _check_size(model: keras.Model, json_path: Path) -> None:
-    limit = current_limits().parameters
-    parts = {
-        "has {:,} parameters": sum(math.prod(v.shape) for v in model.variables),
-        "makes {:,} numbers of a frame": sum(_outputs_of(model)),
-    }
-    for what, number in parts.items():
+    limits = current_limits()
+    num_parameters = sum(math.prod(each.shape) for each in model.variables)
+    for what, number, limit in (
+        ("has {:,} parameters", num_parameters, limits.parameters),
+        ("makes {:,} numbers of a frame", sum(_outputs_of(model)), limits.outputs),
+    ):
         if number > limit:
             raise InputError(
                 f"{json_path}: the model {what.format(number)}, expected at most "
