@@ -261,7 +261,7 @@ def test_json_of_a_hundred_megabytes_is_not_read(saved, tmp_path):
     path = save_model(saved[0], tmp_path)
     with path.open("ab") as file:
         file.truncate(100_000_000)
-    with pytest.raises(InputError, match="longer than the 10,000,000 bytes"):
+    with pytest.raises(InputError, match="expected at most 10,000,000"):
         check_model(path)
 
 
