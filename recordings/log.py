@@ -318,6 +318,10 @@ def _pair(cells: list[str], header: list[str] | None) -> Iterator[tuple[str, str
         # R writes an index without a name for it.
         if len(cells) == len(header) + 1 and header[0] in CAMERAS:
             cells = _without_index(cells)
+        while len(cells) > len(header) and not cells[-1]:
+            cells = cells[:-1]
+        if len(cells) > len(header):
+            raise ValueError(f"found {len(cells)} columns, expected {len(header)}")
         yield from zip(header, cells, strict=False)
         return
     cells = _without_index(cells)
