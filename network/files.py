@@ -55,6 +55,8 @@ SAFE_MODULES = frozenset(
 )
 # A model of 500 layers has 1 MB. It holds some five objects and 12 levels for a layer.
 MOST_JSON_BYTES, MOST_OBJECTS, MOST_DEPTH = 10_000_000, 20_000, 100
+# What a `.h5` file begins with, and a `.keras` file.
+HDF5_START, ZIP_START = b"\x89HDF", b"PK\3\4"
 
 
 def save_model(model: keras.Model, folder: Path) -> Path:
@@ -244,6 +246,16 @@ def _read_json(json_path: Path) -> dict[str, Any]:
     if json_path.is_dir() or not json_path.exists():
         hint = "; give the model.json in it" if json_path.is_dir() else ""
         raise InputError(f"{json_path}: no such file, expected a model.json{hint}")
+    if json_path.is_file():
+        with json_path.open("rb") as file:
+            beginning = file.read(4)
+        if beginning in (HDF5_START, ZIP_START):
+            raise InputError(
+                f"{json_path}: not JSON, but weights or a whole Keras model, expected "
+                "its model.json; give that, or, where the model was made, save "
+                "model.to_json() as the text of model.json, and beside it "
+                "model.save_weights('model.weights.h5')"
+            )
     content = read_regular(json_path, MOST_JSON_BYTES)
     try:
         config = json.loads(content)
@@ -253,7 +265,7 @@ def _read_json(json_path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{json_path}: not JSON ({_first_line(error)}), expected what train.py "
-            "saves as model.json; is the file cut off, or are these the weights?"
+            "saves as model.json; is the file cut off?"
         ) from error
     if not isinstance(config, dict) or "class_name" not in config:
         raise InputError(f"{json_path}: JSON, but not of a Keras model")

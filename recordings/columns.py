@@ -10,35 +10,43 @@ from collections.abc import Sequence
 # that logs were seen in. The first name is the column's own and comes before the rest.
 NAMES = {
     "steering": """
-        steering steer angle steeringangle steerangle steeringvalue steeringcommand
+        steering steer angle angles steeringangle steeringangles steerangle
+        steeringvalue steeringcommand
         steeringinput steeringwheel steeringwheelangle wheelangle
         lenkung lenkwinkel volant braquage anglevolant direccion volante angulo
         anguloderotacion sterzo angolo direcao direksiyon stuurhoek kierownica руль
-        转向 转向角 方向盘 ステアリング""",
+        lenkeinschlag lenkradwinkel angulodedireccion angulodegiro angledebraquage
+        angolodisterzata sterzata angulodedirecao stuur skret styring уголповорота
+        转向 转向角 转向角度 方向盘 方向盘转角
+        ステアリング ステアリング角度 操舵角 조향각""",
     "throttle": """
-        throttle accelerator accelerate accel acceleration gas gaspedal
-        accelerateur acelerador acceleratore gaz gaspedaal газ 油门 スロットル""",
+        throttle accelerator accelerate accel acceleration gas gaspedal throttlepedal
+        accelerateur acelerador acceleratore gaz gaspedaal газ 油门 スロットル
+        스로틀""",
     "brake": """
         brake brakes braking break brakepedal reverse
-        bremse frein freno freio fren rem hamulec тормоз 刹车 ブレーキ""",
+        bremse frein freno freio fren rem hamulec тормоз 刹车 ブレーキ 브레이크""",
     "speed": """
         speed velocity mph speedmph vehiclespeed carspeed
         geschwindigkeit vitesse velocidad velocita velocidade hiz snelheid predkosc
-        скорость 速度 车速 スピード""",
+        скорость 速度 车速 スピード 속도""",
     "left": """
         left leftimage imageleft leftcamera leftimg leftpath leftimagepath leftcam
-        links gauche izquierda sinistra esquerda sol lewa слева 左""",
+        links gauche izquierda sinistra esquerda sol lewa lewy слева
+        左 왼쪽""",
     "right": """
         right rightimage imageright rightcamera rightimg rightpath rightimagepath
-        rightcam rechts droite derecha destra direita sag prawa справа 右""",
+        rightcam rechts droite derecha destra direita sag prawa prawy справа
+        右 오른쪽""",
     "center": """
         center centre centerimage imagecenter centercamera centerimg centerpath
         centerimagepath centercam centreimage image img file filename path
         imagepath imagefile imagename
-        mitte bild bildpfad milieu imagen immagine imagem orta resim midden zdjecie
-        центр 中 图像 图片 画像""",
+        mitte bild bildpfad milieu centro centrale srodek imagen immagine imagem
+        orta resim midden zdjecie
+        центр 中 中间 中央 图像 图片 画像 중앙""",
 }
-# Within a name that is not known; the first that is found counts.
+# Within a name that is not known, it may be one of this; the first found counts.
 STEMS = {
     "steering": ("steer", "angle"),
     "throttle": ("throttle", "accelerator", "gas"),
@@ -48,13 +56,21 @@ STEMS = {
     "right": ("right",),
     "center": ("center", "centre", "image", "img", "file", "path"),
 }
-# Words that make something else of a quantity: another one, its bound or its part.
+# Words that make something else of an image: its number, its size.
 OTHERS = frozenset(
     """
-    predicted prediction predict pred model target desired reference ref expert previous
-    last next limit max maximum min minimum mean average std error delta diff rate
-    pitch roll yaw heading slip lateral longitudinal angular x y z
-    front rear id index number num count size width height time timestamp
+    id index number num count size width height time timestamp x y z front rear
+    """.split()
+)
+# Words that leave a quantity what it is: whose it is, how it was kept, in what unit.
+# With any other it is another one: its torque, its rate, what a network said it was.
+PLAIN = frozenset(
+    """
+    the a of in out my value values val command commanded cmd input actual current
+    position pos percent pct miles per hour
+    measured recorded raw filtered smoothed smooth normalized normalised norm label
+    user human manual driver vehicle car data signal control ground truth gt
+    deg degree degrees grad rad radian radians mph kmh kph kmph km h mps ms m s
     """.split()
 )
 # No name of a column is longer: of the longest that was seen, three times the length.
@@ -70,7 +86,7 @@ def columns_of(header: Sequence[str]) -> list[str]:
     """Return which column each cell of a header names, "" for what is not needed.
 
     A column's own name comes before other names for it, and those before names that
-    only hold such a word; what is as good as another is not guessed.
+    say a little more; what is as good as another is not guessed.
 
     Raises:
         AmbiguousHeaderError: Two cells fit one column equally well.
@@ -90,8 +106,9 @@ def columns_of(header: Sequence[str]) -> list[str]:
 
 
 def named_columns(cells: Sequence[str]) -> set[str]:
-    """Return the columns that some cells name, or could."""
-    return {_fit(cell)[0] for cell in cells} - {""}
+    """Return the columns that some cells name, or speak of: steering_torque does."""
+    names = ["".join(words_of(c)) for c in cells if len(c) <= MOST_NAME_CHARACTERS]
+    return {KNOWN.get(name) or _stem_in(name) for name in names} - {""}
 
 
 def _fit(cell: str) -> tuple[str, int]:
@@ -102,13 +119,20 @@ def _fit(cell: str) -> tuple[str, int]:
     name = "".join(words)
     if column := KNOWN.get(name, ""):
         return column, int(name != column)
-    if OTHERS.isdisjoint(words):
-        for column, stems in STEMS.items():
-            is_side = column in QUANTITIES and {"left", "right"} & set(words)
-            if any(stem in name for stem in stems):
-                # The angle of one wheel is not the steering of the car.
-                return ("", 0) if is_side else (column, 2)
-    return "", 0
+    if column := KNOWN.get("".join(word for word in words if word not in PLAIN), ""):
+        return column, 2
+    column = _stem_in(name)
+    # Whether it is an image shows in the rows; what a number is does not.
+    is_image = column not in QUANTITIES and OTHERS.isdisjoint(words)
+    return (column, 2) if is_image else ("", 0)
+
+
+def _stem_in(name: str) -> str:
+    """Return the column that a part of a name speaks of, "" for none."""
+    for column, stems in STEMS.items():
+        if any(stem in name for stem in stems):
+            return column
+    return ""
 
 
 def words_of(cell: str) -> list[str]:

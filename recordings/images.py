@@ -125,9 +125,17 @@ def _image_files(folder: Path) -> dict[str, str]:
         # A folder beside the log that may not be read holds none of its images.
         with suppress(PermissionError), os.scandir(place) as entries:
             for entry in entries:
-                if entry.is_file() and not entry.name.startswith("._"):
+                if _is_file(entry) and not entry.name.startswith("._"):
                     files.setdefault(entry.name.lower(), entry.path)
     return files
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Say whether there is a regular file; a link that leads nowhere is none."""
+    try:
+        return entry.is_file()
+    except OSError:  # Of links in a circle; of one to nothing it says so itself.
+        return False
 
 
 # --- What is known of the files -------------------------------------------------------

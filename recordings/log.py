@@ -20,7 +20,12 @@ from pathlib import Path
 from common.car import CAMERAS
 from common.errors import InputError
 from common.files import read_regular
-from recordings.columns import AmbiguousHeaderError, columns_of, named_columns
+from recordings.columns import (
+    AmbiguousHeaderError,
+    columns_of,
+    named_columns,
+    words_of,
+)
 from recordings.lines import (
     IMAGE_NAME,
     MOST_COLUMNS,
@@ -160,9 +165,11 @@ def _read_rows(
     header: list[str] | None = None
     problems: list[str] = []
     for line, row in cells:
-        if _is_header(row):
-            header, log.has_header = _columns_of(path, line, row), True
-            log.columns = {c: cell for c, cell in zip(header, row, strict=True) if c}
+        if _is_header(row, is_first=line == cells[0][0]):
+            header = _columns_of(path, line, row)
+            columns = {c: cell for c, cell in zip(header, row, strict=True) if c}
+            _refuse_other_steering(path, line, columns, log.columns)
+            log.has_header, log.columns = True, columns
             continue
         if _is_numbering(row):
             log.has_header = True
@@ -186,14 +193,18 @@ def _reason_of(error: ValueError, is_cut: bool) -> str:
     return "cut-off-row" if is_cut else "bad-row"
 
 
-def _is_header(cells: list[str]) -> bool:
-    """Say whether a row holds names: no image, no number, but words we know."""
+def _is_header(cells: list[str], is_first: bool = False) -> bool:
+    """Say whether a row holds names: no image, no number, but words we know.
+
+    Where a header is expected, one such word among several tells it: of what stands in
+    other columns it would be a guess which is the steering.
+    """
     if any(IMAGE_NAME.search(cell) for cell in cells):
         return False
     words = [cell for cell in cells if cell]
     if any(_number_or_none(cell) is not None for cell in words):
         return False
-    return len(named_columns(words)) >= 2
+    return len(named_columns(words)) >= (1 if is_first and len(words) > 3 else 2)
 
 
 def _is_numbering(cells: list[str]) -> bool:
@@ -219,6 +230,18 @@ def _columns_of(path: Path, line: int, cells: list[str]) -> list[str]:
                 "throttle, brake, speed; rename the column"
             )
     return columns
+
+
+def _refuse_other_steering(
+    path: Path, line: int, columns: dict[str, str], before: dict[str, str]
+) -> None:
+    """Refuse a second header of other steering: one unit holds for all of a log."""
+    cell, first = columns["steering"], before.get("steering", columns["steering"])
+    if words_of(cell) != words_of(first):
+        raise InputError(
+            f"{path} row {line}: another header calls the steering {_shown(cell)}, "
+            f"expected {_shown(first)} as above; make a recording of each part"
+        )
 
 
 def _refuse_decimal_commas(path: Path, cells: list[tuple[int, list[str]]]) -> None:
@@ -295,6 +318,10 @@ def _pair(cells: list[str], header: list[str] | None) -> Iterator[tuple[str, str
         # R writes an index without a name for it.
         if len(cells) == len(header) + 1 and header[0] in CAMERAS:
             cells = _without_index(cells)
+        while len(cells) > len(header) and not cells[-1]:
+            cells = cells[:-1]
+        if len(cells) > len(header):
+            raise ValueError(f"found {len(cells)} columns, expected {len(header)}")
         yield from zip(header, cells, strict=False)
         return
     cells = _without_index(cells)

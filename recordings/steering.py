@@ -52,7 +52,8 @@ def savitzky_golay(samples: pd.DataFrame, window_s: float) -> np.ndarray:
 
     steering = samples["steering"].to_numpy()
     dt_s = samples["time_s"].diff().median()
-    if not dt_s > 0:
+    # Compared in seconds: of a very long window no whole number of rows can be told.
+    if not (dt_s > 0 and window_s <= dt_s * len(steering)):
         return steering
     length = max(5, 2 * round(window_s / dt_s / 2) + 1)
     return steering if length > len(steering) else savgol_filter(steering, length, 3)

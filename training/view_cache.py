@@ -171,9 +171,11 @@ def _is_whole(path: Path, num_views: int) -> bool:
     if not path.is_file():
         return False
     with suppress(OSError, EOFError, ValueError):
-        views = np.load(path, mmap_mode="r", allow_pickle=False)
-        if len(views) == num_views and _checksums_agree(path):
-            return True
+        # First: what NumPy raises on a damaged header is up to the damage.
+        if _checksums_agree(path):
+            views = np.load(path, mmap_mode="r", allow_pickle=False)
+            if len(views) == num_views:
+                return True
     log.warning("%s: not as it was written; decoding its frames anew", path)
     return False
 

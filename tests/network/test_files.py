@@ -11,7 +11,7 @@ from common.errors import InputError
 keras = pytest.importorskip("keras")
 from model import PRESETS, build_model  # noqa: E402
 from network import files as model_files  # noqa: E402
-from network.files import load_model, save_model  # noqa: E402
+from network.files import check_model, load_model, save_model  # noqa: E402
 
 
 def edited(folder, tmp_path, edit):
@@ -232,3 +232,14 @@ def test_model_without_its_own_preprocessing_is_refused(tmp_path):
     path = save_model(keras.Model(inputs, outputs), tmp_path)
     with pytest.raises(InputError, match="crop, resize and scaling must be its layers"):
         load_model(path)
+
+
+@pytest.mark.parametrize("name", ["whole.keras", "whole.h5", "model.weights.h5"])
+def test_what_is_no_json_names_the_way_to_it(saved, tmp_path, name):
+    path = tmp_path / name
+    (saved[0].save_weights if "weights" in name else saved[0].save)(path)
+    with path.open("ab") as file:  # Of any length: a network can be larger than JSON.
+        file.truncate(20_000_000)
+    with pytest.raises(InputError, match=r"expected its model\.json; .*to_json") as one:
+        check_model(path)
+    assert "\n" not in str(one.value)

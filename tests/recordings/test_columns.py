@@ -46,6 +46,17 @@ STOCK = "center left right steering throttle brake speed".split()
         ("center,steering,speed,target_speed,mean_speed", "c,a,s,.,."),
         ("center,steering,brake_pressure,brake", "c,a,.,b"),
         ("center,my_steering_value", "c,a"),
+        ("center,steering_torque,throttle", "c,.,t"),
+        ("center,steering_wheel_speed,speed", "c,.,s"),
+        ("center,throttle_angle,camera_angle,throttle", "c,.,.,t"),
+        ("center,yawangle,rectangle,steer", "c,.,.,a"),
+        ("center,steeringpredicted,steering_hat,nn_steering", "c,.,.,."),
+        ("center,steering,engine_speed,wind_speed", "c,a,.,."),
+        ("center,autopilot_steering,human_steering", "c,.,a"),
+        ("center,steering_position,throttle_percent,vehicle_speed", "c,a,t,s"),
+        ("mitte,Lenkung in Grad,km/h Geschwindigkeit", "c,a,s"),
+        ("centro,ángulo de dirección,velocidad", "c,a,s"),
+        ("중앙,조향각,스로틀,속도", "c,a,t,s"),
         ("time,x,y,heading", ".,.,.,."),
     ],
 )
@@ -82,3 +93,22 @@ def test_what_fits_as_well_as_another_is_asked_for_in_one_line(tmp_path, header,
 
 def test_words_of_a_sentence_name_no_columns():
     assert named_columns("recorded on a sunny day, 3 laps".split(",")) == set()
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["frame,predicted_steering,yaw,pitch,roll", "f,steering_torque,x,y,z"],
+)
+def test_header_of_other_quantities_is_not_read_by_the_place(header, tmp_path):
+    path = tmp_path / "driving_log.csv"
+    path.write_text(f"{header}\na.jpg,0.1,0.2,0.3,0.4\n")
+    with pytest.raises(ValueError, match="row 1: the header has no column for center"):
+        read_log(path)
+
+
+def test_second_header_of_other_steering_is_refused(tmp_path):
+    path = tmp_path / "driving_log.csv"
+    row, other = "a.jpg,0.1,9,0,20", "center,steering_deg,throttle,brake,speed"
+    path.write_text("\n".join([other.replace("_deg", ""), row, other, row, ""]))
+    with pytest.raises(ValueError, match="row 3: another header calls the steering"):
+        read_log(path)

@@ -38,3 +38,12 @@ def test_link_to_nowhere_and_folder_named_as_an_image_are_missing(tiny_recording
     center[0].symlink_to(tiny_recording / "none.jpg")
     center[1].mkdir()
     assert read_recording(tiny_recording).excluded == {"missing-image": 2}
+
+
+def test_links_in_a_circle_cost_their_images_only(tiny_recording):
+    circle = min((tiny_recording / "IMG").glob("center_*"))
+    circle.unlink()
+    for link in (circle, tiny_recording / "circle"):
+        link.symlink_to(link.name)
+    (tiny_recording / "again").symlink_to(".")
+    assert read_recording(tiny_recording).excluded == {"missing-image": 1}

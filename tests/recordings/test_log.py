@@ -97,6 +97,13 @@ def test_columns_that_only_the_header_explains_are_left_out(tmp_path):
     assert numbers_of(read_log(write(tmp_path, [header, *lines]))) == NUMBERS
 
 
+def test_row_longer_than_its_header_is_left_out_not_shifted(tmp_path):
+    rows = ["a.jpg,0.25,0.5", "b.jpg,0,25,0.5", "c.jpg,0.25,0.5,"]
+    log = read_log(write(tmp_path, ["center,steering,throttle", *rows]))
+    assert [row.steering for row in log.rows] == [0.25, 0.25]
+    assert "row 3: found 4 columns, expected 3" in log.warnings[0]
+
+
 def test_more_columns_than_stock_in_every_row_are_left_out(tmp_path):
     lines = [f"{line},{i},{i + 1},7" for i, line in enumerate(stock_lines())]
     assert numbers_of(read_log(write(tmp_path, lines))) == NUMBERS

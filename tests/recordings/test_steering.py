@@ -7,6 +7,7 @@ from made_recordings import made_up_samples
 from recordings.steering import (
     BALANCE_MODES,
     balance_weights,
+    savitzky_golay,
     side_camera_steering,
     smooth_steering,
 )
@@ -62,3 +63,10 @@ def test_smooth_steering_is_the_mean_over_the_window_of_its_session(rng):
     np.testing.assert_allclose(
         smooth_steering(samples, 0, 0), samples["steering"], atol=1e-6
     )
+
+
+@pytest.mark.parametrize("window_s", [60.0, 1e308])
+def test_window_longer_than_the_session_leaves_it_as_recorded(window_s, rng):
+    samples = made_up_samples(rng, [5])
+    smooth = savitzky_golay(samples, window_s)
+    np.testing.assert_array_equal(smooth, samples["steering"])

@@ -182,6 +182,13 @@ FLIPS = {
     "one bit of the header": lambda content, rng: (
         flipped(content[:100], rng, 1, 10) + content[100:]
     ),
+    "one bit of the header's length": lambda content, rng: (
+        content[:8] + bytes([content[8] ^ 2]) + content[9:]
+    ),
+    "another bracket in the header": lambda content, rng: content.replace(
+        b"{", b"(", 1
+    ),
+    "the beginning of another format": lambda content, rng: b"PK\3\4" + content[4:],
     "one bit of the checksum": lambda content, rng: (
         content[:-4] + flipped(content[-4:], rng, 1, 0)
     ),
