@@ -57,6 +57,9 @@ logger = logging.getLogger(__name__)
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
+# What a system sends to end a program: Ctrl+C, kill, a terminal or console that closes,
+# and on Windows Ctrl+Break, the only one that another program can send there.
+LEAVE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 # So long after a second Ctrl+C the process is gone, whatever hangs.
 LEAVE_WITHIN_S = 2.0
 # Share of the frames drawn for training: enough to learn the corrections, not enough to
@@ -239,9 +242,13 @@ async def serve_until_signal(
     stop, at_once, server = asyncio.Event(), asyncio.Event(), cockpit.server
     loop = asyncio.get_running_loop()
 
-    def hear(*_: object) -> None:
+    hang_up = getattr(signal, "SIGHUP", None)
+
+    def hear(number: int, _: object) -> None:
         if not stop.is_set():
             loop.call_soon_threadsafe(stop.set)
+            return
+        if number == hang_up:  # A shell repeats it; nobody asks for more by that.
             return
         loop.call_soon_threadsafe(at_once.set)
         # Whatever hangs: the car has been told to stop by then, if that is possible.
@@ -249,11 +256,10 @@ async def serve_until_signal(
         watchdog.daemon = True
         watchdog.start()
 
-    before = {
-        number: signal.signal(number, hear)
-        # Windows has Ctrl+Break too, the only one that another program can send.
-        for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", 2)}
-    }
+    numbers = {getattr(signal, n) for n in LEAVE_SIGNALS if hasattr(signal, n)}
+    if hang_up and signal.getsignal(hang_up) is signal.SIG_IGN:
+        numbers.remove(hang_up)  # Under nohup the drive goes on.
+    before = {number: signal.signal(number, hear) for number in numbers}
     playing = asyncio.create_task(play(server, frames)) if frames else None
     try:
         await serve(cockpit, listener, stop, at_once)
