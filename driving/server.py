@@ -24,7 +24,7 @@ from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
 from driving.sessions import CONNECTION, ROOT, Sessions
-from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
+from driving.telemetry import Telemetry, UnusableTelemetry, speed_of, steer_answer
 from driving.wheel import STANDING_MPH, Choice, Wheel, holding_throttle
 from driving.worker import Worker
 
@@ -38,7 +38,8 @@ SILENT_S = 3.0
 MOST_TOLD, TOLD_AGAIN_S = 20, 60.0
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 # The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
-# brake drives backwards, so on faults that last the pedal is let go after that.
+# brake drives backwards, so on faults the pedal is let go as soon as it stands, and
+# after that time where its speed is not known.
 MOST_BRAKING_S = 3.0
 # What is not answered by then is answered with the brake: at 30 mph the car has gone
 # 7 m, and the simulator, which waits, has shown as many frames as it wanted.
@@ -174,10 +175,14 @@ class DriveServer:
         client, report = self.clients[sid], self.report
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
         client.last_packet_s = client.heard_s = arrived_s
+        # Of every telemetry, also of one that nothing else can be made of.
+        if (speed_mph := speed_of(data)) is not None:
+            client.speed_mph = speed_mph
         has_turn = self._has_turn(sid, client, arrived_s)
         client.is_heard(CONNECTION.get(), has_turn)
         if not has_turn:
-            await self._steer(sid, client, _stand(client, data))
+            command = _stand(client, data)
+            await self._steer(sid, client, STOP if self.is_stopping else command)
             return
         report.elapsed_s += dt_s
         if data is None or data == {}:
@@ -270,7 +275,10 @@ class DriveServer:
             client.braking_s = 0.0
             return command
         client.braking_s += dt_s
-        return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
+        speed_mph = speed_of(data)
+        has_stopped = speed_mph is not None and speed_mph <= STANDING_MPH
+        is_enough = has_stopped or client.braking_s >= MOST_BRAKING_S
+        return STOP if is_enough else FULL_BRAKE
 
     def _look(
         self, client: Client, data: object, dt_s: float
@@ -295,7 +303,7 @@ class DriveServer:
         dt_s: float,
     ) -> Command:
         """Return what the model, or the person who has taken the wheel, does."""
-        client.speed_mph = speed_mph = telemetry.speed_mph
+        speed_mph = telemetry.speed_mph
         # The person is looked for last, to be obeyed in this very answer.
         choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
         if choice.is_give_back:
@@ -395,5 +403,5 @@ def _stand(client: Client, data: object) -> Command:
         telemetry = Telemetry.from_event(data, client.decimal_mark)
     except UnusableTelemetry:
         return STOP
-    client.decimal_mark, client.speed_mph = telemetry.decimal_mark, telemetry.speed_mph
+    client.decimal_mark = telemetry.decimal_mark
     return Command(0.0, holding_throttle(telemetry.speed_mph))
