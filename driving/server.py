@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import socketio
 
-from driving.client import Client
+from driving.client import MOST_BRAKING_S, Client
 from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
-from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
+from driving.pilot import STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
 from driving.sessions import CONNECTION, ROOT, Sessions
@@ -37,10 +37,6 @@ SILENT_S = 3.0
 # Lines on simulators that come and go, in a time; who floods could write without end.
 MOST_TOLD, TOLD_AGAIN_S = 20, 60.0
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
-# The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
-# brake drives backwards, so on faults the pedal is let go as soon as it stands, and
-# after that time where its speed is not known.
-MOST_BRAKING_S = 3.0
 # What is not answered by then is answered with the brake: at 30 mph the car has gone
 # 7 m, and the simulator, which waits, has shown as many frames as it wanted.
 ANSWER_WITHIN_S = 0.5
@@ -181,8 +177,7 @@ class DriveServer:
         has_turn = self._has_turn(sid, client, arrived_s)
         client.is_heard(CONNECTION.get(), has_turn)
         if not has_turn:
-            command = _stand(client, data)
-            await self._steer(sid, client, STOP if self.is_stopping else command)
+            await self._steer(sid, client, _stand(client, data))
             return
         report.elapsed_s += dt_s
         if data is None or data == {}:
@@ -195,7 +190,7 @@ class DriveServer:
             return
         client.is_manual = False
         command = await self._answer(client, data, dt_s)
-        await self._steer(sid, client, STOP if self.is_stopping else command)
+        await self._steer(sid, client, command)
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
         self.news.announce()
 
@@ -251,6 +246,7 @@ class DriveServer:
         return True
 
     async def _steer(self, sid: str, client: Client, command: Command) -> None:
+        command = STOP if self.is_stopping else command
         answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
         await self.socketio.emit("steer", answer, to=sid)
 
@@ -274,11 +270,7 @@ class DriveServer:
         else:
             client.braking_s = 0.0
             return command
-        client.braking_s += dt_s
-        speed_mph = speed_of(data)
-        has_stopped = speed_mph is not None and speed_mph <= STANDING_MPH
-        is_enough = has_stopped or client.braking_s >= MOST_BRAKING_S
-        return STOP if is_enough else FULL_BRAKE
+        return client.brake(speed_of(data), dt_s)
 
     def _look(
         self, client: Client, data: object, dt_s: float
