@@ -120,6 +120,10 @@ class Recorder:
             self._log.truncate()
             raise
 
+    def move(self, folder: Path) -> None:
+        """Let it have another name in the same place when it is complete."""
+        self.folder = self._draft.place = folder
+
     @property
     def next_start_s(self) -> float:
         """When another drive may begin, so that it is a session of its own [s]."""

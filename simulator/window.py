@@ -292,6 +292,8 @@ class Session:
         if self._recorder is None:
             return
         recorder, pace, self._recorder = self._recorder, self._pace(), None
+        # Its name may be taken by now, and a person drives no drive twice.
+        recorder.move(next_folder(recorder.folder))
         self._take.close()
         self.takes.append(Take(recorder.folder, recorder.num_rows, pace))
         self._say(f"wrote {recorder.num_rows:,} rows to {recorder.folder}")

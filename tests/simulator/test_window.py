@@ -233,6 +233,18 @@ def test_a_signal_to_end_keeps_what_was_recorded(display, tmp_path, number):
     assert not list(tmp_path.glob(".partial.*"))
 
 
+def test_a_take_whose_name_is_taken_meanwhile_gets_another(display, tmp_path):
+    out = tmp_path / "mine"
+    with driving(display, out, "--renderer", "software") as (program, said):
+        out.mkdir()
+        (out / "theirs").touch()
+        display.xdotool("keyup", "Up", "key", "Escape")
+        assert program.wait(timeout=30) == 0, said.read_text()
+    assert [path.name for path in out.iterdir()] == ["theirs"]
+    assert len(read_recording(tmp_path / "mine-2", check_images=False).samples) >= 1
+    assert f"wrote {out}-2:" in said.read_text()
+
+
 def test_without_a_display_one_line_names_the_mend(tmp_path):
     if not sys.platform.startswith("linux"):
         pytest.skip("displays of X11 only")
