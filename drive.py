@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import Parser, add_max_parameters
 from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import MOST_CONFIG_BYTES, read_regular
+from common.files import MOST_CONFIG_BYTES, check_writable, read_regular
 from common.start_up import quiet_tensorflow
 from common.text import ShownFormatter, shown
 
@@ -178,8 +178,8 @@ def check_input(args: argparse.Namespace) -> None:
     """Refuse what nobody can drive with, before anything slow is loaded.
 
     Raises:
-        InputError: A number is out of its range, a folder to write exists, or a file to
-            read is missing or is not what it should be.
+        InputError: A number is out of its range, a folder to write exists or cannot be
+            made, or a file to read is missing or is not what it should be.
     """
     from driving.pilot import SpeedController
     from driving.port import AllowList
@@ -194,6 +194,9 @@ def check_input(args: argparse.Namespace) -> None:
     AllowList(args.allow)
     if args.record:
         check_new(args.record)
+        check_writable(args.record, "--record")
+    if args.corrections:  # In the middle of the drive what is taught would be lost.
+        check_writable(args.corrections, "--corrections")
     if args.play:
         find_log(args.play)
     if not is_exported(args.model):

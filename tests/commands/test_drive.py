@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 import train
 from common.errors import InputError
-from drive import main
+from drive import check_input, main, parse_args
 from driving.port import listen
 from driving.recorder import DriveRecorder
 from recordings.recording import read_recording
@@ -92,6 +92,14 @@ def test_existing_recording_is_refused(tmp_path, capsys):
     arguments = ["no.json", "--port", "0", "--record", str(tmp_path / "run")]
     assert main(arguments) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--record", "--corrections"])
+def test_folder_that_cannot_be_made_is_refused_before_the_drive(tmp_path, flag):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "run"
+    with pytest.raises(InputError, match=f"cannot be written.*give another {flag}"):
+        check_input(parse_args(["no.json", "--port", "0", flag, str(folder)]))
 
 
 @pytest.mark.parametrize("flag", ["--play", "--replay"])
