@@ -284,7 +284,12 @@ class Session:
             return
         folder = next_folder(self._out)
         seed = self._seed + len(self.takes)
-        self._recorder = self._take.enter_context(Recorder(folder, seed))
+        try:
+            self._recorder = self._take.enter_context(Recorder(folder, seed))
+        except OSError as error:
+            self.failure = f"{folder} is not recorded: {error.strerror or error}"
+            self._say(self.failure)
+            return
         self._ticks, self._take_started_s = 0, time.monotonic()
         self._say(f"recording into {folder}")
 
