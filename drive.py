@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import Parser, add_max_parameters
 from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import MOST_CONFIG_BYTES, read_regular
+from common.files import MOST_CONFIG_BYTES, check_writable, read_regular
 from common.start_up import quiet_tensorflow
 from common.text import ShownFormatter, shown
 
@@ -57,6 +57,9 @@ logger = logging.getLogger(__name__)
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
+# What a system sends to end a program: Ctrl+C, kill, a terminal or console that closes,
+# and on Windows Ctrl+Break, the only one that another program can send there.
+LEAVE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 # So long after a second Ctrl+C the process is gone, whatever hangs.
 LEAVE_WITHIN_S = 2.0
 # Share of the frames drawn for training: enough to learn the corrections, not enough to
@@ -175,8 +178,8 @@ def check_input(args: argparse.Namespace) -> None:
     """Refuse what nobody can drive with, before anything slow is loaded.
 
     Raises:
-        InputError: A number is out of its range, a folder to write exists, or a file to
-            read is missing or is not what it should be.
+        InputError: A number is out of its range, a folder to write exists or cannot be
+            made, or a file to read is missing or is not what it should be.
     """
     from driving.pilot import SpeedController
     from driving.port import AllowList
@@ -191,6 +194,9 @@ def check_input(args: argparse.Namespace) -> None:
     AllowList(args.allow)
     if args.record:
         check_new(args.record)
+        check_writable(args.record, "--record")
+    if args.corrections:  # In the middle of the drive what is taught would be lost.
+        check_writable(args.corrections, "--corrections")
     if args.play:
         find_log(args.play)
     if not is_exported(args.model):
@@ -239,9 +245,13 @@ async def serve_until_signal(
     stop, at_once, server = asyncio.Event(), asyncio.Event(), cockpit.server
     loop = asyncio.get_running_loop()
 
-    def hear(*_: object) -> None:
+    hang_up = getattr(signal, "SIGHUP", None)
+
+    def hear(number: int, _: object) -> None:
         if not stop.is_set():
             loop.call_soon_threadsafe(stop.set)
+            return
+        if number == hang_up:  # A shell repeats it; nobody asks for more by that.
             return
         loop.call_soon_threadsafe(at_once.set)
         # Whatever hangs: the car has been told to stop by then, if that is possible.
@@ -249,11 +259,10 @@ async def serve_until_signal(
         watchdog.daemon = True
         watchdog.start()
 
-    before = {
-        number: signal.signal(number, hear)
-        # Windows has Ctrl+Break too, the only one that another program can send.
-        for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", 2)}
-    }
+    numbers = {getattr(signal, n) for n in LEAVE_SIGNALS if hasattr(signal, n)}
+    if hang_up and signal.getsignal(hang_up) is signal.SIG_IGN:
+        numbers.remove(hang_up)  # Under nohup the drive goes on.
+    before = {number: signal.signal(number, hear) for number in numbers}
     playing = asyncio.create_task(play(server, frames)) if frames else None
     try:
         await serve(cockpit, listener, stop, at_once)

@@ -213,7 +213,7 @@ def window(args: argparse.Namespace) -> int:
     if session.takes:
         print(f"next: python explore.py {session.takes[0].folder}")
     if session.failure:
-        raise InputError(f"{session.failure}; make space, and record the rest")
+        raise InputError(f"{session.failure}; mend that, and record the rest")
     return 0
 
 

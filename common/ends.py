@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from common.errors import InputError, NonFiniteLossError
 from common.text import ESCAPED, shown
@@ -72,6 +73,7 @@ def ends_in_one_line(main: Main) -> Main:
 
     @functools.wraps(main)
     def ending(argv: list[str] | None = None) -> int:
+        _open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors=ESCAPED)
@@ -174,6 +176,18 @@ def _no_text_line(error: UnicodeEncodeError) -> str:
 
 
 # --- Streams --------------------------------------------------------------------------
+
+
+def _open_closed_streams() -> None:
+    """Let streams that are closed, as of a program without a console, lead nowhere.
+
+    Python has None in their place, and the next file that is opened gets their number:
+    what a library writes to the screen would go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Open to the end of the program, as what it stands for is.
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def _flush() -> None:

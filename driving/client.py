@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from driving.door import Door
-from driving.pilot import Pilot
+from driving.pilot import FULL_BRAKE, STOP, Command, Pilot
+from driving.wheel import STANDING_MPH
+
+# The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
+# brake drives backwards, so on faults the pedal is let go as soon as it stands, and
+# after that time where its speed is not known.
+MOST_BRAKING_S = 3.0
 
 
 @dataclass
@@ -37,6 +43,17 @@ class Client:
             self.leave()
             self.connection = connection
         connection.is_useful, connection.goes_first = True, is_driving
+
+    def brake(self, speed_mph: float | None, dt_s: float) -> Command:
+        """Return what a fault is answered with: the brake, then nothing.
+
+        Args:
+            speed_mph: What it says to drive; None if it does not.
+            dt_s: Time since its telemetry before.
+        """
+        self.braking_s += dt_s
+        is_moving = speed_mph is None or speed_mph > STANDING_MPH
+        return FULL_BRAKE if is_moving and self.braking_s < MOST_BRAKING_S else STOP
 
     def leave(self) -> None:
         """Let go of its connection."""

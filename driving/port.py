@@ -38,6 +38,8 @@ READ_BYTES = 32_768
 # So many connections are taken in one turn of the loop, and so many refused for each;
 # the others wait in the system.
 ACCEPTED_AT_ONCE, REFUSED_AT_ONCE, WAITING_OUTSIDE = 8, 64, 1024
+# Bits that IPv6 puts before an address of IPv4 (RFC 4291, 2.5.5.2).
+MAPPED_PREFIX = 96
 FOREIGN_HOST = (
     "refused: {host} is a name that a web page elsewhere could have given to this "
     "machine; use its address, as http://127.0.0.1:4567\n"
@@ -276,7 +278,7 @@ class AllowList:
 
     def __init__(self, texts: Sequence[str]) -> None:
         try:
-            self._networks = [ipaddress.ip_network(text) for text in texts]
+            self._networks = [_network(text) for text in texts]
         except ValueError as error:
             raise InputError(
                 f"--allow: {error}; expected an address or network, such as "
@@ -300,6 +302,15 @@ class AllowList:
             return address is not None
         is_here = address == _address((scope.get("server") or ("",))[0])
         return is_here or any(address in network for network in self._networks)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Read a network, as `_address` reads addresses; the error is ip_network's."""
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < MAPPED_PREFIX:
+        return network
+    return ipaddress.ip_network(f"{mapped}/{network.prefixlen - MAPPED_PREFIX}")
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 import socketio
 
-from driving.client import Client
+from driving.client import MOST_BRAKING_S, Client
 from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
-from driving.pilot import FULL_BRAKE, STOP, Command, Pilot, SpeedController
+from driving.pilot import STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
 from driving.sessions import CONNECTION, ROOT, Sessions
-from driving.telemetry import Telemetry, UnusableTelemetry, steer_answer
+from driving.telemetry import Telemetry, UnusableTelemetry, speed_of, steer_answer
 from driving.wheel import STANDING_MPH, Choice, Wheel, holding_throttle
 from driving.worker import Worker
 
@@ -37,9 +37,6 @@ SILENT_S = 3.0
 # Lines on simulators that come and go, in a time; who floods could write without end.
 MOST_TOLD, TOLD_AGAIN_S = 20, 60.0
 WAITING = "waiting for the simulator: start it and choose Autonomous mode"
-# The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
-# brake drives backwards, so on faults that last the pedal is let go after that.
-MOST_BRAKING_S = 3.0
 # What is not answered by then is answered with the brake: at 30 mph the car has gone
 # 7 m, and the simulator, which waits, has shown as many frames as it wanted.
 ANSWER_WITHIN_S = 0.5
@@ -174,6 +171,9 @@ class DriveServer:
         client, report = self.clients[sid], self.report
         dt_s = arrived_s - (client.last_packet_s or arrived_s)
         client.last_packet_s = client.heard_s = arrived_s
+        # Of every telemetry, also of one that nothing else can be made of.
+        if (speed_mph := speed_of(data)) is not None:
+            client.speed_mph = speed_mph
         has_turn = self._has_turn(sid, client, arrived_s)
         client.is_heard(CONNECTION.get(), has_turn)
         if not has_turn:
@@ -190,7 +190,7 @@ class DriveServer:
             return
         client.is_manual = False
         command = await self._answer(client, data, dt_s)
-        await self._steer(sid, client, STOP if self.is_stopping else command)
+        await self._steer(sid, client, command)
         report.latencies_ms.append(1e3 * (time.perf_counter() - arrived_s))
         self.news.announce()
 
@@ -246,6 +246,7 @@ class DriveServer:
         return True
 
     async def _steer(self, sid: str, client: Client, command: Command) -> None:
+        command = STOP if self.is_stopping else command
         answer = steer_answer(command.steering, command.throttle, client.decimal_mark)
         await self.socketio.emit("steer", answer, to=sid)
 
@@ -269,8 +270,7 @@ class DriveServer:
         else:
             client.braking_s = 0.0
             return command
-        client.braking_s += dt_s
-        return FULL_BRAKE if client.braking_s < MOST_BRAKING_S else STOP
+        return client.brake(speed_of(data), dt_s)
 
     def _look(
         self, client: Client, data: object, dt_s: float
@@ -295,7 +295,7 @@ class DriveServer:
         dt_s: float,
     ) -> Command:
         """Return what the model, or the person who has taken the wheel, does."""
-        client.speed_mph = speed_mph = telemetry.speed_mph
+        speed_mph = telemetry.speed_mph
         # The person is looked for last, to be obeyed in this very answer.
         choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
         if choice.is_give_back:
@@ -395,5 +395,5 @@ def _stand(client: Client, data: object) -> Command:
         telemetry = Telemetry.from_event(data, client.decimal_mark)
     except UnusableTelemetry:
         return STOP
-    client.decimal_mark, client.speed_mph = telemetry.decimal_mark, telemetry.speed_mph
+    client.decimal_mark = telemetry.decimal_mark
     return Command(0.0, holding_throttle(telemetry.speed_mph))

@@ -133,6 +133,14 @@ class Telemetry:
             raise UnusableTelemetry(f"image: {error}") from None
 
 
+def speed_of(data: object) -> float | None:
+    """Return the speed [mph] that an event's argument tells, None if it tells none."""
+    try:
+        return parse_number(data["speed"])[0] if isinstance(data, dict) else None
+    except (LookupError, ValueError):
+        return None
+
+
 def _decode_image(text: object) -> bytes:
     if not isinstance(text, str) or not text:
         raise UnusableTelemetry("telemetry has no image")

@@ -70,12 +70,13 @@ class Recorder:
         # In the same folder as the result, so that the last step is a mere renaming.
         self._draft = Draft(folder, is_folder=True)
         try:
-            (self._draft.path / IMAGE_DIR).mkdir()
-            if facts is not None:
-                text = json.dumps(facts, indent=1) + "\n"
-                (self._draft.path / FACTS_NAME).write_text(text)
-            # Without a buffer: what is written is there, or is said to be not.
-            self._log = (self._draft.path / LOG_NAME).open("wb", buffering=0)
+            with self._draft.named():
+                (self._draft.path / IMAGE_DIR).mkdir()
+                if facts is not None:
+                    text = json.dumps(facts, indent=1) + "\n"
+                    (self._draft.path / FACTS_NAME).write_text(text)
+                # Without a buffer: what is written is there, or is said to be not.
+                self._log = (self._draft.path / LOG_NAME).open("wb", buffering=0)
         except OSError:
             self._draft.discard()
             raise
@@ -119,6 +120,10 @@ class Recorder:
             self._log.seek(end)
             self._log.truncate()
             raise
+
+    def move(self, folder: Path) -> None:
+        """Let it have another name in the same place when it is complete."""
+        self.folder = self._draft.place = folder
 
     @property
     def next_start_s(self) -> float:

@@ -284,7 +284,12 @@ class Session:
             return
         folder = next_folder(self._out)
         seed = self._seed + len(self.takes)
-        self._recorder = self._take.enter_context(Recorder(folder, seed))
+        try:
+            self._recorder = self._take.enter_context(Recorder(folder, seed))
+        except OSError as error:
+            self.failure = f"{folder} is not recorded: {error.strerror or error}"
+            self._say(self.failure)
+            return
         self._ticks, self._take_started_s = 0, time.monotonic()
         self._say(f"recording into {folder}")
 
@@ -292,6 +297,8 @@ class Session:
         if self._recorder is None:
             return
         recorder, pace, self._recorder = self._recorder, self._pace(), None
+        # Its name may be taken by now, and a person drives no drive twice.
+        recorder.move(next_folder(recorder.folder))
         self._take.close()
         self.takes.append(Take(recorder.folder, recorder.num_rows, pace))
         self._say(f"wrote {recorder.num_rows:,} rows to {recorder.folder}")

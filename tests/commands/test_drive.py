@@ -1,5 +1,6 @@
 """The command that drives: what it refuses, and drives from end to end."""
 
+import contextlib
 import json
 import shlex
 import signal
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from running_drive import make_jpegs, next_event, telemetry
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 import train
 from common.errors import InputError
-from drive import main
+from drive import check_input, main, parse_args
 from driving.port import listen
 from driving.recorder import DriveRecorder
 from recordings.recording import read_recording
@@ -91,6 +92,14 @@ def test_existing_recording_is_refused(tmp_path, capsys):
     arguments = ["no.json", "--port", "0", "--record", str(tmp_path / "run")]
     assert main(arguments) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--record", "--corrections"])
+def test_folder_that_cannot_be_made_is_refused_before_the_drive(tmp_path, flag):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "run"
+    with pytest.raises(InputError, match=f"cannot be written.*give another {flag}"):
+        check_input(parse_args(["no.json", "--port", "0", flag, str(folder)]))
 
 
 @pytest.mark.parametrize("flag", ["--play", "--replay"])
@@ -190,6 +199,46 @@ def test_interrupt_while_loading_ends_in_one_line(model_path, tmp_path):
     assert process.wait(30) == 1
     assert process.stderr.read().splitlines() == ["stopped before the model was loaded"]
     process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
+def test_terminal_that_closes_leaves_no_car_driving(model_path, tmp_path):
+    """Shell and system may both tell that it closes: that is one request."""
+    log_path = tmp_path / "log.txt"
+    command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
+    port = until_said(log_path, process, "listening").split(":")[1].split(";")[0]
+    until_said(log_path, process, "cockpit:")
+    url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
+    throttles, jpegs = [], make_jpegs(2)
+    with connect(url) as client, contextlib.suppress(ConnectionClosed):
+        for number in range(1000):
+            if number in (20, 21):
+                process.send_signal(signal.SIGHUP)
+            speed = "20.0000" if len(throttles) < 40 else "0.5000"
+            client.send(telemetry(jpegs[number % 2], speed=speed))
+            throttles.append(float(next_event(client)[1]["throttle"]))
+            time.sleep(0.02)
+    assert process.wait(20) == 0
+    assert throttles[25:40] == [-1.0] * 15 and throttles[-1] == 0.0
+    assert "autonomy" in log_path.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
+def test_drive_under_nohup_goes_on_when_its_terminal_closes(model_path, tmp_path):
+    log_path = tmp_path / "log.txt"
+    command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            ["nohup", *command], stdout=log, stderr=log, cwd=tmp_path
+        )
+    until_said(log_path, process, "waiting for the simulator")
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
 
 
 def until_said(path, process, text):

@@ -170,6 +170,32 @@ def test_output_to_a_full_disk_is_one_line():
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell of POSIX")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_stream_that_is_closed_changes_neither_end_nor_files(closed, tmp_path):
+    """A file that is opened then would get its number, and what is printed."""
+    code = (
+        "import os, sys\n"
+        "from common.ends import ends_in_one_line\n"
+        "@ends_in_one_line\n"
+        "def main(argv=None):\n"
+        "    with open(sys.argv[1], 'wb', buffering=0) as file:\n"
+        "        os.write(1, b'of a library\\n')\n"
+        "        print('said', flush=True)\n"
+        "        print('told', file=sys.stderr, flush=True)\n"
+        "    return 0\n"
+        "sys.exit(main())"
+    )
+    path = tmp_path / "written"
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code]
+    done = subprocess.run([*command, str(path)], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0
+    words = closed.split()
+    assert done.stdout == (b"" if ">&-" in words else b"of a library\nsaid\n")
+    assert done.stderr == (b"" if "2>&-" in words else b"told\n")
+    assert path.read_bytes() == b""
+
+
 def test_name_that_is_no_text_can_be_printed():
     done = run_main("print('lake\\udcff é')", env={**os.environ, "LC_ALL": "C.UTF-8"})
     assert (done.returncode, done.stdout) == (0, "lake\\xff é\n")

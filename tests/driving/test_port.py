@@ -108,6 +108,15 @@ def test_simulators_may_come_from_allowed_addresses(client, is_allowed):
     assert AllowList([]).allows(scope_from(client))
 
 
+@pytest.mark.parametrize("text", ["::ffff:192.168.1.20", "::ffff:192.168.1.0/120"])
+def test_address_of_ipv4_is_such_also_as_one_of_ipv6(text):
+    allowed = AllowList([text])
+    for client in ("192.168.1.20", "::ffff:192.168.1.20"):
+        assert allowed.allows({"client": (client, 1), "server": ("10.0.0.1", 1)})
+    assert not allowed.allows({"client": ("192.168.2.20", 1), "server": None})
+    assert "192.168.1." in str(allowed)
+
+
 @pytest.mark.parametrize("text", ["192.168.1", "pc.local", "192.168.1.20/8", ""])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(InputError, match="expected an address or network"):

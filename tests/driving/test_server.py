@@ -135,7 +135,7 @@ def test_cut_jpeg_brakes(running, jpeg):
 
 def test_brake_is_let_go_before_the_car_drives_backwards(running, jpeg, monkeypatch):
     """The brake of a standing car is its reverse gear."""
-    monkeypatch.setattr("driving.server.MOST_BRAKING_S", 0.3)
+    monkeypatch.setattr("driving.client.MOST_BRAKING_S", 0.3)
     bad, throttles = telemetry(jpeg, image="@@@"), []
     with running.simulator() as client:
         while not throttles or throttles[-1] != 0:

@@ -1,10 +1,12 @@
 """Stopping and answering do not depend on other code being well."""
 
+import contextlib
 import threading
 import time
 
 import pytest
 from running_drive import STEERING, Drive, next_event, serving, telemetry
+from websockets.exceptions import ConnectionClosed
 
 from driving.corrections import Corrections
 from driving.recorder import DriveRecorder
@@ -71,6 +73,21 @@ def test_a_car_that_is_not_heard_of_is_braked_for_three_seconds_at_most(running,
         assert last_answer(client) == STOP
 
 
+def test_a_simulator_that_waits_is_told_last_to_do_nothing(running, jpegs):
+    """Its last command would be the brake, which drives a car backwards for ever."""
+    with running.simulator() as first, running.simulator() as second:
+        Drive(first, jpegs).until(STEERING)
+        waiting = Drive(second, jpegs)
+        assert waiting.frame(speed="20.0000")["throttle"] == -1
+        running.ask_to_stop()
+        running._loop.call_soon_threadsafe(running._at_once.set)
+        answer = {}
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                answer = waiting.frame(speed="20.0000")
+        assert answer == STOP
+
+
 def test_with_no_car_it_ends_at_once(running):
     started_s = time.perf_counter()
     running.ask_to_stop()
@@ -98,6 +115,39 @@ def test_a_page_ends_the_run_though_the_end_raises(jpegs, caplog):
             running.thread.join(5)
         assert not running.thread.is_alive()
     assert "a folder, not a file" in caplog.text
+
+
+# --- Faults ---------------------------------------------------------------------------
+
+
+def fail_to_steer(frame):
+    raise RuntimeError("no such layer")
+
+
+@pytest.mark.parametrize(
+    "predict", [fail_to_steer, lambda frame: float("nan")], ids=["raises", "nan"]
+)
+def test_on_a_fault_the_brake_is_let_go_when_the_car_stands(predict, jpegs):
+    """A car that stands and is told to brake drives backwards."""
+    with serving(predict=predict) as running, running.simulator() as client:
+        car = Drive(client, jpegs)
+        assert [car.frame(speed=f"{v}.0000")["throttle"] for v in (20, 9, 2)] == [
+            -1
+        ] * 3
+        assert car.frame(speed="0.6000") == STOP
+        assert car.frame(speed="0.0000") == STOP
+
+
+def test_a_car_whose_model_has_never_worked_is_braked_at_the_end(jpegs):
+    with serving(predict=fail_to_steer) as running, running.simulator() as client:
+        car = Drive(client, jpegs)
+        car.frame(speed="20.0000")
+        running.ask_to_stop()
+        until_s = time.monotonic() + 1
+        while time.monotonic() < until_s:
+            assert car.frame(speed="10.0000")["throttle"] == -1
+        assert car.frame(speed="0.5000") == STOP
+        assert last_answer(client) == STOP
 
 
 # --- The answer deadline --------------------------------------------------------------

@@ -129,6 +129,14 @@ def test_folder_that_appears_meanwhile_is_not_replaced(tmp_path, seen):
     assert [path.name for path in tmp_path.iterdir()] == ["drive"]
 
 
+def test_full_disk_is_named_from_the_first_file_on(disk):
+    fill(disk)
+    with pytest.raises(OSError, match="No space left") as failed:
+        Recorder(disk / "drive", facts={"roads": ["lake"] * 1000})
+    assert failed.value.filename == str(disk / "drive")
+    assert [path.name for path in disk.iterdir()] == ["filler"]
+
+
 def test_rows_before_a_full_disk_can_be_kept_whole(disk, seen):
     folder = disk / "drive"
     with Recorder(folder) as recorder:

@@ -15,6 +15,7 @@ import pytest
 
 from recordings.recording import read_recording
 from simulator.controls import Controls, Inputs
+from simulator.recorder import Recorder
 from simulator.vehicle import MPS_PER_MPH
 
 ROOT = Path(__file__).parents[2]
@@ -231,6 +232,36 @@ def test_a_signal_to_end_keeps_what_was_recorded(display, tmp_path, number):
     assert len(recording.samples) >= 2
     assert f"{len(recording.samples)} rows of 3 images" in said.read_text()
     assert not list(tmp_path.glob(".partial.*"))
+
+
+def test_a_take_that_cannot_begin_ends_no_drive(display, tmp_path):
+    """The one before is kept and told; another window records under the next name."""
+    out = tmp_path / "mine"
+    with driving(display, out, "--renderer", "software") as (program, said):
+        with Recorder(tmp_path / "mine-2") as other:
+            display.xdotool("keyup", "Up", "key", "r")
+            wait_for((out / "driving_log.csv").exists)
+            display.xdotool("key", "r")
+            time.sleep(1)
+            assert program.poll() is None, said.read_text()
+            display.xdotool("key", "Escape")
+            assert program.wait(timeout=30) == 1
+        assert other.num_rows == 0
+    lines = said.read_text().splitlines()
+    assert any(line.startswith(f"wrote {out}: ") for line in lines)
+    assert f"{out}-2 is not recorded: {out}-2 is being written by another" in lines[-1]
+
+
+def test_a_take_whose_name_is_taken_meanwhile_gets_another(display, tmp_path):
+    out = tmp_path / "mine"
+    with driving(display, out, "--renderer", "software") as (program, said):
+        out.mkdir()
+        (out / "theirs").touch()
+        display.xdotool("keyup", "Up", "key", "Escape")
+        assert program.wait(timeout=30) == 0, said.read_text()
+    assert [path.name for path in out.iterdir()] == ["theirs"]
+    assert len(read_recording(tmp_path / "mine-2", check_images=False).samples) >= 1
+    assert f"wrote {out}-2:" in said.read_text()
 
 
 def test_without_a_display_one_line_names_the_mend(tmp_path):
