@@ -8,8 +8,8 @@ from pathlib import Path
 from common.errors import InputError
 from network.files import check_model
 
-ZERO, ORACLE, EXPERT = "zero", "oracle", "expert"
-BASELINES = (ZERO, ORACLE, EXPERT)
+ZERO, ORACLE, MIDDLE, EXPERT = "zero", "oracle", "middle", "expert"
+BASELINES = (ZERO, ORACLE, MIDDLE, EXPERT)
 MOST_ORACLE_S = 5.0
 
 
@@ -45,6 +45,8 @@ def check_drivers(drivers: Sequence[str], on_recordings: bool, on_tracks: bool) 
     for driver in drivers:
         if driver == EXPERT and on_recordings:
             raise InputError("expert drives tracks only; on recordings give oracle")
+        if driver == MIDDLE and on_tracks:
+            raise InputError("middle drives recordings only; on tracks give expert")
         if driver.startswith(ORACLE) and on_tracks:
             raise InputError("oracle drives recordings only; on tracks give expert")
         if driver.startswith(f"{ORACLE}:"):
