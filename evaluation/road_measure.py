@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from common.car import INTERVENTION_S
+from common.car import INTERVENTION_S, curvature_of, steering_of
 from common.errors import InputError
 from evaluation.replay import Driver, RecordedPath
 from evaluation.rollout import Rollout
@@ -57,18 +57,30 @@ def middle_driver(path: RecordedPath, road: RoadPlace) -> Driver:
         )
     known = np.flatnonzero(road.known)
     ahead_m = np.maximum(LOOK_AHEAD_MIN_M, LOOK_AHEAD_S * path.speed_mps)
+    curvature_per_m = curvature_of(path.steering)
     step_m = path.speed_mps * path.dt_s
-    way_m = np.append(0.0, np.cumsum(step_m)[:-1])
+    way_m, heading_rad = _before(step_m), _before(step_m * curvature_per_m)
+    aside_m = _before(step_m * (heading_rad + step_m * curvature_per_m / 2))
+    # The point that it aims at: how far the path bends until there, and the middle's
+    # distance from the path.
+    bend_m = np.interp(way_m + ahead_m, way_m, aside_m) - aside_m
+    bend_m -= ahead_m * heading_rad
     place_m = np.interp(np.arange(len(way_m)), known, road.place_m[known])
     aim_m = np.interp(way_m + ahead_m, way_m, place_m)
+    steering = steering_of(2 * bend_m / ahead_m**2)
 
     return lambda rows, cross_track_error_m, heading_error_rad: recovery_steering(
-        path.steering[rows],
+        steering[rows],
         cross_track_error_m + aim_m[rows],
         heading_error_rad,
         path.speed_mps[rows],
         LOOK_AHEAD_S,
     )
+
+
+def _before(steps: np.ndarray) -> np.ndarray:
+    """Return the sum of all steps before each, of the same shape."""
+    return np.cumsum(steps) - steps
 
 
 def place_of(rollout: Rollout, path: RecordedPath, road: RoadPlace) -> np.ndarray:
@@ -186,18 +198,22 @@ def _departures(
     """
     put_back, excused = set(moved[0].tolist()), moved[1]
     times = after_put_back = 0
-    seconds, is_out, is_counted, last_s = 0.0, False, False, -np.inf
+    seconds, last_s = 0.0, -np.inf
+    is_out = is_counted = False
     for i in np.flatnonzero(np.isfinite(beyond_m)).tolist():
         time_s = rollout.time_s[i]
         if beyond_m[i] < -BACK_INSIDE_M or time_s - last_s > FORGOTTEN_S:
-            is_out = False
-        if beyond_m[i] > 0:
-            if not is_out:
-                is_out, is_counted = True, not excused[i]
-                times += is_counted
-                after_put_back += not is_counted
-            seconds += is_counted * float(rollout.dt_s[i])
-        is_out &= i not in put_back
+            is_out = is_counted = False
+        if beyond_m[i] > 0 and excused[i] and not is_counted:
+            after_put_back += not is_out
+            is_out = True
+        elif beyond_m[i] > 0:
+            # Who is still out when the time is over has not come back in it.
+            times += not is_counted
+            is_out = is_counted = True
+            seconds += float(rollout.dt_s[i])
+        if i in put_back:
+            is_out = is_counted = False
         last_s = time_s
     return {
         "times": times,
