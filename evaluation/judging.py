@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 
 from evaluation.closed_loop import Job, drive_all
-from evaluation.drivers import MIDDLE, ZERO, is_model, oracle_seconds
+from evaluation.drivers import (
+    MIDDLE,
+    ZERO,
+    is_model,
+    middle_offset_m,
+    oracle_seconds,
+)
 from evaluation.replay import (
     Driver,
     RecordedPath,
@@ -151,13 +157,13 @@ def baseline_driver(driver: str, path: RecordedPath, road: RoadPlace) -> Driver:
     """Return the baseline of a name, for a path and where on the road that is.
 
     Raises:
-        InputError: The seconds of an oracle are out of their range, or the road's
-            middle is known nowhere.
+        InputError: The number in the name is out of its range, or the road's middle
+            is known nowhere.
     """
     if driver == ZERO:
         return zero_driver
-    if driver == MIDDLE:
-        return middle_driver(path, road)
+    if driver.startswith(MIDDLE):
+        return middle_driver(path, road, middle_offset_m(driver))
     seconds = oracle_seconds(driver)
     before_s = ORACLE_BEFORE * seconds
     return oracle_driver(path, before_s, seconds - before_s)

@@ -161,9 +161,9 @@ def draw_errors(rollouts: Sequence[Rollout]) -> Figure:
 
 
 def draw_places(rollouts: Sequence[Rollout]) -> Figure | None:
-    """Draw the place on the road over the distance; None if it was not looked for."""
+    """Draw the place on the road over the distance; None if it is never known."""
     placed = [each for each in rollouts if each.place_m is not None]
-    if not placed:
+    if not any(np.isfinite(each.place_m).any() for each in placed):
         return None
     figure, grid = _lines_of_axes(placed)
     for axes, rollout in zip(grid, placed, strict=False):

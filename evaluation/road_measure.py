@@ -37,7 +37,7 @@ KEEPS_HALF = 0.25
 LOOK_AHEAD_S = 0.6
 
 
-def middle_driver(path: RecordedPath, road: RoadPlace) -> Driver:
+def middle_driver(path: RecordedPath, road: RoadPlace, offset_m: float = 0.0) -> Driver:
     """Return a driver who knows the road and keeps to its middle: the perfect line.
 
     Where the place is not known the line leads straight on to where it is again.
@@ -45,6 +45,7 @@ def middle_driver(path: RecordedPath, road: RoadPlace) -> Driver:
     Args:
         path: The path to be driven.
         road: Where on the road it is, a place for each of its rows.
+        offset_m: How far right of the middle it keeps, where people drive in lanes.
 
     Raises:
         InputError: The place is known nowhere.
@@ -71,7 +72,7 @@ def middle_driver(path: RecordedPath, road: RoadPlace) -> Driver:
 
     return lambda rows, cross_track_error_m, heading_error_rad: recovery_steering(
         steering[rows],
-        cross_track_error_m + aim_m[rows],
+        cross_track_error_m + aim_m[rows] - offset_m,
         heading_error_rad,
         path.speed_mps[rows],
         LOOK_AHEAD_S,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import binary_erosion, binary_opening, uniform_filter1d
 
 from common.car import curvature_of
 from recordings.road_marks import (
@@ -54,6 +54,8 @@ LEAST_OF_USUAL, USUAL_ROWS = 0.3, 9
 LEAST_SAID = 3.0
 # ... while the views differ in log brightness by less than this.
 MOST_DISAGREEMENT, AGREEMENT_ROWS = 0.25, 5
+# ... for about a second, without the rows next to those where it is not.
+LEAST_KNOWN_ROWS, UNSURE_ROWS = 8, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,9 @@ def place_in(strips: RoadStrips, road_turns_per_m: np.ndarray) -> RoadPlace:
     known &= np.abs(middle_m) < (PLACES[-1] - SPOT_CELLS) * CELL_M
     known &= says > LEAST_OF_USUAL * np.median(says)
     known &= uniform_filter1d(marks.disagreement, AGREEMENT_ROWS) < MOST_DISAGREEMENT
+    # Scattered knowledge is luck, and where it begins and ends it is least sure.
+    known = binary_opening(known, np.ones(LEAST_KNOWN_ROWS))
+    known = binary_erosion(known, np.ones(2 * UNSURE_ROWS + 1), border_value=1)
     return RoadPlace(np.where(known, -middle_m, np.nan), half_width_m)
 
 
