@@ -162,13 +162,13 @@ def draw_errors(rollouts: Sequence[Rollout]) -> Figure:
 
 def draw_places(rollouts: Sequence[Rollout]) -> Figure | None:
     """Draw the place on the road over the distance; None if it is never known."""
-    placed = [each for each in rollouts if each.place_m is not None]
-    if not any(np.isfinite(each.place_m).any() for each in placed):
+    places_m = [each.place_m for each in rollouts if each.place_m is not None]
+    if not any(np.isfinite(place_m).any() for place_m in places_m):
         return None
+    placed = [each for each in rollouts if each.place_m is not None]
     figure, grid = _lines_of_axes(placed)
-    for axes, rollout in zip(grid, placed, strict=False):
-        way_m, place_m = rollout.distance_m, rollout.place_m
-        recorded_m = place_m - rollout.cross_track_error_m
+    for axes, rollout, place_m in zip(grid, placed, places_m, strict=False):
+        way_m, recorded_m = rollout.distance_m, place_m - rollout.cross_track_error_m
         axes.plot(way_m, recorded_m, color="orange", linewidth=0.6, label="recorded")
         axes.plot(way_m, place_m, linewidth=0.8, label="driver")
         axes.axhline(0, color="grey", linewidth=0.5)
