@@ -42,7 +42,7 @@ lint: setup  ## Check style and types.
 	$(BIN)/mypy
 	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "driving/cockpit/page/*.js not checked: needs npm"; fi
 
-# Not among them, because they need a model or a recording that is named: driver_line,
+# Not among them, because they need a model or a recording that is named:
 # input_pipeline, robustness, teaching, workers.
 BENCHMARKS := augmentation training_step simulator drive_loop takeover
 
