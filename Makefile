@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TSC    := tests/node/node_modules/.bin/tsc
 
-.PHONY: help setup demo test test-slow lint bench clean
+.PHONY: help setup demo test test-slow lint bench base clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,12 +42,21 @@ lint: setup  ## Check style and types.
 	$(BIN)/mypy
 	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "driving/cockpit/page/*.js not checked: needs npm"; fi
 
-# Not among them, because they need a model or a recording that is named: driver_line,
+# Not among them, because they need a model or a recording that is named:
 # input_pipeline, robustness, teaching, workers.
 BENCHMARKS := augmentation training_step simulator drive_loop takeover
 
 bench: setup  ## Run the benchmarks of speed; each prints a table and one JSON line.
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# What models/base holds, made anew: some 3 GB of roads in data/base, hours on two cores.
+base: setup  ## Record random roads, and train the base model on them, into models/base-anew.
+	$(BIN)/python simulate.py record random:1000-1099 --randomise 1 --frames 450 --lane 0 \
+		--noise 0.1 --workers 2 --out data/base/full
+	$(BIN)/python simulate.py record random:1100-1159 --randomise 0.4 --frames 450 --lane 0 \
+		--noise 0.1 --workers 2 --out data/base/mild
+	$(BIN)/python train.py data/base/full/* data/base/mild/* --name base-anew --deterministic \
+		--look-ahead-s 0.6 --epochs 12 --steps-per-epoch 800 --validation-fraction 0.1
 
 clean:  ## Remove the virtual environment and the demo's output.
 	rm -rf $(VENV) demo

@@ -68,15 +68,15 @@ CORRECTIONS_SHARE = 0.3
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    from network.files import BASE_MODEL
     from recordings.units import add_unit_flag
 
     parser = Parser(
         description="Serve a model to the Udacity simulator in Autonomous mode.",
         epilog="Example:\n  python drive.py models/both/model.json --speed 20",
     )
-    parser.add_argument(
-        "model", type=Path, help="model.json, or a .tflite or .onnx of export.py"
-    )
+    model = "model.json, or a .tflite or .onnx of export.py (default: models/base)"
+    parser.add_argument("model", type=Path, nargs="?", help=model)
     how = parser.add_argument_group("how to drive")
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR"}
     speed = "target speed, 0 to 30 mph (default: %(default)g)"
@@ -102,6 +102,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = where.add_argument
     add("--allow", action="append", default=[], metavar="ADDRESS", help=allow)
     args = parser.parse_args(argv)
+    if args.model is None:
+        args.model = BASE_MODEL
     if args.allow and args.host in THIS_MACHINE:
         parser.error("argument --allow: only with --host, another than this machine's")
     if args.play and args.record:
@@ -129,6 +131,7 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
     """Serve a model until somebody ends it; return how it went, and what to do next."""
     check_input(args)
     from driving.corrections import Corrections
+    from network.files import BASE_MODEL
 
     taught = Path("data", time.strftime("corrections_%Y-%m-%d_%H-%M-%S"))
     corrections = Corrections(args.corrections or taught)
@@ -136,6 +139,8 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         from driving.port import listen
 
         listener = on_exit.enter_context(listen(args.host, args.port))
+        if args.model == BASE_MODEL:
+            logger.info("the model is the project's own, of embedded roads alone")
         logger.info("loading %s, to hold %g mph", args.model, args.speed)
         # OpenCV reads it when it is first imported, by one of the packages below.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))

@@ -7,7 +7,9 @@ A recording is driven again with re-projected pictures, as NVIDIA judged its net
 (evaluation/replay.py); a track is driven in the embedded simulator by drive.py's own
 pilot (evaluation/closed_loop.py). `zero` never steers, `oracle` knows where it stands
 beside the recorded path (oracle:0.5 averages that path's steering over half a second,
-which hairpins need), `expert` drives the simulator's tracks.
+which hairpins need), `middle` keeps to the middle of the recorded road, as far as its
+pictures tell where that is (middle:2.4 to the lane 2.4 m right of it), `expert` drives
+the simulator's tracks.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python evaluate.py models/both/model.json zero oracle "
         "--recording data/a \\\n    --track lake --direction both --report report.html",
     )
-    drivers = "a model.json, or zero, oracle, oracle:SECONDS, expert"
+    drivers = "a model.json; zero, oracle[:SECONDS], middle[:METRES] or expert"
     parser.add_argument("drivers", nargs="+", metavar="MODEL", help=drivers)
     add = parser.add_argument_group("on recordings").add_argument
     folders = "recordings to drive again"

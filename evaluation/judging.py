@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,13 @@ import numpy as np
 import pandas as pd
 
 from evaluation.closed_loop import Job, drive_all
-from evaluation.drivers import ZERO, is_model, oracle_seconds
+from evaluation.drivers import (
+    MIDDLE,
+    ZERO,
+    is_model,
+    middle_offset_m,
+    oracle_seconds,
+)
 from evaluation.replay import (
     Driver,
     RecordedPath,
@@ -24,9 +31,11 @@ from evaluation.replay import (
     with_pictures,
     zero_driver,
 )
+from evaluation.road_measure import middle_driver, place_of, road_figures
 from evaluation.rollout import Rollout
 from network.files import load_model
 from recordings import recording
+from recordings.road_place import RoadPlace, find_place
 from recordings.split import part_of
 from recordings.steering import smooth_steering
 
@@ -109,53 +118,63 @@ def judge_recordings(
     rollouts = []
     for samples in recordings:
         by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
+        path = read_path(samples)
+        path.check_driven()
+        road = find_place(samples)
         for driver in drivers:
             predict = predictors.get(driver)
-            by_driver[driver], drives = judge_recording(driver, predict, samples)
+            by_driver[driver], drives = judge_recording(driver, predict, path, road)
             rollouts += drives
     return figures, rollouts
 
 
 def judge_recording(
-    driver: str, predict: Predict | None, samples: pd.DataFrame
+    driver: str, predict: Predict | None, path: RecordedPath, road: RoadPlace
 ) -> tuple[dict[str, Any], list[Rollout]]:
     """Let one driver drive one recording.
 
     Args:
         driver: The path of a model, or the name of a baseline.
         predict: The model's batch_predictor; None for a baseline.
-        samples: The recording, as read_recordings returns it.
+        path: The recording's path.
+        road: Where on the road that is.
 
     Returns:
-        The measures of the rollout at each limit and the RMSE of the steering; and the
-        rollouts.
+        The measures of the rollout at each limit, the place on the road at the widest
+        of them, and the RMSE of the steering; and the rollouts.
 
     Raises:
-        InputError: The recording has no times, or the car stands all along.
+        InputError: The driver is the middle's, and the place is known nowhere.
     """
-    path = read_path(samples)
-    path.check_driven()
     frames = frames_from_disk(path)
     if predict is None:
-        drive = baseline_driver(driver, path)
+        drive = baseline_driver(driver, path, road)
     else:
         drive = model_driver(path, predict, frames)
-    by_limit = replay(drive, path, driver=driver)
+    by_limit = {
+        limit_m: replace(rollout, place_m=place_of(rollout, path, road))
+        for limit_m, rollout in replay(drive, path, driver=driver).items()
+    }
     figures: dict[str, Any] = {
         f"at_{limit_m:g}_m": rollout.measures() for limit_m, rollout in by_limit.items()
     }
-    figures["steering_rmse"] = steering_rmse(drive, samples)
+    # A car that is seldom put back shows best where it drives by itself.
+    figures["road"] = road_figures(by_limit[max(by_limit)], road.half_width_m)
+    figures["steering_rmse"] = steering_rmse(drive, path.samples)
     return figures, [with_pictures(each, path, frames) for each in by_limit.values()]
 
 
-def baseline_driver(driver: str, path: RecordedPath) -> Driver:
-    """Return the baseline of a name, for a path.
+def baseline_driver(driver: str, path: RecordedPath, road: RoadPlace) -> Driver:
+    """Return the baseline of a name, for a path and where on the road that is.
 
     Raises:
-        InputError: The seconds of an oracle are out of their range.
+        InputError: The number in the name is out of its range, or the road's middle
+            is known nowhere.
     """
     if driver == ZERO:
         return zero_driver
+    if driver.startswith(MIDDLE):
+        return middle_driver(path, road, middle_offset_m(driver))
     seconds = oracle_seconds(driver)
     before_s = ORACLE_BEFORE * seconds
     return oracle_driver(path, before_s, seconds - before_s)

@@ -98,6 +98,7 @@ def _pictures(
     figures = {
         "Map: how far from the path": draw_maps(rollouts),
         "Cross-track error along the way": draw_errors(rollouts),
+        "Place on the road along the way": draw_places(rollouts),
         "Steering of the driver and of the reference": draw_steering(rollouts),
         "What was seen just before interventions": draw_interventions(
             rollouts, saliency
@@ -157,6 +158,23 @@ def draw_errors(rollouts: Sequence[Rollout]) -> Figure:
         for each in rollout.interventions:
             axes.axvline(rollout.distance_m[each.index], color="red", linewidth=0.6)
         axes.set_ylabel("m, + is right", fontsize=8)
+    return figure
+
+
+def draw_places(rollouts: Sequence[Rollout]) -> Figure | None:
+    """Draw the place on the road over the distance; None if it is never known."""
+    places_m = [each.place_m for each in rollouts if each.place_m is not None]
+    if not any(np.isfinite(place_m).any() for place_m in places_m):
+        return None
+    placed = [each for each in rollouts if each.place_m is not None]
+    figure, grid = _lines_of_axes(placed)
+    for axes, rollout, place_m in zip(grid, placed, places_m, strict=False):
+        way_m, recorded_m = rollout.distance_m, place_m - rollout.cross_track_error_m
+        axes.plot(way_m, recorded_m, color="orange", linewidth=0.6, label="recorded")
+        axes.plot(way_m, place_m, linewidth=0.8, label="driver")
+        axes.axhline(0, color="grey", linewidth=0.5)
+        axes.set_ylabel("m, + is right", fontsize=8)
+        axes.legend(loc="upper right", fontsize=7)
     return figure
 
 
@@ -229,6 +247,18 @@ REPLAY_COLUMNS = {
     "1 s": "{steering_rmse[averaged_1_s]:.3f}",
     "|d steer|/s": "{at_2_m[smoothness_per_s]:.2f}",
 }
+# Of the place on the road, where it is known.
+RECORDED_DRIVER = "recorded driver"
+ROAD_COLUMNS = {
+    "mean m": "{mean_m:+.2f}",
+    "spread m": "{spread_m:.2f}",
+    "largest m": "{largest_m:.2f}",
+    "> 2 m": "{beyond_2_m[times]} ({beyond_2_m[seconds]:.1f} s)",
+    "off road": "{off_road[times]} ({off_road[seconds]:.1f} s)",
+    "over its half": "{over_half[times]} ({over_half[seconds]:.1f} s)",
+    "put back near middle": "{interventions[near_middle]} of {interventions[known]}",
+}
+NOT_SAID = "-"
 TRACK_COLUMNS = {
     "laps": "{laps}",
     "off road": "{off_road}",
@@ -248,6 +278,7 @@ def figures_table(document: dict[str, Any]) -> str:
     for name, drivers in document["recordings"].items():
         lines.append(shown(f"{name}: replayed (autonomy at 1 m, and at 2 m)"))
         lines.append(_table(REPLAY_COLUMNS, drivers))
+        lines.append(_road_table(drivers))
     for name, drivers in document["tracks"].items():
         lines.append(shown(f"{name}: driven in the simulator"))
         in_mph = {
@@ -258,11 +289,31 @@ def figures_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _road_table(drivers: dict[str, Any]) -> str:
+    """Return the place on the road of all drivers, and of the one who was recorded."""
+    said = {driver: figures["road"] for driver, figures in drivers.items()}
+    road = next(iter(said.values()))
+    head = f"  place on the road: known in {road['known_percent']:.1f}% of the time"
+    if road["mean_m"] is None:
+        return head
+    head += f", {2 * road['half_width_m']:.1f} m wide (+ is right of the middle)"
+    said[RECORDED_DRIVER] = road["recorded_driver"]
+    return f"{head}\n{_table(ROAD_COLUMNS, said)}"
+
+
 def _table(columns: dict[str, str], drivers: dict[str, Any]) -> str:
     """Return a row for each driver, indented."""
     rows = [["driver", *columns]]
     for driver, said in drivers.items():
         # The end of a long path tells models apart.
         name = driver if len(driver) <= 31 else "..." + driver[-28:]
-        rows.append([name, *(cell.format(**said) for cell in columns.values())])
+        rows.append([name, *(_cell(cell, said) for cell in columns.values())])
     return indent(text_table(rows, "<>"), "  ")
+
+
+def _cell(cell: str, said: dict[str, Any]) -> str:
+    """Return a cell; not everything can be said of every driver."""
+    try:
+        return cell.format(**said)
+    except KeyError:
+        return NOT_SAID

@@ -70,6 +70,9 @@ class Rollout:
     """All interventions in the order of time."""
     dt_s: np.ndarray
     """Time that each frame stands for, float64 (n,); its sum is the time driven."""
+    place_m: np.ndarray | None = None
+    """Distance from the road's middle, + right, float64 (n,), NaN where it is not
+    known; None if it was not looked for."""
 
     def __post_init__(self) -> None:
         arrays = {n: a for n, a in vars(self).items() if isinstance(a, np.ndarray)}

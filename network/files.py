@@ -26,6 +26,8 @@ from network.weights import check_weights, copy_weights
 if TYPE_CHECKING:
     import keras
 
+# Comes with the project; trained on embedded roads alone, as models/base/card.md says.
+BASE_MODEL = Path(__file__).parents[1] / "models" / "base" / "model.json"
 # The layers, and what they are configured with, that a model file may name. None of
 # them holds code. Refused are, among others, Lambda and every `function` (marshalled
 # Python), TorchModuleWrapper (a pickle), TFSMLayer (a graph) and registered names.

@@ -11,6 +11,7 @@ from typing import Any
 
 from augment import AugmentSettings
 from common.command_line import Parser, add_max_parameters
+from network.files import BASE_MODEL
 from recordings.units import units_by_path
 from training.settings import (
     AUGMENTATION,
@@ -117,7 +118,8 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if "recordings" in given:
         given["recordings"] = tuple(os.path.realpath(p) for p in given["recordings"])
     if "from_model" in given:
-        given["from_model"] = os.path.realpath(given["from_model"])
+        path = BASE_MODEL if given["from_model"] == "base" else given["from_model"]
+        given["from_model"] = os.path.realpath(path)
     if "part" in given:
         given["part"] = tuple(given["part"])
     if "shares" in given:

@@ -106,7 +106,7 @@ class Settings:
     from_model: str | None = _setting(
         None,
         NETWORK,
-        "model to fine-tune, instead of a new one",
+        "model to fine-tune, instead of a new one; base: the project's",
         kind=str,
         is_basic=True,
         name="from",

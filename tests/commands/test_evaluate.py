@@ -46,10 +46,11 @@ def test_bounds_of_the_real_lake(shared_dir, capsys):
 def test_a_model_beside_a_baseline_on_a_recording(tiny_recording, model_path, capsys):
     code, out, _ = run(capsys, model_path, "zero", "--recording", tiny_recording)
     assert code == 0
-    head, columns, *rows = out.strip().splitlines()
+    head, columns, *rows, road = out.strip().splitlines()
     assert head.startswith("tiny: replayed")
     assert "driver" in columns and "RMS m" in columns
     assert len(rows) == 2 and "model.json" in rows[0] and "zero" in rows[1]
+    assert road.strip() == "place on the road: known in 0.0% of the time"
 
 
 def test_a_log_without_speed_is_refused_not_called_autonomous(tmp_path, capsys):
@@ -172,3 +173,45 @@ def test_saliency_of_a_frame_is_drawn_beside_it(
     assert (picture[160:] != picture[:160]).any()
     code, _, err = run(capsys, model_path, "--saliency", frame_path)
     assert code == 1 and "exists" in err
+
+
+@pytest.mark.parametrize("name", ["middle:5", "middle:left", "middle:", "middle:nan"])
+def test_a_place_that_is_not_on_the_road_is_refused(name, tiny_recording, capsys):
+    code, out, err = run(capsys, name, "--recording", tiny_recording)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"{name}: expected middle:METRES") and "-4 to 4" in err
+
+
+@pytest.mark.parametrize("name", ["middle", "middle:2.4"])
+def test_the_middle_is_kept_on_recordings_only(name, capsys):
+    code, _, err = run(capsys, name, "--track", "lake")
+    assert code == 1
+    assert err == "middle drives recordings only; on tracks give expert\n"
+
+
+def test_where_no_picture_shows_the_road_nobody_keeps_its_middle(
+    tiny_recording, capsys
+):
+    code, out, err = run(capsys, "middle", "--recording", tiny_recording)
+    assert (code, out) == (1, "")
+    assert err.startswith("tiny: the place on the road is not known in any picture")
+
+
+def test_the_place_on_the_road_stands_beside_the_old_figures(
+    shared_dir, tmp_path, capsys
+):
+    lake = shared_dir / "data" / "lake_v2"
+    arguments = ["zero", "middle", "--recording", lake, "--part", 0, 0.25]
+    page_path = tmp_path / "report.html"
+    code, out, _ = run(capsys, *arguments, "--report", page_path)
+    assert code == 0
+    assert "autonomy at 1 m, and at 2 m" in out  # still the first of them
+    assert "place on the road: known in" in out and "recorded driver" in out
+    page = page_path.read_text()
+    assert "Place on the road along the way" in page
+    assert "road: beyond 2 m: times" in page
+    code, out, _ = run(capsys, *arguments, "--json")
+    said = json.loads(out)["recordings"]["lake_v2"]
+    assert said["middle"]["road"]["known_percent"] >= 80
+    assert said["middle"]["road"]["spread_m"] < said["zero"]["road"]["spread_m"]
+    assert said["zero"]["at_2_m"]["interventions"] > 0
