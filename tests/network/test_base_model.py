@@ -21,15 +21,17 @@ def test_base_model_laps_the_lake_near_its_middle(direction):
     assert result.rollout.measures()["mean_abs_cross_track_error_m"] < 0.5
 
 
-def test_base_model_replays_a_lake_that_it_has_never_seen(shared_dir, capsys):
-    """Another simulator, another person: not one intervention at 2 m in two minutes."""
+def test_base_model_stays_on_a_road_that_it_has_never_seen(shared_dir, capsys):
+    """Another simulator, another person; where on the road it is, pictures tell."""
     for name in ("lake", "lake_v2"):
         recording = str(shared_dir / "data" / name)
         argv = [str(BASE_MODEL), "--recording", recording, "--part", "0", "0.2"]
         assert evaluate.main([*argv, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["recordings"][name]
         (figures,) = found.values()
-        assert figures["at_2_m"]["interventions"] == 0
+        place = figures["road"]
+        assert place["known_percent"] > 80
+        assert place["beyond_2_m"]["times"] == place["off_road"]["times"] == 0
 
 
 def test_its_files_name_no_path_of_a_machine():
