@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import Any, NoReturn
 
 from common.text import shown
@@ -14,6 +15,8 @@ WIDTH = 100
 FLAG_WIDTH = 34
 # An environment variable, so that the processes a command starts keep to it, too.
 MAX_PARAMETERS = "BC_MAX_PARAMETERS"
+# Keras takes no larger seed, and NumPy none below 0.
+MOST_SEED = 2**32 - 1
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -44,6 +47,18 @@ def _number(text: str) -> int:
     if not 1 <= number < 1e12:
         raise argparse.ArgumentTypeError(f"is {text}, expected 1 or more")
     return int(number)
+
+
+def seed_of(text: str) -> int:
+    """Read the seed of a command line.
+
+    Raises:
+        ArgumentTypeError: It is no whole number, or none that can be one.
+    """
+    seed = int(text) if re.fullmatch("[0-9]{1,10}", text) else -1
+    if not 0 <= seed <= MOST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected 0 to {MOST_SEED}")
+    return seed
 
 
 class _SetVariable(argparse.Action):
