@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from common.text import shown
@@ -43,10 +44,10 @@ def add_max_parameters(add_argument: Any) -> None:
 
 
 def _number(text: str) -> int:
-    number = float(text)
-    if not 1 <= number < 1e12:
-        raise argparse.ArgumentTypeError(f"is {text}, expected 1 or more")
-    return int(number)
+    with suppress(ValueError):
+        if 1 <= (number := float(text)) < 1e12:
+            return int(number)
+    raise argparse.ArgumentTypeError(f"is {text}, expected 1 or more")
 
 
 def seed_of(text: str) -> int:

@@ -141,3 +141,10 @@ def test_seed_that_no_generator_takes_is_refused(seed, capsys):
         assert parse([*words, "--seed=4294967295"]).seed == 2**32 - 1
     with pytest.raises(InputError, match="--seed is 4294967296, expected 0 to"):
         Settings(("a",), seed=2**32)
+
+
+@pytest.mark.parametrize("number", ["x", "nan", "inf", "0"])
+def test_number_of_parameters_that_is_none_is_told_in_words(number, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.parse_args(["zero", "--max-parameters", number])
+    assert f"is {number}, expected 1 or more" in capsys.readouterr().err
