@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import CAMERAS
-from common.command_line import Parser
+from common.command_line import Parser, seed_of
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_bytes
@@ -520,7 +520,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sheet_help = "picture to write (default: %(default)s)"
     add("--out", type=Path, default=Path("augment.png"), help=sheet_help)
     add_unit_flag(add)
-    add("--seed", type=int, default=0, help="seed of the random rows (default: 0)")
+    add("--seed", type=seed_of, default=0, help="seed of the random rows (default: 0)")
     return parser.parse_args(argv)
 
 

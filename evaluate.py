@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.command_line import Parser, add_max_parameters
+from common.command_line import Parser, add_max_parameters, seed_of
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_picture
@@ -57,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     ways = ("forward", "reverse", "both")
     way = "forward, reverse, or both one after the other (default: forward)"
     add("--direction", choices=ways, default="forward", metavar="WAY", help=way)
-    add("--seed", type=int, default=0, help="seed of the scenery (default: 0)")
+    add("--seed", type=seed_of, default=0, help="seed of the scenery (default: 0)")
     add("--workers", type=int, default=2, help="how many drive at once (default: 2)")
     add_max_parameters(parser.add_argument)
     add = parser.add_argument_group("what to show").add_argument

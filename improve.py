@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import Parser, add_max_parameters
+from common.command_line import Parser, add_max_parameters, seed_of
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
@@ -82,7 +82,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--learning-rate", **number(Tuning.learning_rate, "Adam's rate"))
     share = "part of the frames drawn that is new, 0 to 1"
     add("--new-share", **number(Tuning.new_share, share))
-    add("--seed", **number(Tuning.seed, "seed of the batches and the scenery"))
+    seed = number(Tuning.seed, "seed of the batches and the scenery")
+    add("--seed", **(seed | {"type": seed_of}))
     return parser.parse_args(argv)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from common.text import shown
@@ -14,6 +16,8 @@ WIDTH = 100
 FLAG_WIDTH = 34
 # An environment variable, so that the processes a command starts keep to it, too.
 MAX_PARAMETERS = "BC_MAX_PARAMETERS"
+# Keras takes no larger seed, and NumPy none below 0.
+MOST_SEED = 2**32 - 1
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -40,10 +44,22 @@ def add_max_parameters(add_argument: Any) -> None:
 
 
 def _number(text: str) -> int:
-    number = float(text)
-    if not 1 <= number < 1e12:
-        raise argparse.ArgumentTypeError(f"is {text}, expected 1 or more")
-    return int(number)
+    with suppress(ValueError):
+        if 1 <= (number := float(text)) < 1e12:
+            return int(number)
+    raise argparse.ArgumentTypeError(f"is {text}, expected 1 or more")
+
+
+def seed_of(text: str) -> int:
+    """Read the seed of a command line.
+
+    Raises:
+        ArgumentTypeError: It is no whole number, or none that can be one.
+    """
+    seed = int(text) if re.fullmatch("[0-9]{1,10}", text) else -1
+    if not 0 <= seed <= MOST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected 0 to {MOST_SEED}")
+    return seed
 
 
 class _SetVariable(argparse.Action):

@@ -19,6 +19,8 @@ from simulator.errors import Refusal
 from simulator.track import SPACING_M, Track, resample_closed, turning_per_m
 
 LAYOUTS = ("lake", "jungle", "mountain")
+# A road's seed, of digits that Python reads; roads in a range, weeks of driving.
+SEED, MOST_ROADS = r"\d{1,40}", 10_000
 
 # x, y of the lake's centre line; a spline through them keeps to it within 0.4 m (mean).
 LAKE_POINTS = """
@@ -110,10 +112,11 @@ def track_names(names: Sequence[str]) -> list[str]:
     """Return the names, with random:3-5 as random:3, random:4 and random:5."""
     every: list[str] = []
     for name in names:
-        seeds = re.fullmatch(r"random:(\d+)-(\d+)", name)
+        seeds = re.fullmatch(rf"random:({SEED})-({SEED})", name)
         first, last = map(int, seeds.groups()) if seeds else (1, 0)
-        # One that counts backwards is no name: check_track says so.
-        every += [f"random:{i}" for i in range(first, last + 1)] or [name]
+        # One that counts backwards, or too far, is no name: check_track says so.
+        roads = range(first, last + 1) if last - first < MOST_ROADS else range(0)
+        every += [f"random:{i}" for i in roads] or [name]
     return every
 
 
@@ -124,11 +127,11 @@ def check_track(name: str) -> None:
         ValueError: If there is no such track.
     """
     kind, _, seed = name.partition(":")
-    if name not in LAYOUTS and not (kind == "random" and seed.isdecimal()):
-        known = ", ".join(LAYOUTS)
+    is_road = kind == "random" and re.fullmatch(SEED, seed)
+    if name not in LAYOUTS and not is_road:
         raise Refusal(
-            f"no track {name!r}; there are: {known}, random:SEED (random:7), "
-            "random:FIRST-LAST"
+            f"no track {name!r}; there are: {', '.join(LAYOUTS)}, random:SEED "
+            f"(random:7), random:FIRST-LAST (at most {MOST_ROADS:,} of them)"
         )
 
 

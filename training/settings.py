@@ -11,6 +11,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
 from augment import AugmentSettings
+from common.command_line import MOST_SEED
 from common.errors import InputError
 from model import PRESETS
 from recordings.steering import BALANCE_MODES
@@ -36,6 +37,7 @@ Rule = tuple[Callable[[Any], bool], str]
 FRACTION: Rule = (lambda value: 0 <= value <= 1, "[0, 1]")
 BELOW_ONE: Rule = (lambda value: 0 <= value < 1, "[0, 1)")
 ZERO_OR_MORE: Rule = (lambda value: value >= 0, "0 or more")
+A_SEED: Rule = (lambda value: 0 <= value <= MOST_SEED, f"0 to {MOST_SEED}")
 ABOVE_ZERO: Rule = (lambda value: value > 0, ">0")
 
 
@@ -144,7 +146,7 @@ class Settings:
         0.2, DATA, "part set aside to validate on; 0: none", BELOW_ONE
     )
     seed: int = _setting(
-        0, DATA, "seed of split, weights and batches", ZERO_OR_MORE, is_basic=True
+        0, DATA, "seed of split, weights and batches", A_SEED, is_basic=True
     )
     deterministic: bool = _setting(
         False,

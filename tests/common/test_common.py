@@ -10,12 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import augment
+import evaluate
+import improve
 from common import start_up
 from common.car import autonomy_percent, curvature_of, steering_of
+from common.errors import InputError
 from common.files import whole_file, whole_folder, write_bytes
 from common.page import html_page, html_picture, html_table
 from common.stderr import without_lines
 from common.table import text_table
+from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,3 +126,25 @@ def test_a_missing_file_is_said_in_one_line_before_anything_slow_is_loaded(comma
     )
     assert done.stdout == "1 []\n"
     assert "nothere" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "9" * 5000, "1e3", "\u0663"])
+def test_seed_that_no_generator_takes_is_refused(seed, capsys):
+    for parse, *words in (
+        [augment.parse_args, "a"],
+        [evaluate.parse_args, "zero", "--track", "lake"],
+        [improve.parse_args, "model.json", "--name", "a"],
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            parse([*words, f"--seed={seed}"])
+        assert "expected 0 to 4294967295" in capsys.readouterr().err
+        assert parse([*words, "--seed=4294967295"]).seed == 2**32 - 1
+    with pytest.raises(InputError, match="--seed is 4294967296, expected 0 to"):
+        Settings(("a",), seed=2**32)
+
+
+@pytest.mark.parametrize("number", ["x", "nan", "inf", "0"])
+def test_number_of_parameters_that_is_none_is_told_in_words(number, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.parse_args(["zero", "--max-parameters", number])
+    assert f"is {number}, expected 1 or more" in capsys.readouterr().err

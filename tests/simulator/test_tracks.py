@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator import tracks
+from simulator.errors import Refusal
 from simulator.tracks import DEFAULT_RANGES, RandomTrackRanges
 
 
@@ -112,6 +113,13 @@ def test_roads_that_meet_are_found():
 def test_unknown_track_names_the_known(name):
     with pytest.raises(ValueError, match="lake, jungle, mountain, random:SEED"):
         tracks.make_track(name)
+
+
+@pytest.mark.parametrize("seeds", ["1-10001", f"1-{10**12}", "9" * 5000])
+def test_more_roads_or_digits_than_can_be_are_refused_at_once(seeds):
+    (name,) = tracks.track_names([f"random:{seeds}"])
+    with pytest.raises(Refusal, match="at most 10,000 of them"):
+        tracks.check_track(name)
 
 
 def test_pieces_that_do_not_close_are_refused():
