@@ -142,6 +142,7 @@ def test_page_that_is_lost_while_steering_gives_the_wheel_back(chromium, world, 
         chromium.until_banner("The model drives")
         chromium("down", key="ArrowLeft")
         chromium.until_banner("You drive")
+        time.sleep(0.3)  # Some frames are answered so.
         if how == "stall":
             lost_s, back_s = chromium.evaluate(STALL)
         else:
