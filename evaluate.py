@@ -57,6 +57,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     ways = ("forward", "reverse", "both")
     way = "forward, reverse, or both one after the other (default: forward)"
     add("--direction", choices=ways, default="forward", metavar="WAY", help=way)
+    anew = "draw surface, weather, cameras, width anew, 0 to 1 (default: 0)"
+    add("--randomise", type=float, default=0.0, metavar="X", help=anew)
     add("--seed", type=seed_of, default=0, help="seed of the scenery (default: 0)")
     add("--workers", type=int, default=2, help="how many drive at once (default: 2)")
     add_max_parameters(parser.add_argument)
@@ -106,6 +108,8 @@ def check(args: argparse.Namespace) -> None:
         raise InputError("--laps and --workers must be 1 or more")
     if not 3 <= args.speed <= 30:
         raise InputError(f"--speed is {args.speed}, expected 3 to 30 mph")
+    if not 0 <= args.randomise <= 1:
+        raise InputError(f"--randomise is {args.randomise}, expected 0 to 1")
     check_drivers(args.drivers, bool(args.recording), bool(args.track))
     for recording in args.recording:
         find_log(recording)
@@ -163,9 +167,23 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     from evaluation.closed_loop import Job
     from simulator.tracks import track_names
 
+    def job(driver: str, track: str, direction: str) -> Job:
+        number = track.removeprefix("random:")
+        # Each road is drawn anew in its own way, as simulate.py record does it.
+        is_drawn = args.randomise and number.isdecimal()
+        return Job(
+            driver,
+            track,
+            direction,
+            args.laps,
+            args.speed,
+            seed=args.seed + (int(number) if is_drawn else 0),
+            randomise=args.randomise,
+        )
+
     both = ("forward", "reverse")
     return [
-        Job(driver, track, direction, args.laps, args.speed, args.seed)
+        job(driver, track, direction)
         for track in track_names(args.track)
         for direction in (both if args.direction == "both" else (args.direction,))
         for driver in args.drivers

@@ -35,8 +35,9 @@ from model import make_predictor
 from network.files import load_model
 from simulator.expert import Expert
 from simulator.recorder import encode_jpeg
-from simulator.track import Track
+from simulator.scenery import SceneSettings
 from simulator.tracks import check_track, make_track
+from simulator.variants import Variant, draw_variant
 from simulator.world import FRAME_DT_S, Observation, World
 
 LIMITS_M = (1.0, 2.0)
@@ -67,6 +68,8 @@ class Job:
     """The seed of the scenery."""
     most_s: float | None = None
     """Simulated time after which it is given up; None: ten minutes a lap."""
+    randomise: float = 0.0
+    """How far draw_variant takes road and scenery from the usual, in [0, 1]."""
 
     def __post_init__(self) -> None:
         if self.direction not in ("forward", "reverse"):
@@ -75,6 +78,8 @@ class Job:
             )
         if self.laps < 1:
             raise ValueError(f"laps is {self.laps}, expected 1 or more")
+        if not 0 <= self.randomise <= 1:
+            raise ValueError(f"randomise is {self.randomise}, expected 0 to 1")
         if not 3 <= self.speed_mph <= 30:
             raise ValueError(f"speed_mph is {self.speed_mph}, expected 3 to 30 mph")
         try:
@@ -127,10 +132,12 @@ Steer = Callable[[Observation], Command]
 """What a driver does when it sees this."""
 
 
-def road_of(job: Job) -> Track:
-    """Return the track of a job, in the direction in which it is driven."""
+def variant_of(job: Job) -> Variant:
+    """Return the road of a job in the direction in which it is driven, and its look."""
     road = make_track(job.track)
-    return road.reversed() if job.direction == "reverse" else road
+    road = road.reversed() if job.direction == "reverse" else road
+    usual = SceneSettings(scenery_seed=job.seed, texture_seed=job.seed)
+    return draw_variant(road, usual, job.seed, job.randomise)
 
 
 def drive(
@@ -145,11 +152,12 @@ def drive(
     Raises:
         InputError: The model cannot be loaded.
     """
-    road = road_of(job)
+    variant = variant_of(job)
+    road = variant.track
     log, expert = _Log(road.lane_offsets_m[0]), Expert(road, speed_mph=job.speed_mph)
     most_s = job.most_s or job.laps * MOST_S_PER_LAP
     cameras = ("center",) if is_model(job.driver) or on_frame else ()
-    with closing(World(road, seed=job.seed, cameras=cameras)) as world:
+    with closing(World(road, cameras=cameras, settings=variant.settings)) as world:
         steer, seen = make_driver(job, world), world.reset()
         while seen.lap < job.laps and seen.time_s < most_s:
             command = steer(seen)

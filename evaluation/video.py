@@ -20,7 +20,7 @@ import pandas as pd
 from common.car import FRAME_SHAPE, MPS_PER_MPH
 from common.errors import InputError
 from driving.pilot import Command
-from evaluation.closed_loop import Job, LoopResult, drive, road_of
+from evaluation.closed_loop import Job, LoopResult, drive, variant_of
 from evaluation.replay import BATCH_SIZE
 from network.saliency import Saliency, overlay
 from recordings.images import read_frame
@@ -47,7 +47,7 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
     Raises:
         InputError: The file exists or is no .mp4, or the job cannot be driven.
     """
-    road = road_of(job)
+    road = variant_of(job).track
     lane_m, expert = road.lane_offsets_m[0], Expert(road, speed_mph=job.speed_mph)
     with open_film(path, FRAMES_PER_S) as film:
 

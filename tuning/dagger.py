@@ -22,7 +22,7 @@ import pandas as pd
 
 from common.car import CAMERAS, autonomy_percent
 from common.table import text_table
-from evaluation.closed_loop import Job, drive_all, make_driver, road_of
+from evaluation.closed_loop import Job, drive_all, make_driver, variant_of
 from simulator.expert import Expert
 from simulator.recorder import PAUSE_S, Recorder
 from simulator.tracks import track_names
@@ -171,7 +171,7 @@ def record_states(folder: Path, job: Job, num_rows: int, number: int = 1) -> int
         InputError: The model cannot be loaded.
         FileExistsError: The folder exists.
     """
-    road = road_of(job)
+    road = variant_of(job).track
     expert, put_back = Expert(road, speed_mph=job.speed_mph), 0
     with (
         closing(World(road, seed=job.seed, cameras=CAMERAS)) as world,

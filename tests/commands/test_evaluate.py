@@ -103,6 +103,7 @@ def test_a_range_of_random_tracks_is_spelt_out():
         (["zero", "--track", "monza"], "--track monza"),
         (["zero", "--track", "lake", "--speed", "80"], "--speed is 80"),
         (["zero", "--track", "lake", "--laps", "0"], "1 or more"),
+        (["zero", "--track", "lake", "--randomise", "2"], "--randomise is 2"),
         (["zero", "--recording", "nowhere"], "nowhere"),
     ],
 )

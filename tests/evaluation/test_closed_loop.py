@@ -1,6 +1,8 @@
 """Driving the embedded simulator in process: who drives, what counts, in a pool."""
 
 import dataclasses
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 
 from common.errors import InputError
 from evaluation import closed_loop
-from evaluation.closed_loop import Job, drive, drive_all, through_jpeg
+from evaluation.closed_loop import Job, drive, drive_all, through_jpeg, variant_of
 from model import build_model
 from network.files import save_model
+from simulator.practice import RecordJob
+from simulator.scenery import SceneSettings
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +130,14 @@ def test_an_unknown_track_is_named():
 def test_jobs_that_cannot_be_driven_are_refused(change, text):
     with pytest.raises(ValueError, match=text):
         Job("zero", "lake", **change)
+
+
+def test_a_road_drawn_anew_is_driven_as_it_is_recorded():
+    """simulate.py record --randomise and evaluate.py --randomise name the same road."""
+    usual = SceneSettings(scenery_seed=7, texture_seed=7)
+    job = Job("expert", "random:7", seed=7, randomise=1.0)
+    recording = RecordJob(Path("nowhere"), "random:7", "forward", usual, 1.0, seed=7)
+    (recorded,) = recording.variants()
+    assert variant_of(job).settings == recorded.settings
+    assert variant_of(job).track.half_width_m == recorded.track.half_width_m
+    assert variant_of(replace(job, randomise=0.0)).settings == usual
