@@ -223,7 +223,7 @@ def test_line_longer_than_any_row_is_left_out(tmp_path):
 
 
 def test_log_that_cannot_be_opened_is_refused_in_one_line(tmp_path):
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="a folder, expected a regular file"):
         read_log(tmp_path)
 
 
