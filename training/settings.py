@@ -17,7 +17,7 @@ from model import PRESETS
 from recordings.steering import BALANCE_MODES
 from recordings.units import FULL_LOCK, UNIT_HELP, UNIT_METAVAR, unit_of_text
 
-# With --deterministic: what most laptops have, and on two cores as fast as two.
+# With --deterministic: what most laptops have. On two cores 4 to 8 % slower than two.
 DETERMINISTIC_THREADS = 4
 SCHEDULES = ("cosine", "constant")
 SELECTIONS = ("loss", "driving")
