@@ -31,7 +31,7 @@ demo: setup  ## Record, explore, train, drive: the main job, into demo/ (DATA=fo
 		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT))
 
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 test-slow: setup  ## Run the long training and closed-loop tests.
 	$(BIN)/python -m pytest -m slow

@@ -19,12 +19,9 @@ def own_cache(tmp_path_factory):
     os.environ["BC_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def heard_interrupts():
-    """Let Ctrl+C be heard where tests, and what they start, run in the background.
-
-    In each test anew: libraries that an earlier one has started leave handlers behind.
-    """
+    """Let Ctrl+C be heard where tests, and what they start, run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
