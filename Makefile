@@ -31,7 +31,8 @@ demo: setup  ## Record, explore, train, drive: the main job, into demo/ (DATA=fo
 		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT))
 
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not alone"
+	$(BIN)/python -m pytest -m "alone and not slow"
 
 test-slow: setup  ## Run the long training and closed-loop tests.
 	$(BIN)/python -m pytest -m slow

@@ -19,9 +19,12 @@ def own_cache(tmp_path_factory):
     os.environ["BC_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def heard_interrupts():
-    """Let Ctrl+C be heard where tests, and what they start, run in the background."""
+    """Let Ctrl+C be heard where tests, and what they start, run in the background.
+
+    In each test anew: libraries that an earlier one has started leave handlers behind.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

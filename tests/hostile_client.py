@@ -28,8 +28,10 @@ OF_A_PICTURE = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: image\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-def frame(opcode: int, content: bytes = b"", final: bool = True) -> bytes:
-    """Return a frame of a client, masked with zeros."""
+def frame(
+    opcode: int, content: bytes = b"", final: bool = True, mask: bytes = MASK
+) -> bytes:
+    """Return a frame of a client; the content is masked already, with those 4 bytes."""
     size = len(content)
     if size < 126:
         head = bytes([0x80 | size])
@@ -37,7 +39,7 @@ def frame(opcode: int, content: bytes = b"", final: bool = True) -> bytes:
         head = b"\xfe" + struct.pack(">H", size)
     else:
         head = b"\xff" + struct.pack(">Q", size)
-    return bytes([0x80 * final | opcode]) + head + MASK + content
+    return bytes([0x80 * final | opcode]) + head + mask + content
 
 
 def request(path: str, method: str = "GET", more: str = "") -> bytes:

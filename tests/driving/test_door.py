@@ -15,6 +15,8 @@ from driving.door import MOST_CONNECTIONS
 from driving.server import MOST_SIMULATORS
 from driving.sessions import MOST_UNREAD
 
+pytestmark = pytest.mark.alone
+
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

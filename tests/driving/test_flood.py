@@ -3,6 +3,8 @@
 import pytest
 from flood import driving, make_packet, measure, untrained
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

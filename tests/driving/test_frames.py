@@ -1,8 +1,8 @@
 """What of a WebSocket's frames is passed on, however they are cut and however long."""
 
 import os
-import struct
 
+import hostile_client
 import pytest
 from websockets.frames import Opcode
 from websockets.http11 import Request
@@ -16,15 +16,9 @@ EVERYTHING = (10**9, 10**9)
 def frame(opcode, content, final=True, mask=b"mask"):
     """Return a frame as clients send it."""
     size = len(content)
-    if size < 126:
-        head = bytes([0x80 | size])
-    elif size < 65536:
-        head = b"\xfe" + struct.pack(">H", size)
-    else:
-        head = b"\xff" + struct.pack(">Q", size)
     long_mask = int.from_bytes((mask * (size // 4 + 1))[:size])
     masked = (int.from_bytes(content) ^ long_mask).to_bytes(size)
-    return bytes([0x80 * final | opcode]) + head + mask + masked
+    return hostile_client.frame(opcode, masked, final, mask)
 
 
 def message(content, fragment=1016):

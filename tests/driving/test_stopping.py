@@ -12,6 +12,8 @@ from driving.corrections import Corrections
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
 
+pytestmark = pytest.mark.alone
+
 BRAKE = ("steer", {"steering_angle": "0.000000", "throttle": "-1.000000"})
 STOP = {"steering_angle": 0.0, "throttle": 0.0}
 
