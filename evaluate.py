@@ -188,6 +188,7 @@ def run_benchmark(args: argparse.Namespace) -> None:
 
     cards = cards_to_write(args.drivers, args.card)
     models = {driver: read_provenance(driver) for driver in cards}
+    commit = git_commit()  # Of what drives; it may be another when that ends.
     for path in kept_cards(args.drivers, cards):
         kept = f"{path} is there and is kept; --card gives a new one its place"
         print(shown(kept), file=sys.stderr)
@@ -195,7 +196,7 @@ def run_benchmark(args: argparse.Namespace) -> None:
     # Before the files, which may not find a place to be written to.
     print(json.dumps(document) if args.json else benchmark_table(document), flush=True)
     for driver, path in cards.items():
-        write_card(path, models[driver], document, git_commit())
+        write_card(path, models[driver], document, commit)
         print(shown(f"written: {path}"), file=sys.stderr)
     if args.report:
         quiet_tensorflow()

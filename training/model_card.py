@@ -256,7 +256,7 @@ def _limits(model: Provenance, said: Mapping[str, Any]) -> str:
             "says nothing of roads that it has not seen."
         )
     worst = [
-        f"{way} ({each['interventions']} times, score {each['score']:.1f})"
+        f"{way} (interventions: {each['interventions']}, score {each['score']:.1f})"
         for way, each in worst_ways(said)
     ]
     if worst:

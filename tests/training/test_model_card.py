@@ -64,7 +64,7 @@ def test_a_card_says_data_recipe_score_and_limits(run, figures, tmp_path):
     assert "It trained for 2 epochs." in said and "tensorflow 2.21.0" in said
     assert f"| jungle | {zero['score']:.1f} | {zero['autonomy_percent']:.1f} %" in said
     assert "| all: expert | 100.0 | 100.0 % | 0 |" in said
-    assert f"jungle reverse ({zero['interventions']} times, score" in said
+    assert f"jungle reverse (interventions: {zero['interventions']}, score" in said
     assert "of the time on its own half" in said
     assert "evaluate.py MODEL expert --benchmark`, benchmark 1, by the project" in said
     assert "0a1b2c3" in said
