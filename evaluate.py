@@ -2,6 +2,7 @@
 
     python evaluate.py models/both/model.json zero oracle --recording data/a
     python evaluate.py models/both/model.json zero expert --track lake --laps 3
+    python evaluate.py models/both/model.json --benchmark
 
 A recording is driven again with re-projected pictures, as NVIDIA judged its network
 (evaluation/replay.py); a track is driven in the embedded simulator by drive.py's own
@@ -9,7 +10,8 @@ pilot (evaluation/closed_loop.py). `zero` never steers, `oracle` knows where it 
 beside the recorded path (oracle:0.5 averages that path's steering over half a second,
 which hairpins need), `middle` keeps to the middle of the recorded road, as far as its
 pictures tell where that is (middle:2.4 to the lane 2.4 m right of it), `expert` drives
-the simulator's tracks.
+the simulator's tracks. The benchmark is one score on roads that are the same for
+everybody (evaluation/benchmark.py), with a card to publish beside the model.
 """
 
 from __future__ import annotations
@@ -31,8 +33,22 @@ if TYPE_CHECKING:
     from evaluation.closed_loop import Job
 
 
+# What goes with --benchmark; all else is fixed there.
+OF_BENCHMARK = "drivers benchmark card workers json report".split()
+
+
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line; `given` holds the names of what is given there."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    nothing = argparse.Namespace(**dict.fromkeys(vars(args)))
+    found = vars(parser.parse_args(argv, nothing))
+    args.given = [name for name, value in found.items() if value is not None]
+    return args
+
+
+def make_parser() -> Parser:
+    """Return what reads the command line."""
     from recordings.units import add_unit_flag
 
     parser = Parser(
@@ -62,20 +78,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=seed_of, default=0, help="seed of the scenery (default: 0)")
     add("--workers", type=int, default=2, help="how many drive at once (default: 2)")
     add_max_parameters(parser.add_argument)
+    add = parser.add_argument_group("the benchmark").add_argument
+    score = "one score on roads that are the same for everybody, 10 minutes"
+    add("--benchmark", action="store_true", help=score)
+    card = "where its model card goes (default: card.md beside the model)"
+    add("--card", type=Path, metavar="MD", help=card)
     add = parser.add_argument_group("what to show").add_argument
     add("--json", action="store_true", help="print one JSON document, not a table")
     add("--report", type=Path, metavar="HTML", help="write a page with pictures")
     add("--video", type=Path, metavar="MP4", help="film the first driver's first drive")
     saliency = "only draw FRAME_saliency.png: what the first model looks at"
     add("--saliency", type=Path, metavar="FRAME", help=saliency)
-    return parser.parse_args(argv)
+    return parser
 
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Evaluate; 0: done, 1: refused, 2: wrong usage."""
     args = parse_args(argv)
-    if args.saliency:
+    if args.benchmark:
+        check_benchmark(args)
+        run_benchmark(args)
+    elif args.saliency:
         written = write_saliency(args.drivers[0], args.saliency)
         print(shown(f"written: {written}"))
     else:
@@ -93,13 +117,14 @@ def check(args: argparse.Namespace) -> None:
     from evaluation.drivers import check_drivers, is_model
     from recordings.log import find_log
 
+    if args.card:
+        raise InputError("--card is where --benchmark writes a card; give that, too")
     if not args.recording and not args.track:
-        raise InputError("nothing to drive: give --recording DIR or --track NAME")
+        raise InputError(
+            "nothing to drive: give --recording DIR, --track NAME or --benchmark"
+        )
     for option, path in (("--report", args.report), ("--video", args.video)):
-        if path and path.exists():
-            raise InputError(f"{path} exists; remove it or give another {option}")
-        if path:
-            check_writable(path, option)
+        check_new(path, option)
     if args.video and not args.track and not is_model(args.drivers[0]):
         raise InputError("--video of a recording shows what a model makes of it")
     if not 0 <= args.part[0] < args.part[1] <= 1:
@@ -113,6 +138,73 @@ def check(args: argparse.Namespace) -> None:
     check_drivers(args.drivers, bool(args.recording), bool(args.track))
     for recording in args.recording:
         find_log(recording)
+
+
+def check_new(path: Path | None, option: str) -> None:
+    """Refuse a file to write that is there, or has no place; None is none.
+
+    Raises:
+        InputError: It exists, or cannot be written.
+    """
+    if path and path.exists():
+        raise InputError(f"{path} exists; remove it or give another {option}")
+    if path:
+        check_writable(path, option)
+
+
+def check_benchmark(args: argparse.Namespace) -> None:
+    """Refuse what the benchmark cannot do before any work is done.
+
+    Raises:
+        InputError: An option is given that it fixes, or a driver cannot drive it.
+    """
+    from evaluation.drivers import check_drivers
+
+    for name in args.given:
+        if name not in OF_BENCHMARK:
+            option = "--" + name.replace("_", "-")
+            raise InputError(
+                f"{option} is given; the benchmark is the same for everybody, leave "
+                f"{option} or --benchmark out"
+            )
+    if args.workers < 1:
+        raise InputError("--workers must be 1 or more")
+    check_new(args.report, "--report")
+    args.drivers = list(dict.fromkeys(args.drivers))
+    check_drivers(args.drivers, on_recordings=False, on_tracks=True)
+
+
+def run_benchmark(args: argparse.Namespace) -> None:
+    """Let every driver drive the benchmark; print, report and write the cards."""
+    from evaluation import benchmark
+    from evaluation.benchmark_report import benchmark_table, write_benchmark_page
+    from training.model_card import (
+        cards_to_write,
+        kept_cards,
+        read_provenance,
+        write_card,
+    )
+    from training.run_folder import git_commit
+
+    cards = cards_to_write(args.drivers, args.card)
+    models = {driver: read_provenance(driver) for driver in cards}
+    commit = git_commit()  # Of what drives; it may be another when that ends.
+    for path in kept_cards(args.drivers, cards):
+        kept = f"{path} is there and is kept; --card gives a new one its place"
+        print(shown(kept), file=sys.stderr)
+    document, drives = benchmark.judge(args.drivers, args.workers)
+    # Before the files, which may not find a place to be written to.
+    print(json.dumps(document) if args.json else benchmark_table(document), flush=True)
+    for driver, path in cards.items():
+        write_card(path, models[driver], document, commit)
+        print(shown(f"written: {path}"), file=sys.stderr)
+    if args.report:
+        quiet_tensorflow()
+        from evaluation.judging import load_saliency
+
+        saliency = load_saliency(args.drivers)
+        write_benchmark_page(args.report, document, drives, saliency)
+        print(shown(f"written: {args.report}"), file=sys.stderr)
 
 
 def evaluate(args: argparse.Namespace) -> None:

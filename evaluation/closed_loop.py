@@ -30,7 +30,7 @@ from common.errors import InputError
 from common.start_up import deaf_to_interrupts, quiet_tensorflow
 from driving.pilot import Command, Pilot, SpeedController
 from evaluation.drivers import EXPERT, ZERO, is_model
-from evaluation.rollout import Intervention, Rollout
+from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from model import make_predictor
 from network.files import load_model
 from simulator.expert import Expert
@@ -68,6 +68,8 @@ class Job:
     """The seed of the scenery."""
     most_s: float | None = None
     """Simulated time after which it is given up; None: ten minutes a lap."""
+    most_interventions: int | None = None
+    """Interventions after which it is given up; None: never."""
     randomise: float = 0.0
     """How far draw_variant takes road and scenery from the usual, in [0, 1]."""
 
@@ -78,6 +80,9 @@ class Job:
             )
         if self.laps < 1:
             raise ValueError(f"laps is {self.laps}, expected 1 or more")
+        if self.most_interventions is not None and self.most_interventions < 1:
+            given = self.most_interventions
+            raise ValueError(f"most_interventions is {given}, expected 1 or more")
         if not 0 <= self.randomise <= 1:
             raise ValueError(f"randomise is {self.randomise}, expected 0 to 1")
         if not 3 <= self.speed_mph <= 30:
@@ -143,7 +148,7 @@ def variant_of(job: Job) -> Variant:
 def drive(
     job: Job, on_frame: Callable[[Observation, Command], None] | None = None
 ) -> LoopResult:
-    """Drive until all laps are done, or the time is over.
+    """Drive until all laps are done, or it is given up.
 
     Args:
         job: The drive to do.
@@ -159,7 +164,7 @@ def drive(
     cameras = ("center",) if is_model(job.driver) or on_frame else ()
     with closing(World(road, cameras=cameras, settings=variant.settings)) as world:
         steer, seen = make_driver(job, world), world.reset()
-        while seen.lap < job.laps and seen.time_s < most_s:
+        while seen.lap < job.laps and seen.time_s < most_s and not log.is_enough(job):
             command = steer(seen)
             reference, _ = expert(seen)
             if on_frame is not None:
@@ -238,6 +243,11 @@ class _Log:
         if seen.lap >= len(self._lap_ends_s):
             self._lap_ends_s.append(seen.time_s)
 
+    def is_enough(self, job: Job) -> bool:
+        """Return whether there were as many interventions as a job takes."""
+        most = job.most_interventions
+        return most is not None and len(self._interventions) >= most
+
     def intervene(self, seen: Observation, picture: np.ndarray | None) -> None:
         """Count an intervention after the last frame; it has one cause, the gravest."""
         if seen.collision:
@@ -247,6 +257,8 @@ class _Log:
         else:
             cause, reason = "stuck", "stuck"
         self._causes[cause] += 1
+        if len(self._interventions) >= MOST_PICTURES:
+            picture = None
         self._interventions.append(Intervention(len(self._rows) - 1, reason, picture))
 
     def result(self, job: Job, road: str, dt_s: float) -> LoopResult:
@@ -275,16 +287,23 @@ class _Log:
 # --- Many drives ----------------------------------------------------------------------
 
 
-def drive_all(jobs: Sequence[Job], workers: int) -> Iterator[LoopResult]:
+def drive_all(
+    jobs: Sequence[Job], workers: int, is_exact: bool = False
+) -> Iterator[LoopResult]:
     """Drive many jobs in a pool of processes; a progress bar shows on a terminal.
 
     One worker is this process. The results come in the order of the jobs.
+
+    Args:
+        workers: How many drive at once.
+        is_exact: Whether one worker is a process of its own, too. Each of them computes
+            in one thread, so that the last digits are those of any other number.
 
     Raises:
         InputError: A model cannot be loaded.
     """
     with tqdm(total=len(jobs), unit=" drives", disable=None) as bar:
-        if workers == 1 or len(jobs) == 1:
+        if not is_exact and (workers == 1 or len(jobs) == 1):
             for job in jobs:
                 yield drive(job)
                 bar.update()

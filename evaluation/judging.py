@@ -34,6 +34,7 @@ from evaluation.replay import (
 from evaluation.road_measure import middle_driver, place_of, road_figures
 from evaluation.rollout import Rollout
 from network.files import load_model
+from network.saliency import Saliency, make_saliency
 from recordings import recording
 from recordings.road_place import RoadPlace, find_place
 from recordings.split import part_of
@@ -54,6 +55,11 @@ ORACLE_BEFORE = 0.3
 def load_models(drivers: Iterable[str]) -> dict[str, keras.Model]:
     """Return the models among the drivers by their paths."""
     return {driver: load_model(driver) for driver in drivers if is_model(driver)}
+
+
+def load_saliency(drivers: Iterable[str]) -> dict[str, Saliency]:
+    """Return what makes heat maps of the models among the drivers, by their paths."""
+    return {path: make_saliency(each) for path, each in load_models(drivers).items()}
 
 
 def batch_predictor(model: keras.Model) -> Predict:

@@ -26,7 +26,7 @@ import pandas as pd
 
 from common.car import CAMERAS, MPS_PER_MPH, curvature_of
 from common.errors import InputError
-from evaluation.rollout import Intervention, Rollout
+from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from recordings.images import read_frame
 from recordings.reproject import (
     RAW_FRAME,
@@ -49,8 +49,6 @@ STRETCH_S = 15.0
 LEAD_S = 8.0
 # Two drives of one recording never differ in the batches that they are made of.
 BATCH_SIZE = 32
-# So many of a drive's interventions get a picture.
-MOST_PICTURES = 8
 
 Driver = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Turns rows of the path, cross_track_error_m and heading_error_rad into steering.

@@ -8,7 +8,7 @@ the network saw just before each intervention, with what it looked at.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,7 @@ from common.files import write_bytes
 from common.page import html_page, html_picture, html_table, to_png
 from common.table import text_table
 from common.text import ESCAPED, shown
-from evaluation.replay import MOST_PICTURES
-from evaluation.rollout import Rollout
+from evaluation.rollout import MOST_PICTURES, Rollout
 from network.saliency import Saliency, overlay
 
 if TYPE_CHECKING:
@@ -120,12 +119,27 @@ def _grid(count: int, width: float, height: float) -> tuple[Figure, Any]:
     return figure, grid
 
 
-def draw_maps(rollouts: Sequence[Rollout]) -> Figure:
-    """Draw where each drive went, coloured by its error, crosses at interventions."""
+def draw_maps(
+    rollouts: Sequence[Rollout], title: Callable[[Rollout], str] | None = None
+) -> Figure:
+    """Draw where each drive went, coloured by its error, crosses at interventions.
+
+    Args:
+        title: What stands above a map; None: who drives, and how often it was helped.
+    """
     figure, grid = _grid(len(rollouts), 3.6, 3.4)
     for axes, rollout in zip(grid, rollouts, strict=False):
         colours = _draw_map(axes, rollout)
-    figure.colorbar(colours, ax=list(grid), label="|cross-track error| [m]")
+        axes.set_title((title or _name)(rollout), fontsize=9)
+    figure.colorbar(
+        colours,
+        ax=list(grid),
+        label="|cross-track error| [m]",
+        # As high as one row of maps, beside the first.
+        shrink=min(4, len(grid)) / len(grid),
+        anchor=(0.0, 1.0),
+        aspect=12,
+    )
     return figure
 
 
@@ -144,8 +158,9 @@ def _draw_map(axes: Axes, rollout: Rollout) -> Any:
     for each in rollout.interventions:
         axes.plot(*points[each.index], "rx", markersize=7)
     axes.autoscale()
-    axes.set(aspect="equal", xticks=[], yticks=[])
-    axes.set_title(_name(rollout), fontsize=9)
+    axes.set(xticks=[], yticks=[])
+    # All maps of a page are of one size.
+    axes.set_aspect("equal", adjustable="datalim")
     return colours
 
 
@@ -204,9 +219,14 @@ def _lines_of_axes(rollouts: Sequence[Rollout]) -> tuple[Figure, Any]:
 
 
 def draw_interventions(
-    rollouts: Sequence[Rollout], saliency: Mapping[str, Saliency]
+    rollouts: Sequence[Rollout],
+    saliency: Mapping[str, Saliency],
+    title: Callable[[Rollout], str] | None = None,
 ) -> Figure | None:
-    """Draw the last frame before interventions; None if no drive kept one."""
+    """Draw the last frame before interventions; None if no drive kept one.
+
+    The arguments are those of write_report and draw_maps.
+    """
     seen = []
     for rollout in rollouts:
         kept = [each for each in rollout.interventions if each.picture is not None]
@@ -222,7 +242,7 @@ def draw_interventions(
         axes.imshow(picture)
         axes.set(xticks=[], yticks=[])
         place = f"{rollout.distance_m[each.index]:.0f} m: {each.reason}"
-        axes.set_title(f"{_name(rollout)}\n{place}", fontsize=8)
+        axes.set_title(f"{(title or _name)(rollout)}\n{place}", fontsize=8)
     return figure
 
 

@@ -15,6 +15,9 @@ import numpy as np
 
 from common.car import autonomy_percent
 
+# So many of a drive's interventions get a picture.
+MOST_PICTURES = 8
+
 
 @dataclass(frozen=True)
 class Intervention:

@@ -182,11 +182,12 @@ def versions() -> dict[str, str]:
         backend: __import__(backend).__version__,
         "numpy": np.__version__,
         "opencv": cv2.__version__,
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
     }
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
+    """Return the commit of the project, and whether it was changed since."""
     command = "git describe --always --dirty --abbrev=12".split()
     folder, nowhere = Path(__file__).parent, subprocess.DEVNULL
     try:

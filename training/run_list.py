@@ -111,8 +111,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _autonomies(name: str, evaluation: dict[str, Any]) -> Iterator[float]:
     """Yield the autonomy of a run's model wherever its evaluation has measured it."""
-    for places in evaluation.values():
-        for drivers in places.values():
+    for places in ("recordings", "tracks"):
+        for drivers in evaluation.get(places, {}).values():
             for driver, figures in drivers.items():
                 # Beside it stand other models, and bounds like "zero".
                 if Path(driver).parent.name == name:

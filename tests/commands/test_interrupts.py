@@ -68,6 +68,10 @@ def names_in(folder):
             "evaluation.closed_loop.drive",
             "evaluate zero --track lake --report a.html",
         ),
+        (
+            "evaluation.benchmark.drive_all",
+            "evaluate {model} --benchmark --card a.md --report a.html",
+        ),
         ("model.load_model", "model {model}"),
         ("network.conversion.to_tflite", "export {model} --to tflite --out out.tflite"),
         ("simulator.world.World.reset", "improve {model} --track lake --name out"),

@@ -11,6 +11,7 @@ import pytest
 from common.errors import InputError
 from evaluation import closed_loop
 from evaluation.closed_loop import Job, drive, drive_all, through_jpeg, variant_of
+from evaluation.rollout import MOST_PICTURES
 from model import build_model
 from network.files import save_model
 from simulator.practice import RecordJob
@@ -69,10 +70,16 @@ def test_a_job_gives_the_same_drive_here_and_in_a_pool(model_path):
     assert [each.rollout.road for each in pooled] == ["lake forward", "jungle reverse"]
 
 
-def test_an_intervention_keeps_what_the_network_last_saw(model_path):
-    result = drive(Job(model_path, "lake", most_s=60))
-    assert result.rollout.interventions
-    for each in result.rollout.interventions:
+def test_a_drive_is_given_up_after_so_many_interventions():
+    result = drive(Job("zero", "lake", most_interventions=3))
+    assert len(result.rollout.interventions) == 3 and result.laps == 0
+
+
+def test_the_first_interventions_keep_what_the_network_last_saw(model_path):
+    result = drive(Job(model_path, "lake", most_interventions=MOST_PICTURES + 1))
+    *first, last = result.rollout.interventions
+    assert len(first) == MOST_PICTURES and last.picture is None
+    for each in first:
         assert each.picture.shape == (160, 320, 3) and each.picture.std() > 5
 
 
@@ -124,6 +131,7 @@ def test_an_unknown_track_is_named():
     [
         ({"direction": "up"}, "direction is up"),
         ({"laps": 0}, "laps is 0"),
+        ({"most_interventions": 0}, "most_interventions is 0, expected 1 or more"),
         ({"speed_mph": 80.0}, r"speed_mph is 80\.0, expected 3 to 30"),
     ],
 )

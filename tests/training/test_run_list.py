@@ -58,6 +58,7 @@ def test_autonomy_is_the_lowest_of_this_model_only(tmp_path):
                 "zero": {"autonomy_percent": 0},
             }
         },
+        "benchmark": {"version": 1, "drivers": {"models/x/model.json": {"score": 1}}},
     }
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     assert read_run(folder).autonomy_percent == 80
