@@ -76,7 +76,7 @@ def draw_variant(
         raise Refusal(f"strength is {strength}, expected [0, 1]")
     rng = np.random.default_rng([seed, 0x5EED])
     usual_m = track.half_width_m
-    # A road that is laid out already has no room to grow.
+    # A road that is laid out already, or that winds, has no room to grow.
     widest_m = WIDEST_M if track.name.startswith("random") else usual_m
     share = strength * rng.uniform(-1, 1)
     towards_m = NARROWEST_M if share < 0 else max(widest_m, usual_m)
