@@ -50,14 +50,17 @@ BENCHMARKS := augmentation training_step simulator drive_loop takeover
 bench: setup  ## Run the benchmarks of speed; each prints a table and one JSON line.
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-# What models/base holds, made anew: some 3 GB of roads in data/base, hours on two cores.
+# What models/base holds, made anew: 3 GB of roads in data/base. Half an hour on two cores
+# that do nothing else.
 base: setup  ## Record random roads, and train the base model on them, into models/base-anew.
-	$(BIN)/python simulate.py record random:1000-1099 --randomise 1 --frames 450 --lane 0 \
-		--noise 0.1 --workers 2 --out data/base/full
-	$(BIN)/python simulate.py record random:1100-1159 --randomise 0.4 --frames 450 --lane 0 \
-		--noise 0.1 --workers 2 --out data/base/mild
-	$(BIN)/python train.py data/base/full/* data/base/mild/* --name base-anew --deterministic \
-		--look-ahead-s 0.6 --epochs 12 --steps-per-epoch 800 --validation-fraction 0.1
+	$(ROADS) random:1000-1099 --randomise 1 --out data/base/full
+	$(ROADS) random:1100-1159 --randomise 0.4 --out data/base/mild
+	$(ROADS) winding:1200-1269 --randomise 1 --speed 20 --out data/base/winding
+	$(BIN)/python train.py data/base/*/* --name base-anew --from scratch --deterministic \
+		--look-ahead-s 0.6 --label-before-s 0.1 --label-after-s 0.3 --epochs 12 \
+		--steps-per-epoch 900 --validation-fraction 0.1
+
+ROADS = $(BIN)/python simulate.py record --frames 450 --lane 0 --noise 0.1 --workers 2
 
 clean:  ## Remove the virtual environment and the demo's output.
 	rm -rf $(VENV) demo

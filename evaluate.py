@@ -66,7 +66,7 @@ def make_parser() -> Parser:
     bounds = ("FROM", "TO")
     add("--part", type=float, nargs=2, default=(0.0, 1.0), metavar=bounds, help=part)
     add = parser.add_argument_group("on the embedded simulator's tracks").add_argument
-    names = "lake, jungle, mountain, random:SEED or random:FIRST-LAST"
+    names = "lake, jungle, mountain, random:SEED, winding:SEED, random:FIRST-LAST"
     add("--track", nargs="+", default=[], metavar="NAME", help=names)
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
@@ -257,19 +257,18 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     if not args.track:
         return []
     from evaluation.closed_loop import Job
-    from simulator.tracks import track_names
+    from simulator.tracks import road_seed, track_names
 
     def job(driver: str, track: str, direction: str) -> Job:
-        number = track.removeprefix("random:")
         # Each road is drawn anew in its own way, as simulate.py record does it.
-        is_drawn = args.randomise and number.isdecimal()
+        number = (args.randomise and road_seed(track)) or 0
         return Job(
             driver,
             track,
             direction,
             args.laps,
             args.speed,
-            seed=args.seed + (int(number) if is_drawn else 0),
+            seed=args.seed + int(number),
             randomise=args.randomise,
         )
 

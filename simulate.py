@@ -5,7 +5,8 @@
     python simulate.py drive lake --laps 3
     python simulate.py render jungle --out jungle.png
 
-A track is lake, jungle, mountain, or random:SEED for any of as many roads as one likes.
+A track is lake, jungle, mountain, or random:SEED for any of as many roads as one likes,
+winding:SEED for those that bend as tightly as the jungle.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _add_command(
     name: str,
     summary: str,
     example: str,
-    roads: str = "random:SEED",
+    roads: str = "random:SEED, winding:SEED",
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all of them have."""
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -69,7 +70,7 @@ def _add_command(
         epilog=f"Example:\n  python simulate.py {name} {example}",
     )
     add = parser.add_argument
-    add("track", help=f"lake, jungle, mountain or {roads}")
+    add("track", help=f"lake, jungle, mountain, {roads}")
     seed = "seed of land, plants, textures and noise (default: 0)"
     add("--seed", type=int, default=0, help=seed)
     ways = ("forward", "reverse", "both")
@@ -116,7 +117,7 @@ def _add_record(commands: argparse._SubParsersAction) -> None:
         "--seed and\nits number. Killed, the same command goes on.",
         "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1\n  python simulate.py "
         "record random:1-40 --randomise 1 --frames 700 --out data/practice",
-        roads="random:SEED, or several: random:FIRST-LAST",
+        roads="random:SEED, winding:SEED, or several: random:FIRST-LAST",
     )
     add = parser.add_mutually_exclusive_group().add_argument
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
@@ -159,7 +160,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
         "places along one road, or of several roads one each.",
         "jungle --out jungle.mp4 --camera chase --seconds 20\n  python simulate.py "
         "render random:1-24 --randomise 1 --out roads.png",
-        roads="random:SEED, or several: random:FIRST-LAST",
+        roads="random:SEED, winding:SEED, or several: random:FIRST-LAST",
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help=".png or .mp4 to write")
@@ -392,12 +393,12 @@ def render(args: argparse.Namespace) -> int:
 
 def _named_roads(args: argparse.Namespace) -> list[tuple[str, int]]:
     """Return the name and the seed of each road that is asked for."""
-    from simulator.tracks import track_names
+    from simulator.tracks import road_seed, track_names
 
     names = track_names([args.track])
     if len(names) == 1:
         return [(args.track, args.seed)]
-    return [(name, args.seed + int(name.removeprefix("random:"))) for name in names]
+    return [(name, args.seed + (road_seed(name) or 0)) for name in names]
 
 
 def _variants(args: argparse.Namespace, name: str, seed: int) -> Iterator[Variant]:

@@ -17,6 +17,7 @@ from simulator.land_mesh import land_meshes, sky_mesh, water_meshes
 from simulator.road_mesh import RoadBuilder
 from simulator.shadows import shadow_meshes
 from simulator.track import Track
+from simulator.tracks import road_seed
 
 # Looks that a random road of a style may have; `Track.style` names the first.
 LOOKS_OF_STYLE = {
@@ -98,7 +99,7 @@ def choose_look(track: Track, settings: SceneSettings) -> looks.Look:
     """Return the look of a scene."""
     choices = LOOKS_OF_STYLE[track.style]
     name = settings.look or choices[0]
-    if settings.look is None and track.name.startswith("random"):
+    if settings.look is None and road_seed(track.name) is not None:
         name = choices[zlib.crc32(track.name.encode()) % len(choices)]
     rng = textures.texture_rng("look", settings.texture_seed)
     look = looks.vary_look(looks.look_of(name), rng, settings.variation)

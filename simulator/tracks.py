@@ -2,6 +2,7 @@
 
     track = make_track("lake")
     track = make_track("random:7")     # the same road for the same seed, everywhere
+    track = make_track("winding:7")    # one that winds as the jungle's does
 
 Sources: the lake's control points and the jungle's pieces were measured on the Udacity
 simulator's tracks (1138 m and 1515 m); no mesh or file of it is used.
@@ -19,6 +20,7 @@ from simulator.errors import Refusal
 from simulator.track import SPACING_M, Track, resample_closed, turning_per_m
 
 LAYOUTS = ("lake", "jungle", "mountain")
+KINDS = ("random", "winding")
 # A road's seed, of digits that Python reads; roads in a range, weeks of driving.
 SEED, MOST_ROADS = r"\d{1,40}", 10_000
 
@@ -78,6 +80,10 @@ class RandomTrackRanges:
     """Share of the roads that pass over themselves."""
     styles: tuple[str, ...] = ("lake", "jungle", "mountain")
     """What stands beside the road."""
+    waves: int = 4
+    """How many times a lap it goes up and down, at most."""
+    swing_deg: float = 0.0
+    """How far its bends turn it to either side of the way round; 0: no such bends."""
 
     def __post_init__(self) -> None:
         pairs: list[tuple[float, float]] = [self.length_range_m, self.radius_range_m]
@@ -90,14 +96,27 @@ class RandomTrackRanges:
             raise Refusal(f"crossing_probability is {self.crossing_probability}")
 
 
-DEFAULT_RANGES = RandomTrackRanges()
+RANGES = {
+    "random": RandomTrackRanges(),
+    # As the jungle: hairpins of 10 m radius, crests in the middle of bends.
+    "winding": RandomTrackRanges(
+        length_range_m=(500.0, 1100.0),
+        radius_range_m=(8.5, 11.0),
+        half_width_range_m=(4.0, 5.0),
+        grade_range=(0.1, 0.32),
+        crossing_probability=0.0,
+        waves=16,
+        swing_deg=100.0,
+    ),
+}
 CROSSING_HEIGHT_M = 8.0
 MOST_OUTLINES = 300
+EASING_M = 2.0  # the Gaussian that leads into the bends of a winding road
 VERGE_M = 4.0  # of open ground beside the asphalt, which no other road may enter
 
 
 def make_track(name: str) -> Track:
-    """Return the track called `name`: one of LAYOUTS, or "random:SEED".
+    """Return the track called `name`: one of LAYOUTS, "random:SEED" or "winding:SEED".
 
     Raises:
         ValueError: If there is no such track.
@@ -105,18 +124,26 @@ def make_track(name: str) -> Track:
     check_track(name)
     if name in LAYOUTS:
         return {"lake": lake, "jungle": jungle, "mountain": mountain}[name]()
-    return random_track(int(name.removeprefix("random:")))
+    kind, _, seed = name.partition(":")
+    return random_track(int(seed), kind)
+
+
+def road_seed(name: str) -> int | None:
+    """Return the seed of a road that is drawn from one, or None of a layout."""
+    kind, _, seed = name.partition(":")
+    return int(seed) if kind in KINDS else None
 
 
 def track_names(names: Sequence[str]) -> list[str]:
     """Return the names, with random:3-5 as random:3, random:4 and random:5."""
     every: list[str] = []
     for name in names:
-        seeds = re.fullmatch(rf"random:({SEED})-({SEED})", name)
-        first, last = map(int, seeds.groups()) if seeds else (1, 0)
+        kind, _, seeds = name.partition(":")
+        ends = re.fullmatch(rf"({SEED})-({SEED})", seeds) if kind in KINDS else None
+        first, last = map(int, ends.groups()) if ends else (1, 0)
         # One that counts backwards, or too far, is no name: check_track says so.
         roads = range(first, last + 1) if last - first < MOST_ROADS else range(0)
-        every += [f"random:{i}" for i in roads] or [name]
+        every += [f"{kind}:{i}" for i in roads] or [name]
     return every
 
 
@@ -127,11 +154,12 @@ def check_track(name: str) -> None:
         ValueError: If there is no such track.
     """
     kind, _, seed = name.partition(":")
-    is_road = kind == "random" and re.fullmatch(SEED, seed)
+    is_road = kind in KINDS and re.fullmatch(SEED, seed)
     if name not in LAYOUTS and not is_road:
         raise Refusal(
             f"no track {name!r}; there are: {', '.join(LAYOUTS)}, random:SEED "
-            f"(random:7), random:FIRST-LAST (at most {MOST_ROADS:,} of them)"
+            "(random:7), winding:SEED, and several as random:FIRST-LAST (at most "
+            f"{MOST_ROADS:,} of them)"
         )
 
 
@@ -260,11 +288,19 @@ def _smooth_step(share: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def random_track(seed: int, ranges: RandomTrackRanges = DEFAULT_RANGES) -> Track:
+def random_track(
+    seed: int, kind: str = "random", ranges: RandomTrackRanges | None = None
+) -> Track:
     """Return a closed random road, the same for the same seed and ranges.
 
     It never meets itself but on a bridge. Outlines that do are drawn again.
+
+    Args:
+        seed: Any number from 0.
+        kind: One of KINDS, which the road's name begins with.
+        ranges: What it is drawn from; None: RANGES of its kind.
     """
+    ranges = ranges or RANGES[kind]
     rng = np.random.default_rng([seed, 0x70AD])
     crossing = bool(rng.random() < ranges.crossing_probability)
     style = str(rng.choice(ranges.styles))
@@ -275,7 +311,7 @@ def random_track(seed: int, ranges: RandomTrackRanges = DEFAULT_RANGES) -> Track
             continue
         lane_m = half_width_m / 2
         track = Track(
-            name=f"random:{seed}",
+            name=f"{kind}:{seed}",
             points=line,
             half_width_m=half_width_m,
             style=style,
@@ -296,11 +332,14 @@ def _draw_line(
     length_m = rng.uniform(*ranges.length_range_m)
     radius_m = rng.uniform(*ranges.radius_range_m)
     grade = rng.uniform(*ranges.grade_range)
-    plane = _eight(corners, rng) if crossing else _ring(corners, rng)
-    line = _round_corners(spline_points(plane), length_m, radius_m)
+    if ranges.swing_deg:
+        line = _meander(length_m, radius_m, math.radians(ranges.swing_deg), rng)
+    else:
+        plane = _eight(corners, rng) if crossing else _ring(corners, rng)
+        line = _round_corners(spline_points(plane), length_m, radius_m)
     if line is None:
         return None
-    line[:, 2] = _heights(line, grade, crossing, rng)
+    line[:, 2] = _heights(line, grade, ranges.waves, crossing, rng)
     steepest = np.abs(np.diff(line[:, 2], append=line[0, 2])).max()
     return line if steepest <= ranges.grade_range[1] * SPACING_M else None
 
@@ -324,6 +363,37 @@ def _eight(corners: int, rng: np.random.Generator) -> np.ndarray:
     return plane if rng.random() < 0.5 else plane[::-1]
 
 
+def _meander(
+    length_m: float, radius_m: float, swing_rad: float, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return a ring that swings left and right, float64 (n, 3), or None if it fails.
+
+    Bends of up to twice the smallest radius, with or without straights between them.
+    """
+    turns, aim, side, walked_m = [], 0.0, rng.choice([-1, 1]), 0
+    while True:
+        begun, side = aim, -side
+        aim = side * rng.uniform(0.2, 1.0) * swing_rad
+        bend_m = round(abs(aim - begun) * radius_m * rng.uniform(1.1, 2.0))
+        straight_m = round(rng.uniform(0, 30) * rng.integers(2))
+        # Room is left for the bend that leads back to the way round.
+        if walked_m + bend_m + straight_m > length_m - 2.5 * swing_rad * radius_m:
+            break
+        turns += [np.linspace(begun, aim, bend_m), np.full(straight_m, aim)]
+        walked_m += bend_m + straight_m
+    turns.append(np.linspace(begun, 0, round(length_m) - walked_m))
+    swung = np.concatenate(turns)
+    around = np.linspace(0, 2 * np.pi, len(swung)) * rng.choice([-1, 1])
+    steps = np.exp(1j * (around + swung))
+    if abs(steps.mean()) > 0.1:  # It ends too far from where it began.
+        return None
+    plane = np.cumsum(steps - steps.mean())
+    line = np.stack([plane.real, plane.imag, 0 * plane.real], axis=1)
+    line = _smooth(resample_closed(line), EASING_M)
+    is_sharp = np.abs(turning_per_m(line)).max() > 1 / radius_m
+    return None if is_sharp else line
+
+
 def _round_corners(
     points: np.ndarray, length_m: float, radius_m: float
 ) -> np.ndarray | None:
@@ -332,11 +402,7 @@ def _round_corners(
     Return float64 (n, 3), evenly spaced, or None if it would lose its shape.
     """
     for sigma_m in (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20):
-        # Gaussian smoothing along the closed line, in the frequency domain.
-        waves = np.fft.rfftfreq(len(points))[:, None]
-        damping = np.exp(-2 * (np.pi * waves * sigma_m) ** 2)
-        smooth = np.fft.rfft(points, axis=0) * damping
-        points = np.fft.irfft(smooth, len(points), axis=0)
+        points = _smooth(points, sigma_m)
         steps = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
         points = resample_closed(points * (length_m / steps.sum()))
         if np.abs(turning_per_m(points)).max() <= 1 / radius_m:
@@ -344,15 +410,26 @@ def _round_corners(
     return None
 
 
+def _smooth(points: np.ndarray, sigma_m: float) -> np.ndarray:
+    """Return a closed line of points a metre apart, smoothed by a Gaussian."""
+    waves = np.fft.rfftfreq(len(points))[:, None]
+    damping = np.exp(-2 * (np.pi * waves * sigma_m) ** 2)
+    return np.fft.irfft(np.fft.rfft(points, axis=0) * damping, len(points), axis=0)
+
+
 def _heights(
-    line: np.ndarray, grade: float, crossing: bool, rng: np.random.Generator
+    line: np.ndarray,
+    grade: float,
+    most_waves: int,
+    crossing: bool,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Return heights of the road, float (n,): random waves no steeper than `grade`.
 
     The two passes of a figure eight differ by CROSSING_HEIGHT_M where they cross.
     """
     angles = 2 * np.pi * np.arange(len(line)) / len(line)
-    waves = np.arange(1, 5)
+    waves = np.arange(1, most_waves + 1)
     sizes = rng.normal(0, 1 / waves)
     phases = rng.uniform(0, 2 * np.pi, len(waves))
     heights = np.cos(waves * angles[:, None] + phases) @ sizes

@@ -20,6 +20,7 @@ from simulator.recorder import JPEG_QUALITY
 from simulator.scenery import SceneSettings
 from simulator.textures import Colour, Paint
 from simulator.track import Track
+from simulator.tracks import road_seed
 
 # Of road, kerb and bank: what is met beside and on roads, RGB in daylight.
 LINE_COLOURS: tuple[Colour, ...] = (
@@ -39,6 +40,12 @@ BANK_COLOURS: tuple[Colour, ...] = (
 JPEG_QUALITY_RANGE = (40, 95)
 NARROWEST_M = 2.0  # half of it
 WIDEST_M = 6.0  # half of it; no random road bends tighter than 12 m
+# Of stone between dark walls, over water: the only such place in the stock simulator is
+# the lake's, and who has never met one drifts there.
+BRIDGES = 0.8  # share of the roads that have room for one
+BRIDGE_M = (40.0, 110.0)
+RIVER_REACH_M, RIVER_BANK_M = 120.0, 20.0
+BEFORE_BRIDGE_M = 60.0  # so that a short recording has it
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def draw_variant(
         raise Refusal(f"strength is {strength}, expected [0, 1]")
     rng = np.random.default_rng([seed, 0x5EED])
     usual_m = track.half_width_m
-    # A road that is laid out already has no room to grow.
+    # A road that is laid out already, or that winds, has no room to grow.
     widest_m = WIDEST_M if track.name.startswith("random") else usual_m
     share = strength * rng.uniform(-1, 1)
     towards_m = NARROWEST_M if share < 0 else max(widest_m, usual_m)
@@ -95,7 +102,34 @@ def draw_variant(
     least, most = JPEG_QUALITY_RANGE
     quality = JPEG_QUALITY + strength * (rng.uniform(least, most) - JPEG_QUALITY)
     track = replace(track, half_width_m=width_m, lane_offsets_m=lanes_m)
+    if road_seed(track.name) is not None and rng.random() < BRIDGES * strength:
+        track = _with_bridge(track, rng.uniform(*BRIDGE_M))
     return Variant(track, drawn, round(quality))
+
+
+def _with_bridge(track: Track, length_m: float) -> Track:
+    """Return a road that begins before a bridge, where it has room for one.
+
+    That is at its straightest: a river reaches RIVER_REACH_M to both sides, where no
+    other part of the road may be.
+    """
+    if track.crosses_over.any():
+        return track
+    half = round(length_m / 2 / track.spacing_m)
+    bent = np.convolve(np.abs(track.curvature_per_m), np.ones(2 * half + 1), "valid")
+    for first in np.argsort(bent)[:: max(1, half // 2)]:
+        middle, beside = first + half, np.ones(len(track.points), bool)
+        beside[first : first + 2 * half + 1] = False
+        away = (track.points - track.points[middle])[beside, :2]
+        along = np.abs(away @ track.tangents[middle, :2])
+        across = np.abs(away @ track.normals[middle, :2])
+        # What is left of the bridge's own ends lies on the river's axis.
+        is_other = (across > track.half_width_m) & (across < RIVER_REACH_M)
+        if not np.any(is_other & (along < length_m / 2 + RIVER_BANK_M)):
+            ends = track.station_m[[first, first + 2 * half]].tolist()
+            start_m = (ends[0] - BEFORE_BRIDGE_M) % track.length_m
+            return replace(track, bridge_m=tuple(ends), start_m=start_m)
+    return track
 
 
 def _draw_paint(rng: np.random.Generator, strength: float) -> Paint:

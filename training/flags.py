@@ -16,6 +16,7 @@ from recordings.units import units_by_path
 from training.settings import (
     AUGMENTATION,
     DATA,
+    SCRATCH,
     Settings,
     changes_of,
     declared_settings,
@@ -119,7 +120,8 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
         given["recordings"] = tuple(os.path.realpath(p) for p in given["recordings"])
     if "from_model" in given:
         path = BASE_MODEL if given["from_model"] == "base" else given["from_model"]
-        given["from_model"] = os.path.realpath(path)
+        is_new = path == SCRATCH
+        given["from_model"] = None if is_new else os.path.realpath(path)
     if "part" in given:
         given["part"] = tuple(given["part"])
     if "shares" in given:

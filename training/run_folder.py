@@ -38,6 +38,7 @@ from common.files import (
 )
 from common.locks import LOCK_NAME
 from common.start_up import compute_threads
+from network.files import BASE_MODEL
 from training.flags import settings_from
 from training.settings import Settings, flag_of
 
@@ -69,6 +70,8 @@ def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
     """
     if not given.get("recordings"):
         raise InputError("no recording given, expected at least one folder")
+    if not {"from_model", "preset", "dropout"} & set(given):
+        given = {**given, "from_model": os.path.realpath(BASE_MODEL)}
     settings = settings_from(given)
     if folder.exists():
         raise InputError(

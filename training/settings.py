@@ -22,6 +22,8 @@ DETERMINISTIC_THREADS = 4
 SCHEDULES = ("cosine", "constant")
 SELECTIONS = ("loss", "driving")
 RECOVERIES = ("reproject", "shift")
+# What --from is called that begins with a new network.
+SCRATCH = "scratch"
 # Settings of former versions, and the one value that changes nothing of a run.
 RETIRED = {"weigh_recordings": "equal"}
 # The questions that the flags answer, in the order of the help.
@@ -108,7 +110,8 @@ class Settings:
     from_model: str | None = _setting(
         None,
         NETWORK,
-        "model to fine-tune, instead of a new one; base: the project's",
+        "model to begin with; base: the project's, scratch: a new one (default: base, "
+        "with --preset or --dropout scratch)",
         kind=str,
         is_basic=True,
         name="from",

@@ -5,7 +5,7 @@ import pytest
 
 from simulator import tracks
 from simulator.errors import Refusal
-from simulator.tracks import DEFAULT_RANGES, RandomTrackRanges
+from simulator.tracks import RANGES, RandomTrackRanges
 
 
 def slope_length_m(track):
@@ -68,25 +68,45 @@ def test_mountain_climbs_and_never_meets_itself():
     assert tracks.find_collision(track) is None
 
 
-def test_a_hundred_random_tracks_keep_their_ranges():
+@pytest.mark.parametrize(
+    # Smoothing and even spacing end within a percent of the drawn length; a winding
+    # road is cut short at its bends, and where it closes.
+    ("kind", "shortest"),
+    [("random", 0.99), ("winding", 0.85)],
+)
+def test_a_hundred_random_tracks_keep_their_ranges(kind, shortest):
+    ranges = RANGES[kind]
     for seed in range(100):
-        track = tracks.random_track(seed)
+        track = tracks.random_track(seed, kind)
         assert tracks.find_collision(track) is None, seed
-        # Smoothing and even spacing end within a percent of the drawn length.
-        low, high = DEFAULT_RANGES.length_range_m
-        assert 0.99 * low <= track.length_m <= 1.01 * high, seed
+        low, high = ranges.length_range_m
+        assert shortest * low <= track.length_m <= 1.01 * high, seed
         tightest_m = 1 / np.abs(track.curvature_per_m).max()
-        assert tightest_m >= 0.98 * DEFAULT_RANGES.radius_range_m[0], seed
-        assert np.abs(track.grade).max() <= DEFAULT_RANGES.grade_range[1] + 1e-9, seed
-        low, high = DEFAULT_RANGES.half_width_range_m
+        assert tightest_m >= 0.98 * ranges.radius_range_m[0], seed
+        assert np.abs(track.grade).max() <= ranges.grade_range[1] + 1e-9, seed
+        low, high = ranges.half_width_range_m
         assert low <= track.half_width_m <= high, seed
+
+
+def test_winding_tracks_have_bends_as_tight_as_the_jungles_and_crests():
+    def sharp(track):
+        return np.mean(np.abs(track.curvature_per_m) > 1 / 13)
+
+    def crests(track):
+        return np.sum(np.diff(np.sign(np.diff(track.points[:, 2]))) < 0)
+
+    winding = [tracks.random_track(seed, "winding") for seed in range(20)]
+    usual = [tracks.random_track(seed) for seed in range(20)]
+    assert sharp(tracks.jungle()) > np.mean([*map(sharp, winding)]) > 0.1
+    assert np.mean([*map(sharp, usual)]) < 0.01
+    assert np.mean([*map(crests, winding)]) > 2 * np.mean([*map(crests, usual)])
 
 
 def test_random_tracks_have_bridges_both_turns_and_all_styles():
     some = [tracks.random_track(seed) for seed in range(40)]
     crossing = np.mean([track.crosses_over.any() for track in some])
     assert 0.1 < crossing < 0.45
-    assert {track.style for track in some} == set(DEFAULT_RANGES.styles)
+    assert {track.style for track in some} == set(RANGES["random"].styles)
     turns = [np.sign(track.curvature_per_m.sum()) for track in some]
     assert -1 in turns and 1 in turns
 
@@ -109,7 +129,9 @@ def test_roads_that_meet_are_found():
     assert bridged.crosses_over.any()
 
 
-@pytest.mark.parametrize("name", ["moon", "random:", "random:x", "random:-1"])
+@pytest.mark.parametrize(
+    "name", ["moon", "random:", "random:x", "winding:-1", "winding"]
+)
 def test_unknown_track_names_the_known(name):
     with pytest.raises(ValueError, match="lake, jungle, mountain, random:SEED"):
         tracks.make_track(name)
@@ -134,4 +156,4 @@ def test_impossible_ranges_are_refused():
         RandomTrackRanges(radius_range_m=(5.0, 30.0))
     cramped = RandomTrackRanges((600.0, 600.0), (120.0, 120.0))
     with pytest.raises(ValueError, match="too narrow"):
-        tracks.random_track(0, cramped)
+        tracks.random_track(0, ranges=cramped)

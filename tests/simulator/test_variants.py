@@ -247,3 +247,22 @@ def test_looks_are_near_the_real_ones_by_numbers(name):
     # Brightness and saturation within a fifth, contrast and detail within a third.
     assert np.all(np.abs(ratios[:2] - 1) < 0.20), ratios
     assert np.all(np.abs(ratios[2:] - 1) < 0.33), ratios
+
+
+def test_some_drawn_roads_begin_before_a_bridge_with_room_for_its_river():
+    names = [f"random:{seed}" for seed in range(1000, 1030)]
+    drawn = [draw_variant(make_track(n), USUAL, i, 1.0) for i, n in enumerate(names)]
+    roads = [each.track for each in drawn if each.track.bridge_m]
+    assert 5 < len(roads) < 25
+    for road in roads:
+        first, last = road.bridge_m
+        assert 30 < last - first < 120
+        assert (first - road.start_m) % road.length_m == pytest.approx(60)
+        middle = road.point_at((first + last) / 2)
+        away = np.hypot(*(road.points[:, :2] - (middle.x_m, middle.y_m)).T)
+        along = np.minimum(
+            *((s * (road.station_m - first)) % road.length_m for s in (1, -1))
+        )
+        assert away[along > 250].min() > 20, road.name
+    usual = [draw_variant(make_track(name), USUAL, 0, 0.0) for name in names[:5]]
+    assert not any(each.track.bridge_m for each in usual)
