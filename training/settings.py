@@ -108,11 +108,11 @@ class Settings:
     from_model: str | None = _setting(
         None,
         NETWORK,
-        "model to fine-tune, instead of a new one; base: the project's",
+        "run or model.json to fine-tune, not a new one; base: the project's",
         kind=str,
         is_basic=True,
         name="from",
-        metavar="MODEL_JSON",
+        metavar="MODEL",
     )
     limit: int | None = _setting(
         None,
