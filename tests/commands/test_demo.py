@@ -218,12 +218,12 @@ def test_other_flags_than_it_was_begun_with_are_refused(tmp_path, recording):
 def test_a_failed_step_says_why_and_how_to_go_on_and_keeps_the_rest(
     tmp_path, recording
 ):
-    log_path = recording / "driving_log.csv"
-    log_path.write_text(log_path.read_text().replace("20.0", "0.0"))
+    for path in (recording / "IMG").iterdir():
+        path.write_bytes(b"")
     done = run(tmp_path, "--data", recording)
     assert (done.returncode, done.stdout) == (1, "")
     said = done.stderr.splitlines()[-1]
-    assert said.startswith("look: ") and "no usable row" in said, said
+    assert said.startswith("look: ") and "none of its 240 rows can be used" in said
     command = f"python demo.py --data {recording} --out {tmp_path / 'out'}"
     assert said.endswith(f"all that is done is kept; to go on: {command}")
     assert str(tmp_path / "out" / "look.log") in said
@@ -245,5 +245,15 @@ def test_killed_in_every_step_it_ends_with_the_figures_of_an_unbroken_one(tmp_pa
     done = run(broken, "--quick", short=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("--quick leaves out ")
-    assert figures_of(broken / "out") == figures_of(whole / "out")
-    assert figures_of(whole / "out")["drive.json"]["laps"] == 1
+    weights = "out/model/model.weights.h5"
+    assert (broken / weights).read_bytes() == (whole / weights).read_bytes()
+    found, expected = figures_of(broken / "out"), figures_of(whole / "out")
+    assert found["model/metrics.json"] == expected["model/metrics.json"]
+    for name in ("drive.json", "road.json"):
+        for figure in ("laps", "interventions", "off_road", "autonomy_percent"):
+            assert found[name][figure] == expected[name][figure]
+        # The server holds the speed by the clock on the wall, so the rest of it is the
+        # same up to a few frames of it.
+        mean = "mean_abs_cross_track_error_m"
+        assert found[name][mean] == pytest.approx(expected[name][mean], abs=0.03)
+    assert found["drive.json"]["laps"] == 1
