@@ -81,9 +81,9 @@ def check_drivers(drivers: Sequence[str], on_recordings: bool, on_tracks: bool) 
         elif driver.startswith(f"{MIDDLE}:"):
             middle_offset_m(driver)
         elif is_model(driver):
-            if not Path(driver).is_file():
+            if not Path(driver).exists():
                 raise InputError(
-                    f"{driver}: no such model; expected a run's folder, its "
+                    f"{driver}: no such file; expected a run's folder, its "
                     "model.json, or one of: "
                     f"{', '.join(BASELINES)}, {ORACLE}:SECONDS, {MIDDLE}:METRES"
                 )
