@@ -26,9 +26,9 @@ tests/node/node_modules: tests/node/package-lock.json
 
 setup: $(VENV)/.installed tests/node/node_modules  ## Make .venv with everything that the project needs.
 
-demo: setup  ## Record, explore, train, drive: the main job, into demo/ (DATA=folder: yours).
+demo: setup  ## Record, look, train, drive: the main job, into demo/ (DATA=folder: yours; QUICK=1).
 	$(BIN)/python demo.py $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") \
-		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT))
+		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT)) $(if $(QUICK),--quick)
 
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not alone"

@@ -1,155 +1,269 @@
-"""Do the main job from end to end: record, explore, train, drive.
+"""Do the main job from end to end: record, look, train, drive; and show it on a page.
 
     python demo.py                     # laps of the embedded simulator's lake
     python demo.py --data data/mine    # a recording of your own
+    python demo.py --quick             # in less than two minutes
 
-It takes three to six minutes on two cores. Everything lands in a new folder, demo/.
+Everything lands in a new folder, demo/. Stopped or killed, the same command goes on
+from the step that is missing; demo/index.html is there when all of it is.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import shlex
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from common.command_line import Parser
 from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.text import shown
+from common.files import check_space, check_writable, read_regular, write_json
+from common.leash import Scripts
+from common.steps import Begun, Show, Step
+from common.text import ESCAPED, shown
 
-ROOT = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from evaluation.closed_loop import Job
+    from simulator.world import Observation
+
 HOST = "127.0.0.1"
-# A person's laps take longer to learn than the expert's.
-EPOCHS_OF_EXPERT, EPOCHS_OF_PERSON = 8, 20
+PAGE, DRIVES = "index.html", ("drive", "road")
+# What is imported by one step or another, and takes no time to look for.
+PACKAGES = (
+    "numpy cv2 pandas scipy h5py tensorflow keras matplotlib tqdm "
+    "panda3d imageio_ffmpeg socketio engineio uvicorn websockets"
+).split()
+# Epochs of training from the base model: a person's laps take longer to learn.
+EPOCHS, EPOCHS_OF_PERSON, QUICK_EPOCHS = 3, 6, 1
+# A lap of the lake at 25 mph, as the expert records it.
+LAP_M, LAP_ROWS = 1130, 1543
+# With --quick so many rows are learnt from.
+QUICK_ROWS = 1500
+# A road that no model here was trained on: those of the base model end at 1159.
+NEW_ROAD, NEW_ROAD_S, QUICK_ROAD_S = 3000, 45.0, 15.0
+# Bytes that a row takes: of three images in the recording, of three views in the cache;
+# and what the rest takes, with films of some minutes.
+ROW_BYTES, ROW_CACHE_BYTES, MORE_BYTES = 40_000, 120_000, 50_000_000
 # Set by Ctrl+C, which raises nothing itself: a process would be left that was just
 # being started.
 STOP = threading.Event()
 
 
-def demonstrate(data: Path | None, out: Path, epochs: int, port: int) -> None:
-    """Show the four steps one after another, and write everything to a folder, `out`.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and where to."""
 
-    Without data, the expert makes a recording; port 0 lets the system choose one.
+    out: Path
+    """The folder to fill."""
+    data: Path | None
+    """The recording to learn; without one, the expert makes it."""
+    epochs: int
+    """Epochs of training."""
+    is_quick: bool
+    """Whether it does with less of everything."""
+    port: int
+    """What drive.py listens on; 0 is any free one."""
 
-    Raises:
-        subprocess.CalledProcessError: A step failed, and has said why.
-    """
-    if data is None:
-        data = out / "lake"
-        say("1/4 record: the expert drives a lap of the embedded lake each way")
-        laps = ("--laps", 1, "--direction", "both", "--seed", 1)
-        run("simulate.py", "record", "lake", *laps, "--out", data)
-    say("2/4 explore: what is in the recording")
-    run("explore.py", data, "--out", out / "report")
-    say(f"3/4 train: {epochs} epochs")
-    run("train.py", data, "--name", "model", "--models-dir", out, "--epochs", epochs)
-    say("4/4 drive: one lap of the embedded lake at 25 mph, over the socket")
-    drive(out, port)
-    say("done")
-    for line in (
-        f"report:       {out / 'report' / 'report.html'}",
-        f"model:        {out / 'model' / 'model.json'}, loss.png, predictions.png",
-        f"the drive:    {out / 'drive.mp4'}",
-        f"the server:   {(out / 'drive.json').read_text().strip()}",
-        "next:         start the Udacity simulator in Autonomous mode, and",
-        f"              python drive.py {out / 'model' / 'model.json'}",
-    ):
-        print(shown(line))
+    @property
+    def recording(self) -> Path:
+        """The folder that is learnt from."""
+        return self.data or self.out / "lake"
 
+    @property
+    def run(self) -> Path:
+        """The folder of the run."""
+        return self.out / "model"
 
-def drive(out: Path, port: int) -> None:
-    """Serve the model of a demo to the embedded simulator for a lap.
+    @property
+    def scripts(self) -> Scripts:
+        """What runs the other commands, and keeps what they print."""
+        return Scripts(self.out, STOP)
 
-    Raises:
-        subprocess.CalledProcessError: The server or the simulator failed.
-    """
-    log_path, model_path = out / "drive.log", out / "model" / "model.json"
-    flags = ("--speed", 25, "--port", port, "--json")
-    with (
-        (out / "drive.json").open("w") as report,
-        log_path.open("w") as log,
-        started("drive.py", model_path, *flags, stdout=report, stderr=log) as server,
-    ):
-        # The log names the port that the system chose.
-        while f"listening on {HOST}:" not in (said := log_path.read_text()):
-            if server.poll() is not None:
-                print(said, end="", file=sys.stderr)
-                raise subprocess.CalledProcessError(server.returncode, "drive.py")
-            pause()
-        url = "http://" + said.partition("listening on ")[2].partition(";")[0]
-        film = out / "drive.mp4"
-        run("simulate.py", "drive", "lake", "--laps", 1, "--url", url, "--video", film)
-        if sys.platform == "win32":
-            server.send_signal(signal.CTRL_BREAK_EVENT)
-        else:
-            server.send_signal(signal.SIGINT)
-        wait_for(server)
+    @property
+    def command(self) -> str:
+        """What one types to go on; the port need not be the same again."""
+        words = ["--data", str(self.data)] if self.data else []
+        words += ["--out", str(self.out)] if self.out != Path("demo") else []
+        words += ["--quick"] if self.is_quick else []
+        usual = usual_epochs(self.data, self.is_quick)
+        words += ["--epochs", str(self.epochs)] if self.epochs != usual else []
+        return shlex.join(["python", "demo.py", *words])
 
+    def begun(self, **more: str) -> Begun:
+        """Return the folder with what must be the same again."""
+        data = os.path.realpath(self.data) if self.data else None
+        given = {"--data": data, "--epochs": self.epochs, "--quick": self.is_quick}
+        return Begun(self.out, given | more, self.command)
 
-def run(script: str, *arguments: object) -> None:
-    """Run a script of the project to its end.
-
-    Raises:
-        subprocess.CalledProcessError: It failed.
-    """
-    with started(script, *arguments) as process:
-        wait_for(process)
+    def steps(self) -> tuple[Step, ...]:
+        """Return all that is to be done, in order."""
+        first = Step(
+            "record", "lake/driving_log.csv", 20, lambda show: record(self, show)
+        )
+        rest = (
+            Step("look", "report.json", 12, lambda _: look(self)),
+            Step("train", "model/predictions.png", 60, lambda show: train(self, show)),
+            Step("drive", "drive.json", 50, lambda show: drive(self, "drive", show)),
+            Step("road", "road.json", 30, lambda show: drive(self, "road", show)),
+            Step("page", PAGE, 2, lambda _: write_page(self)),
+        )
+        return rest if self.data else (first, *rest)
 
 
-@contextlib.contextmanager
-def started(
-    script: str, *arguments: object, **streams: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a script of the project; what still runs at the end of the block is ended.
-
-    The streams say where its output goes, as for subprocess.Popen.
-    """
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    # In groups of their own, Ctrl+C reaches this process only, which then ends them.
-    if sys.platform == "win32":
-        streams["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-    else:
-        streams["process_group"] = 0
-    with subprocess.Popen(command, **streams) as process:
-        try:
-            yield process
-        finally:
-            # Does nothing to one that has ended.
-            process.terminate()
+# --- The steps ------------------------------------------------------------------------
 
 
-def wait_for(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process to end.
+def record(plan: Plan, show: Show) -> str:
+    """Let the expert record a lap of the embedded lake each way round; quickly, one."""
+    images = plan.out / ".partial.lake" / "IMG"
+    num_images = 3 * LAP_ROWS * (1 if plan.is_quick else 2)
 
-    Raises:
-        subprocess.CalledProcessError: It failed.
-    """
-    while process.poll() is None:
-        pause()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, process.args)
+    def watch() -> None:
+        if images.is_dir():
+            show(len(list(images.iterdir())) / num_images, "")
 
-
-def pause() -> None:
-    """Wait for a moment.
-
-    Raises:
-        KeyboardInterrupt: The demo is to stop.
-    """
-    if STOP.wait(0.1):
-        raise KeyboardInterrupt
+    way = "forward" if plan.is_quick else "both"
+    flags = ("--laps", 1, "--direction", way, "--seed", 1, "--out", plan.recording)
+    said = plan.scripts.run(
+        "record", "simulate.py", "record", "lake", *flags, watch=watch
+    )
+    return next(line for line in said.splitlines() if line.startswith("wrote"))
 
 
-def say(step: str) -> None:
-    """Print the head of a step, before what the step itself prints."""
-    print(f"\n== {step}", flush=True)
+def look(plan: Plan) -> str:
+    """Write the report on what was recorded."""
+    folder = plan.out / "report"
+    # Without what is written after it, it is from a demo that was killed in between.
+    shutil.rmtree(folder, ignore_errors=True)
+    words = ("explore.py", plan.recording, "--out", folder, "--json")
+    found = json.loads(plan.scripts.run("look", *words))
+    write_json(plan.out / "report.json", found)
+    rows = sum(each["usable"] for each in found["recordings"])
+    return f"{rows:,} usable rows, {len(found['advice'])} hints on what to record next"
+
+
+def train(plan: Plan, show: Show) -> str:
+    """Train from the base model, or go on with a training that was stopped."""
+    history = plan.run / "history.csv"
+    for name in DRIVES:  # They were another model's.
+        (plan.out / f"{name}.json").unlink(missing_ok=True)
+
+    def watch() -> None:
+        if history.is_file():
+            epoch, most = len(history.read_text().splitlines()) - 1, plan.epochs
+            show(epoch / most, f"epoch {min(epoch + 1, most)}/{most}")
+
+    what: list[object] = ["--resume"]
+    if not (plan.run / "config.json").exists():
+        what = [plan.recording, "--from", "base", "--epochs", plan.epochs]
+        what += ["--limit", QUICK_ROWS] if plan.is_quick else []
+    where = ("--name", plan.run.name, "--models-dir", plan.out)
+    plan.scripts.run("train", "train.py", *what, *where, watch=watch)
+    metrics = json.loads((plan.run / "metrics.json").read_bytes())
+    scores = metrics["validation"].values()
+    off_deg = max(each["model"]["averaged_1_s"]["deg"] for each in scores)
+    return f"from the base model; off by {off_deg:.1f} degrees where not trained"
+
+
+def drive(plan: Plan, name: str, show: Show) -> str:
+    """Serve the model to the embedded simulator over the socket, and film the drive."""
+    from common.files import write_bytes
+    from common.page import to_png
+    from evaluation.report import draw_maps
+    from evaluation.wire import drive_over_wire
+
+    job, title = drives(plan)[name]
+
+    def watch(seen: Observation) -> None:
+        if STOP.is_set():
+            raise KeyboardInterrupt
+        part = seen.time_s / job.most_s if job.most_s else seen.progress_m / LAP_M
+        show(part, f"{seen.progress_m:.0f} m")
+
+    flags = ("--speed", job.speed_mph, "--port", plan.port, "--json")
+    words = (f"{name}-server", f"listening on {HOST}:", "drive.py", plan.run, *flags)
+    with plan.scripts.serving(*words) as port:
+        url, film_path = f"http://{HOST}:{port}", plan.out / f"{name}.mp4"
+        result = drive_over_wire(job, url, film_path, watch)
+    write_bytes(plan.out / f"{name}.png", to_png(draw_maps([result.rollout])))
+    figures = result.figures() | {"title": title, "speed_mph": job.speed_mph}
+    write_json(plan.out / f"{name}.json", figures)
+    return (
+        f"{figures['interventions']} interventions, autonomy "
+        f"{figures['autonomy_percent']:.1f} %"
+    )
+
+
+def write_page(plan: Plan) -> str:
+    """Write the page that shows all of it."""
+    from common.files import write_bytes
+    from evaluation.demo_page import demo_page
+
+    notes = [
+        f"Training began from the base model; epochs at most: {plan.epochs}.",
+        f"random:{NEW_ROAD} is a road that neither has ever seen, its surface, light "
+        "and cameras drawn anew (--randomise 1).",
+    ]
+    notes += [left_out(plan)] if plan.is_quick else []
+    recorded = plan.data or "the expert's laps of the embedded lake"
+    page = demo_page(plan.out, str(recorded), DRIVES, notes, next_commands(plan))
+    write_bytes(plan.out / PAGE, page.encode(errors=ESCAPED))
+    return str(plan.out / PAGE)
+
+
+# --- What is driven, and said ---------------------------------------------------------
+
+
+def drives(plan: Plan) -> dict[str, tuple[Job, str]]:
+    """Return the drives by name: what is driven, and a short title."""
+    from evaluation.closed_loop import Job
+
+    model, new = str(plan.run / "model.json"), f"random:{NEW_ROAD}"
+    most_s = QUICK_ROAD_S if plan.is_quick else NEW_ROAD_S
+    # As evaluate.py and simulate.py draw it, with --randomise 1.
+    road = Job(model, new, speed_mph=20.0, seed=NEW_ROAD, randomise=1.0, most_s=most_s)
+    return {
+        "drive": (Job(model, "lake"), "Embedded lake"),
+        "road": (road, f"New road ({new})"),
+    }
+
+
+def left_out(plan: Plan) -> str:
+    """Return what --quick leaves out."""
+    usual = usual_epochs(plan.data, is_quick=False)
+    recorded = "the lap of the lake the other way round"
+    if plan.data:
+        recorded = f"all rows of the recording behind the first {QUICK_ROWS:,}"
+    return (
+        f"--quick leaves out {recorded}, {usual - plan.epochs} of {usual} epochs, and "
+        f"{NEW_ROAD_S - QUICK_ROAD_S:.0f} of {NEW_ROAD_S:.0f} s on the new road."
+    )
+
+
+def next_commands(plan: Plan) -> list[tuple[str, str]]:
+    """Return what one might do next, each with the command for it."""
+    model, mine = str(plan.run), str(Path("data", "mine"))
+    report = ("--report", str(plan.out / "evaluation.html"))
+    commands = {
+        "Drive Udacity's simulator, started in Autonomous mode": ("drive.py", model),
+        "Measure the model beside one that never steers": (
+            *("evaluate.py", model, "zero", "--track", "lake", "jungle", *report),
+        ),
+        "Drive, and record, yourself": ("simulate.py", "window", "lake", "--out", mine),
+        "Learn what you have recorded": ("train.py", mine, "--from", model),
+    }
+    return [(what, shlex.join(["python", *words])) for what, words in commands.items()]
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -158,21 +272,24 @@ def say(step: str) -> None:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(
-        description="Record, explore, train and drive: the main job from end to end.",
+        description="Record, look, train and drive: the main job from end to end.\n"
+        "Stopped or killed, the same command goes on.",
         epilog="Example:\n  python demo.py --data data/mine --out demo-mine",
     )
     add = parser.add_argument
     recording = "recording to learn (default: the expert makes one)"
     add("--data", type=Path, metavar="DIR", help=recording)
-    folder = "folder to make (default: demo)"
+    folder = "folder to make, or to go on with (default: demo)"
     add("--out", type=Path, default=Path("demo"), metavar="DIR", help=folder)
-    longer = f"{EPOCHS_OF_EXPERT}; {EPOCHS_OF_PERSON} with --data"
-    add("--epochs", type=int, help=f"epochs of training, 1 or more (default: {longer})")
+    quick = "take less of everything, and less than two minutes"
+    add("--quick", action="store_true", help=quick)
+    usual = f"{EPOCHS}; {EPOCHS_OF_PERSON} with --data, {QUICK_EPOCHS} with --quick"
+    add("--epochs", type=int, help=f"epochs of training, 1 or more (default: {usual})")
     port_help = "port that drive.py listens on (default: 0, any free one)"
     add("--port", type=int, default=0, help=port_help)
     args = parser.parse_args(argv)
     if args.epochs is None:
-        args.epochs = EPOCHS_OF_PERSON if args.data else EPOCHS_OF_EXPERT
+        args.epochs = usual_epochs(args.data, args.quick)
     if args.epochs < 1:
         parser.error(f"--epochs is {args.epochs}, expected 1 or more")
     if not 0 <= args.port <= 65535:
@@ -180,53 +297,83 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def check(data: Path | None, out: Path, port: int) -> None:
+def usual_epochs(data: Path | None, is_quick: bool) -> int:
+    """Return how many epochs are trained if nothing is said."""
+    if is_quick:
+        return QUICK_EPOCHS
+    return EPOCHS_OF_PERSON if data else EPOCHS
+
+
+def check(plan: Plan) -> str:
     """See now what would end the demo at one of its later steps.
 
-    Raises:
-        InputError: The recording has no log, the folder exists or cannot be made, or
-            the port is taken.
-    """
-    if data:
-        from recordings.log import find_log
+    Returns:
+        The fingerprint of the recording's log.
 
-        find_log(data)
+    Raises:
+        InputError: The folder cannot be written, the port is taken, there is no
+            recording, or too little room for what is to be written.
+        ModuleNotFoundError: A package is missing.
+    """
+    check_writable(plan.out / PAGE, "--out")
     try:
-        socket.create_server((HOST, port)).close()
+        socket.create_server((HOST, plan.port)).close()
     except OSError as error:
         raise InputError(
-            f"cannot listen on {HOST}:{port} ({error.strerror}); give another --port, "
-            "or none"
+            f"cannot listen on {HOST}:{plan.port} ({error.strerror}); give another "
+            "--port, or none"
         ) from error
-    try:
-        out.mkdir(parents=True)
-    except FileExistsError as error:
-        raise InputError(
-            f"{out} exists already; remove it, or give another --out"
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"{out}: cannot be made: {error.strerror}; give another --out"
-        ) from error
+    content, num_rows = b"", LAP_ROWS * (1 if plan.is_quick else 2)
+    if plan.data:
+        from recordings.log import MOST_LOG_BYTES, find_log
+
+        content = read_regular(find_log(plan.data), MOST_LOG_BYTES)
+        num_rows = content.count(b"\n") + 1
+    for name in PACKAGES:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+    if not plan.begun().check():  # Else some of it is written already.
+        from recordings.images import cache_folder
+
+        own = MORE_BYTES + (0 if plan.data else num_rows * ROW_BYTES)
+        check_space({plan.out: own, cache_folder(): num_rows * ROW_CACHE_BYTES})
+    return hashlib.sha256(content).hexdigest()
 
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Run the demo; return the exit status."""
+    """Run the demo, or what is missing of it; return the exit status."""
     args = parse_args(argv)
-    check(args.data, args.out, args.port)
+    plan = Plan(args.out, args.data, args.epochs, args.quick, args.port)
+    page = plan.out / PAGE
+    if plan.begun().check() and page.is_file():
+        print(shown(f"all of it is done: open {page}; for another, give another --out"))
+        return 0
+    begun = plan.begun(**{"driving_log.csv": check(plan)})
     for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), lambda *_: STOP.set())
-    so_far = f"what was made so far is in {args.out}"
+    if plan.is_quick:
+        print(left_out(plan), flush=True)
     try:
-        demonstrate(args.data, args.out, args.epochs, args.port)
-    except subprocess.CalledProcessError as error:
-        # The step itself has said why.
-        raise InputError(f"failed; {so_far}") from error
+        with begun.writing():
+            begun.do(plan.steps())
     except KeyboardInterrupt:
         print(file=sys.stderr)  # Behind the ^C of the terminal.
-        raise KeyboardInterrupt(f"stopped; {so_far}") from None
+        raise KeyboardInterrupt(
+            f"stopped; what is done is kept in {plan.out}, the same command goes on"
+        ) from None
+    say_how_it_went(plan)
     return 0
+
+
+def say_how_it_went(plan: Plan) -> None:
+    """Print the figures of the drives, what to open and what to type next."""
+    from evaluation.demo_page import figures_text, read_drives
+
+    print("", figures_text(read_drives(plan.out, DRIVES)), "", sep="\n")
+    for what, command in next_commands(plan):
+        print(shown(f"{what}:"), shown(f"  {command}"), sep="\n", end="\n\n")
+    print(shown(f"all of it, with the films: open {plan.out / PAGE}"))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters
-from common.ends import ends_in_one_line
+from common.ends import ends_in_one_line, line_of
 from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, check_writable, read_regular
 from common.start_up import quiet_tensorflow
@@ -54,6 +54,8 @@ if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is li
 
 logger = logging.getLogger(__name__)
 
+# Where train.py puts its runs, if nothing else is said.
+MODELS = Path("models")
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
@@ -68,15 +70,16 @@ CORRECTIONS_SHARE = 0.3
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from network.files import BASE_MODEL
+    from network.files import model_path
     from recordings.units import add_unit_flag
 
     parser = Parser(
         description="Serve a model to the Udacity simulator in Autonomous mode.",
         epilog="Example:\n  python drive.py models/both/model.json --speed 20",
     )
-    model = "model.json, or a .tflite or .onnx of export.py (default: models/base)"
-    parser.add_argument("model", type=Path, nargs="?", help=model)
+    model = "run's folder, model.json, or a .tflite or .onnx of export.py (default: "
+    model += "newest run in models, or else models/base)"
+    parser.add_argument("model", type=model_path, nargs="?", help=model)
     how = parser.add_argument_group("how to drive")
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR"}
     speed = "target speed, 0 to 30 mph (default: %(default)g)"
@@ -102,8 +105,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = where.add_argument
     add("--allow", action="append", default=[], metavar="ADDRESS", help=allow)
     args = parser.parse_args(argv)
-    if args.model is None:
-        args.model = BASE_MODEL
     if args.allow and args.host in THIS_MACHINE:
         parser.error("argument --allow: only with --host, another than this machine's")
     if args.play and args.record:
@@ -121,6 +122,8 @@ def main(argv: list[str] | None = None) -> int:
         report, next_command = drive(args)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped before the model was loaded") from None
+    except ImportError as error:
+        raise without_package(error, args.model) from error
     print(json.dumps(report.document()) if args.json else report.summary())
     if next_command and not args.json:
         print(shown(f"next: {next_command}"))
@@ -129,6 +132,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
     """Serve a model until somebody ends it; return how it went, and what to do next."""
+    if args.model is None:
+        args.model = model_of_nobodys_choice()
     check_input(args)
     from driving.corrections import Corrections
     from network.files import BASE_MODEL
@@ -179,6 +184,18 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
 # --- What it begins with --------------------------------------------------------------
 
 
+def model_of_nobodys_choice() -> Path:
+    """Return the newest run's, or the base model where there is none; say which."""
+    from network.files import BASE_MODEL, newest_run
+
+    newest = newest_run(MODELS)
+    if newest:
+        logger.info("no model given: taking %s, the newest run in %s", newest, MODELS)
+    else:
+        logger.info("no model given, and no run in %s: taking the base model", MODELS)
+    return newest or BASE_MODEL
+
+
 def check_input(args: argparse.Namespace) -> None:
     """Refuse what nobody can drive with, before anything slow is loaded.
 
@@ -208,6 +225,20 @@ def check_input(args: argparse.Namespace) -> None:
         check_model(args.model)
     elif not args.model.is_file():
         raise InputError(f"{args.model}: no such file, expected what export.py writes")
+
+
+def without_package(error: ImportError, path: Path) -> Exception:
+    """Return what to raise where a package is missing: a model can do with fewer."""
+    from network.exported import is_exported
+
+    line = line_of(error)
+    if line is None or is_exported(path):
+        return error
+    to_export = shlex.join(["python", "export.py", str(path), "--to", "tflite"])
+    return InputError(
+        f"{line}; or, to drive without TensorFlow, where that is: {to_export}, and "
+        "here: pip install --group drive"
+    )
 
 
 def load_driver(path: Path) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:

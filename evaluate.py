@@ -49,6 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def make_parser() -> Parser:
     """Return what reads the command line."""
+    from evaluation.drivers import driver_of
     from recordings.units import add_unit_flag
 
     parser = Parser(
@@ -56,8 +57,10 @@ def make_parser() -> Parser:
         epilog="Example:\n  python evaluate.py models/both/model.json zero oracle "
         "--recording data/a \\\n    --track lake --direction both --report report.html",
     )
-    drivers = "a model.json; zero, oracle[:SECONDS], middle[:METRES] or expert"
-    parser.add_argument("drivers", nargs="+", metavar="MODEL", help=drivers)
+    drivers = "a run's folder or model.json; zero, oracle[:SECONDS], middle[:METRES], "
+    drivers += "expert"
+    add = parser.add_argument
+    add("drivers", nargs="+", type=driver_of, metavar="MODEL", help=drivers)
     add = parser.add_argument_group("on recordings").add_argument
     folders = "recordings to drive again"
     add("--recording", type=Path, nargs="+", default=[], metavar="DIR", help=folders)

@@ -309,7 +309,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python explore.py data/a data/b --out report",
     )
     add = parser.add_argument
-    add("recordings", nargs="+", type=Path, help="folders with a driving_log.csv")
+    folders = "folders with a driving_log.csv (default: the only one in data)"
+    add("recordings", nargs="*", type=Path, help=folders)
     out_help = "folder to make (default: %(default)s)"
     add("--out", type=Path, default=Path("report"), help=out_help)
     smooth_help = "seconds of a Savitzky-Golay filter to overlay (default: 0, none)"
@@ -333,9 +334,12 @@ def _seconds(text: str) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Write the report and say what to record next; return the exit status."""
     args = parse_args(argv)
+    from recordings.found import only_recording
     from recordings.log import find_log
     from recordings.units import units_by_path
 
+    if not args.recordings:
+        args.recordings = [only_recording("python explore.py")]
     if args.out.exists():
         raise InputError(f"{args.out} exists already; give another --out")
     check_writable(args.out, "--out")

@@ -27,6 +27,7 @@ from common.errors import InputError
 from common.files import check_writable, whole_file
 from common.start_up import quiet_tensorflow
 from common.text import shown
+from recordings.found import SAMPLE
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("tflite", "onnx")
 QUANTIZATIONS = ("none", "dynamic", "full")
-SAMPLE = Path(__file__).parent / "data" / "sample"
 # Half a degree of wheel angle of the simulator's car, whose lock is 25 degrees.
 MOST_DIFFERENCE = 0.02
 
@@ -149,6 +149,7 @@ def steer(
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from network.files import model_path
     from recordings.units import add_unit_flag
 
     parser = Parser(
@@ -157,7 +158,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "  python export.py models/both/model.json --to tflite --frames data/lake",
     )
     add = parser.add_argument
-    add("model", type=Path, help="model.json of a trained model")
+    add("model", type=model_path, help="run's folder, or its model.json")
     add("--to", required=True, choices=FORMATS, help="format to write")
     text = "int8 weights (dynamic), and activations (full, tflite only) (default: none)"
     add("--quantize", choices=QUANTIZATIONS, default="none", help=text)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # A command imports packages where it needs them: --help is l
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from network.files import model_path
     from recordings.units import add_unit_flag
     from tuning.plans import DaggerPlan, Tuning
 
@@ -51,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         return {"nargs": "+", "default": [], **given}
 
     add = parser.add_argument_group("what to improve").add_argument
-    add("model", type=Path, help="model.json to improve")
+    add("model", type=model_path, help="run's folder, or its model.json, to improve")
     add("--name", required=True, help="name of the result's folder")
     lies_in = "folder that it lies in (default: models)"
     add("--models-dir", type=Path, default=Path("models"), metavar="DIR", help=lies_in)

@@ -17,7 +17,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
@@ -25,7 +24,7 @@ from common.command_line import Parser, add_max_parameters
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
-from network.files import check_model, load_model
+from network.files import check_model, load_model, model_path
 
 if TYPE_CHECKING:
     import keras
@@ -212,7 +211,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "  python model.py models/both/model.json",
     )
     add = parser.add_argument
-    add("model", nargs="?", type=Path, help="model.json of a saved model")
+    add("model", nargs="?", type=model_path, help="run's folder, or a model.json")
     preset_help = "network to print the layers of (default: %(default)s)"
     add("--preset", default="default", choices=PRESETS, help=preset_help)
     add_max_parameters(add)

@@ -1,5 +1,6 @@
 """Train the network on recordings.
 
+    python train.py data/a                          # is called a
     python train.py data/a data/b --name both
 
 A run reads the recordings, sets aside blocks of time for validation, caches what the
@@ -190,8 +191,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     argv = sys.argv[1:] if argv is None else argv
     parser = make_parser(show_all="--help-all" in argv)
     args = parser.parse_args(argv)
-    if args.list is None and args.name is None:
-        parser.error("the following arguments are required: --name")
+    if args.resume and args.name is None:
+        parser.error("--resume needs --name, to say which run")
     if args.address and args.workers is None:
         parser.error("--address needs --workers")
     return args
@@ -200,16 +201,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     """Return the run's folder and settings; refuse bad input before TensorFlow loads.
 
+    What is not given of recordings and name is what is there, and what they are called.
+
     Raises:
         InputError: The folder exists already, there is nothing to resume, or a file is
             missing or refused.
     """
     from network.files import check_model
+    from recordings.found import only_recording
     from recordings.log import find_log
     from training.flags import given_settings
-    from training.run_folder import settings_of_new, settings_to_resume
+    from training.run_folder import free_name, settings_of_new, settings_to_resume
 
-    folder, given = args.models_dir / args.name, given_settings(vars(args))
+    if not (args.resume or vars(args).get("recordings")):
+        args.recordings = [str(only_recording("python train.py"))]
+    given = given_settings(vars(args))
+    name = args.name or free_name(args.models_dir, given["recordings"])
+    folder = args.models_dir / name
     open_settings = settings_to_resume if args.resume else settings_of_new
     settings = open_settings(folder, given)
     for recording in settings.recordings:
@@ -266,6 +274,8 @@ def main(argv: list[str] | None = None) -> int:
         print(runs_table(read_runs(args.list)))
         return 0
     folder, settings = open_run(args)
+    if args.name is None:
+        print(shown(f"the run is called {folder.name}, and lies in {folder}"))
     metrics = train(args, folder, settings)
     from training.figures import metrics_table
 

@@ -58,6 +58,9 @@ SQLITE_SAYS = {
 CIRCLE = "Symlink loop"  # pathlib
 ERRNO_IN_TEXT = re.compile(r"\berrno = (\d+)")
 STDOUT = "standard output"
+ROOT = Path(__file__).resolve().parents[1]
+# Of what a library says of a package that it cannot load.
+MOST_SAID = 160
 # Of a text that cannot be encoded so much is shown on each side of the fault.
 SHOWN_AROUND = 40
 
@@ -111,6 +114,8 @@ def line_of(error: BaseException) -> str | None:
             return _no_text_line(each)
         if isinstance(each, FileExistsError) and each.errno is None:
             return str(each)  # In words of ours.
+        if isinstance(each, ImportError) and (lacks := _lack_of(each)):
+            return lacks
     for each in causes:
         if (number := _errno_of(each)) is not None:
             name = getattr(each, "filename", None)
@@ -154,6 +159,41 @@ def _errno_of(error: BaseException) -> int | None:
         return int(found[1]) if int(found[1]) in MEND_OF else None
     full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
     return next((n for n in full if os.strerror(n) in text), None)
+
+
+def _lack_of(error: ImportError) -> str | None:
+    """Return what to say of a package that is not there, None if it is one of ours."""
+    package = (error.name or "").partition(".")[0]
+    if package and any((ROOT / name).exists() for name in (package, f"{package}.py")):
+        return None
+    # A package that is there may miss another, or a library of the system.
+    what = f"lacks {package}"
+    if not isinstance(error, ModuleNotFoundError):
+        said = " ".join(str(error).split())
+        what = f"cannot load {package or 'a package'} ({said[:MOST_SAID]})"
+    return f"{sys.executable} {what}; {_way_to_packages()}"
+
+
+def _way_to_packages() -> str:
+    """Return how to come by what the project needs."""
+    venv, is_windows = ROOT / ".venv", sys.platform == "win32"
+    activate = _from_here(venv / ("Scripts" if is_windows else "bin") / "activate")
+    activate = activate if is_windows else f"source {activate}"
+    install = f"pip install -r {_from_here(ROOT / 'requirements.txt')}"
+    if sys.prefix != sys.base_prefix:  # An environment is active, if not ours.
+        return f"install it: {install}"
+    if venv.is_dir():
+        return f"activate the project's environment: {activate}"
+    return (
+        f"make an environment: python -m venv {_from_here(venv)}; {activate}; {install}"
+    )
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return shlex.quote(
+        str(path.relative_to(here) if path.is_relative_to(here) else path)
+    )
 
 
 def _as_text(name: object) -> str:

@@ -16,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,6 +227,31 @@ def check_writable(path: Path, flag: str) -> None:
         raise InputError(
             f"{path}: cannot be written: {error.strerror}; give another {flag}"
         ) from error
+
+
+def check_space(needed: Mapping[Path, int]) -> None:
+    """See that there is room for what is to be written, before any work is done.
+
+    Args:
+        needed: Bytes that go into each folder, which need not be there yet.
+
+    Raises:
+        InputError: A disk has too little room for what goes onto it.
+    """
+    of_disks: dict[int, tuple[Path, int]] = {}
+    for path, num_bytes in needed.items():
+        folder = path.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        first, before = of_disks.get(folder.stat().st_dev, (folder, 0))
+        of_disks[folder.stat().st_dev] = first, before + num_bytes
+    for folder, num_bytes in of_disks.values():
+        free = shutil.disk_usage(folder).free
+        if free < num_bytes:
+            raise InputError(
+                f"{folder}: {free / 1e6:,.0f} MB free on its disk, expected "
+                f"{num_bytes / 1e6:,.0f} MB; make space there"
+            )
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

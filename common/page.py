@@ -21,7 +21,12 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8885; }
 td:first-child, th:first-child { text-align: left; }
-img { width: 100%; background: white; border-radius: .4rem; margin: .4rem 0 1rem; }
+img, video { width: 100%; border-radius: .4rem; margin: .4rem 0 1rem; }
+img { background: white; }
+pre { overflow-x: auto; padding: .6rem .8rem; border-radius: .4rem;
+      background: #8882; }
+.beside { display: grid; gap: 0 1.5rem;
+          grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
 """
 DOTS_PER_INCH = 110
 

@@ -159,7 +159,10 @@ def drive(
     """
     variant = variant_of(job)
     road = variant.track
-    log, expert = _Log(road.lane_offsets_m[0]), Expert(road, speed_mph=job.speed_mph)
+    log, expert = (
+        DriveLog(road.lane_offsets_m[0]),
+        Expert(road, speed_mph=job.speed_mph),
+    )
     most_s = job.most_s or job.laps * MOST_S_PER_LAP
     cameras = ("center",) if is_model(job.driver) or on_frame else ()
     with closing(World(road, cameras=cameras, settings=variant.settings)) as world:
@@ -201,7 +204,7 @@ def through_jpeg(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
-class _Log:
+class DriveLog:
     """Writes a drive down, frame by frame."""
 
     def __init__(self, lane_m: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import InputError
-from network.files import check_model
+from network.files import check_model, model_path
 
 ZERO, ORACLE, MIDDLE, EXPERT = "zero", "oracle", "middle", "expert"
 BASELINES = (ZERO, ORACLE, MIDDLE, EXPERT)
@@ -19,6 +19,11 @@ def is_model(driver: str) -> bool:
     """Return whether a name is the path of a model, and not a baseline's."""
     with_number = (f"{ORACLE}:", f"{MIDDLE}:")
     return driver not in BASELINES and not driver.startswith(with_number)
+
+
+def driver_of(given: str) -> str:
+    """Return the name of a driver; a run's folder stands for the model.json in it."""
+    return str(model_path(given)) if is_model(given) else given
 
 
 def oracle_seconds(driver: str) -> float:
@@ -76,9 +81,10 @@ def check_drivers(drivers: Sequence[str], on_recordings: bool, on_tracks: bool) 
         elif driver.startswith(f"{MIDDLE}:"):
             middle_offset_m(driver)
         elif is_model(driver):
-            if not Path(driver).is_file():
+            if not Path(driver).exists():
                 raise InputError(
-                    f"{driver}: no such file; expected a model.json, or one of: "
+                    f"{driver}: no such file; expected a run's folder, its "
+                    "model.json, or one of: "
                     f"{', '.join(BASELINES)}, {ORACLE}:SECONDS, {MIDDLE}:METRES"
                 )
             check_model(Path(driver))

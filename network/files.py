@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # Comes with the project; trained on embedded roads alone, as models/base/card.md says.
 BASE_MODEL = Path(__file__).parents[1] / "models" / "base" / "model.json"
+MODEL_NAME, WEIGHTS_NAME = "model.json", "model.weights.h5"
+# What train.py writes after a run's first epoch, and improve.py beside what is better.
+MARKS_OF_RUNS = ("history.csv", "improve.json")
 # The layers, and what they are configured with, that a model file may name. None of
 # them holds code. Refused are, among others, Lambda and every `function` (marshalled
 # Python), TorchModuleWrapper (a pickle), TFSMLayer (a graph) and registered names.
@@ -59,6 +62,28 @@ SAFE_MODULES = frozenset(
 MOST_JSON_BYTES, MOST_OBJECTS, MOST_DEPTH = 10_000_000, 20_000, 100
 # What a `.h5` file begins with, and a `.keras` file.
 HDF5_START, ZIP_START = b"\x89HDF", b"PK\3\4"
+
+
+def model_path(given: Path | str) -> Path:
+    """Return the model.json that is meant: of a run's folder, the one in it."""
+    path = Path(given)
+    return path / MODEL_NAME if (path / MODEL_NAME).is_file() else path
+
+
+def newest_run(models_dir: Path) -> Path | None:
+    """Return the model.json of the run that has last kept better weights, or None.
+
+    What is no run, such as a model that was put there, and a run without any epoch are
+    left out; so is the base model.
+    """
+    kept = [
+        weights_path
+        for weights_path in models_dir.glob(f"[!.]*/{WEIGHTS_NAME}")
+        if weights_path.with_name(MODEL_NAME).is_file()
+        and any(weights_path.with_name(name).is_file() for name in MARKS_OF_RUNS)
+    ]
+    newest = max(kept, key=lambda path: path.stat().st_mtime, default=None)
+    return newest and newest.with_name(MODEL_NAME)
 
 
 def save_model(model: keras.Model, folder: Path) -> Path:
@@ -121,7 +146,9 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
     """
     json_path = Path(json_path)
     config, weights_path = _checked(json_path, weights_path)
-    import keras  # noqa: F401  # Before the time is taken, and not above.
+    # Before the time is taken, and not above. Keras would only miss the first later.
+    import h5py  # noqa: F401
+    import keras  # noqa: F401
 
     # The format is told by the name.
     is_new = weights_path.name.endswith(".weights.h5")
@@ -246,8 +273,11 @@ def _checked(json_path: Path, weights_path: Path | None) -> tuple[dict[str, Any]
 
 def _read_json(json_path: Path) -> dict[str, Any]:
     if json_path.is_dir() or not json_path.exists():
-        hint = "; give the model.json in it" if json_path.is_dir() else ""
-        raise InputError(f"{json_path}: no such file, expected a model.json{hint}")
+        if json_path.is_dir():
+            raise InputError(
+                f"{json_path}: no model.json in this folder; expected a run of train.py"
+            )
+        raise InputError(f"{json_path}: no such file, expected a model.json")
     if json_path.is_file():
         with json_path.open("rb") as file:
             beginning = file.read(4)

@@ -21,7 +21,7 @@ from simulator.vehicle import MPS_PER_MPH
 from simulator.world import FRAME_SIZE, Observation, World
 
 FILM_SIZE = (640, 320)  # width, height
-SETTINGS = "-crf 23 -preset veryfast -movflags +faststart -threads 1".split()
+SETTINGS = "-crf 28 -preset veryfast -movflags +faststart -threads 1".split()
 FRAMES_PER_S = 15.0
 SHEET_COLUMNS, SHEET_ROWS = 3, 4
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from augment import AugmentSettings
 from common.command_line import Parser, add_max_parameters
-from network.files import BASE_MODEL
+from network.files import BASE_MODEL, model_path
 from recordings.units import units_by_path
 from training.settings import (
     AUGMENTATION,
@@ -27,10 +27,10 @@ from training.settings import (
 def make_parser(show_all: bool) -> argparse.ArgumentParser:
     """Return the parser of train.py; its help shows all, or what most people need."""
     parser = Parser(
-        usage="python train.py RECORDING [RECORDING ...] --name NAME [options]",
+        usage="python train.py [RECORDING ...] [--name NAME] [options]",
         description="Train the network on recordings; writes models/NAME/.",
         epilog="Example:\n"
-        "  python train.py data/a data/b --name both\n"
+        "  python train.py data/a\n  python train.py data/a data/b --name both\n"
         "  python train.py --name both --resume\n"
         "  python train.py data/hard --name better --from models/both/model.json",
     )
@@ -38,7 +38,8 @@ def make_parser(show_all: bool) -> argparse.ArgumentParser:
         "--help-all", action="help", help="show every flag, the seldom used ones too"
     )
     run = parser.add_argument_group("which run")
-    run.add_argument("--name", help="name of the run and of its folder")
+    name = "name of the run and of its folder (default: that of the recordings)"
+    run.add_argument("--name", help=name)
     run.add_argument(
         "--models-dir",
         type=Path,
@@ -121,7 +122,7 @@ def given_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if "from_model" in given:
         path = BASE_MODEL if given["from_model"] == "base" else given["from_model"]
         is_new = path == SCRATCH
-        given["from_model"] = None if is_new else os.path.realpath(path)
+        given["from_model"] = None if is_new else os.path.realpath(model_path(path))
     if "part" in given:
         given["part"] = tuple(given["part"])
     if "shares" in given:

@@ -22,7 +22,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +42,8 @@ from network.files import BASE_MODEL
 from training.flags import settings_from
 from training.settings import Settings, flag_of
 
+# A name that is made of the recordings' names holds so many of them, and letters.
+MOST_IN_NAME, MOST_NAME_LETTERS = 3, 50
 RAY_NOTES = ".ray"
 
 
@@ -59,6 +61,22 @@ def read_config(folder: Path) -> dict[str, Any]:
         return dict(json.loads(content))
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from error
+
+
+def free_name(models_dir: Path, recordings: Sequence[str]) -> str:
+    """Return a name for a run on these recordings that no folder has yet."""
+    paths = [Path(each) for each in recordings]
+    folders = [path.parent if path.is_file() else path for path in paths]
+    names = list(dict.fromkeys(folder.name.lstrip(".") for folder in folders))
+    if len(names) > MOST_IN_NAME:
+        names = [names[0], f"and-{len(names) - 1}-more"]
+    # A list of runs leaves out what begins with a dot.
+    stem = "-".join(filter(None, names))[:MOST_NAME_LETTERS] or "run"
+    name, number = stem, 1
+    while (models_dir / name).exists():
+        number += 1
+        name = f"{stem}-{number}"
+    return name
 
 
 def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:

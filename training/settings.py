@@ -110,12 +110,12 @@ class Settings:
     from_model: str | None = _setting(
         None,
         NETWORK,
-        "model to begin with; base: the project's, scratch: a new one (default: base, "
-        "with --preset or --dropout scratch)",
+        "run or model.json to begin with; base: the project's, scratch: a new one "
+        "(default: base; with --preset or --dropout scratch)",
         kind=str,
         is_basic=True,
         name="from",
-        metavar="MODEL_JSON",
+        metavar="MODEL",
     )
     limit: int | None = _setting(
         None,

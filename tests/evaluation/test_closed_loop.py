@@ -85,7 +85,7 @@ def test_the_first_interventions_keep_what_the_network_last_saw(model_path):
 
 def excursions_of(errors_m):
     """Log one frame a second at these errors; return the excursions by limit."""
-    log = closed_loop._Log(lane_m=0.0)
+    log = closed_loop.DriveLog(lane_m=0.0)
     for time_s, error_m in enumerate(errors_m):
         seen = SimpleNamespace(
             time_s=float(time_s),
