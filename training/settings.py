@@ -157,7 +157,14 @@ class Settings:
         "the same weights for a seed on any number of cores",
         action="store_true",
     )
-    epochs: int = _setting(30, DURATION, "epochs at most", _at_least(1), is_basic=True)
+    epochs: int = _setting(
+        None,
+        DURATION,
+        "epochs at most (default: 10, from scratch 30)",
+        _at_least(1),
+        kind=int,
+        is_basic=True,
+    )
     steps_per_epoch: int | None = _setting(
         None,
         DURATION,
@@ -169,7 +176,7 @@ class Settings:
     learning_rate: float | None = _setting(
         None,
         DURATION,
-        "Adam's rate (default: 1e-3, with --from 1e-4)",
+        "Adam's rate (default: 1e-4, from scratch 1e-3)",
         ABOVE_ZERO,
         kind=float,
     )
@@ -228,7 +235,7 @@ class Settings:
         _within(20, "degrees"),
     )
     look_ahead_s: float = _setting(
-        0.9,
+        0.6,
         RECOVERY,
         "aim back at the path so many seconds ahead",
         (lambda ahead_s: 0 < ahead_s <= 5, "above 0 to 5 s"),
@@ -249,9 +256,9 @@ class Settings:
                 raise InputError(
                     f"{flag_of(setting.name)} is {value}, expected {rule[1]}"
                 )
-        # A new model learns with Adam's usual rate; a trained one is only nudged.
-        if self.learning_rate is None:
-            object.__setattr__(self, "learning_rate", 1e-4 if self.from_model else 1e-3)
+        for name, usual in usual_pace(self.from_model).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual)
 
     @property
     def must_beat_start(self) -> bool:
@@ -290,6 +297,16 @@ class Settings:
         return Settings(**document)
 
 
+def usual_pace(from_model: str | None) -> dict[str, float]:
+    """Return learning rate and epochs where none are given.
+
+    A new model learns with Adam's usual rate, and for long; a trained one is only nudged.
+    """
+    if from_model:
+        return {"learning_rate": 1e-4, "epochs": 10}
+    return {"learning_rate": 1e-3, "epochs": 30}
+
+
 def declared_settings() -> list[Field[Any]]:
     """Return the settings that have a flag of their own."""
     return [setting for setting in fields(Settings) if "question" in setting.metadata]
@@ -317,12 +334,12 @@ def changes_of(document: dict[str, Any]) -> dict[str, Any]:
 
     default = flat(asdict(Settings(()))) | RETIRED
     default["part"] = list(default["part"])
-    # None stands for the rate that follows from the other settings.
-    rates = (None, 1e-4 if document.get("from_model") else 1e-3)
+    # None stands for the pace that follows from the other settings.
+    default |= usual_pace(document.get("from_model"))
     return {
         name: value
         for name, value in flat(document).items()
         if name != "recordings"
         and value != default.get(name)
-        and not (name == "learning_rate" and value in rates)
+        and not (value is None and name in usual_pace(None))
     }
