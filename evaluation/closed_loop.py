@@ -135,6 +135,8 @@ class LoopResult:
 
 Steer = Callable[[Observation], Command]
 """What a driver does when it sees this."""
+Predict = Callable[[np.ndarray], float]
+"""The steering for a uint8 RGB frame (160, 320, 3), as of model.make_predictor."""
 
 
 def variant_of(job: Job) -> Variant:
@@ -146,13 +148,16 @@ def variant_of(job: Job) -> Variant:
 
 
 def drive(
-    job: Job, on_frame: Callable[[Observation, Command], None] | None = None
+    job: Job,
+    on_frame: Callable[[Observation, Command], None] | None = None,
+    predict: Predict | None = None,
 ) -> LoopResult:
     """Drive until all laps are done, or it is given up.
 
     Args:
         job: The drive to do.
         on_frame: Is called with each observation and what the driver makes of it.
+        predict: Steers in place of a model.json; job.driver is no more than its name.
 
     Raises:
         InputError: The model cannot be loaded.
@@ -164,9 +169,10 @@ def drive(
         Expert(road, speed_mph=job.speed_mph),
     )
     most_s = job.most_s or job.laps * MOST_S_PER_LAP
-    cameras = ("center",) if is_model(job.driver) or on_frame else ()
+    sees = bool(predict or on_frame) or is_model(job.driver)
+    cameras = ("center",) if sees else ()
     with closing(World(road, cameras=cameras, settings=variant.settings)) as world:
-        steer, seen = make_driver(job, world), world.reset()
+        steer, seen = make_driver(job, world, predict), world.reset()
         while seen.lap < job.laps and seen.time_s < most_s and not log.is_enough(job):
             command = steer(seen)
             reference, _ = expert(seen)
@@ -180,17 +186,18 @@ def drive(
     return log.result(job, f"{job.track} {job.direction}", FRAME_DT_S)
 
 
-def make_driver(job: Job, world: World) -> Steer:
-    """Return what turns an observation into a command."""
+def make_driver(job: Job, world: World, predict: Predict | None = None) -> Steer:
+    """Return what turns an observation into a command; `predict` as for `drive`."""
     speed_controller = SpeedController(job.speed_mph)
-    if job.driver == EXPERT:
+    if predict is None and job.driver == EXPERT:
         expert = Expert(world.track, speed_mph=job.speed_mph)
         return lambda seen: Command(*(float(np.clip(v, -1, 1)) for v in expert(seen)))
-    if job.driver == ZERO:
+    if predict is None and job.driver == ZERO:
         return lambda seen: Command(
             0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
         )
-    pilot = Pilot(make_predictor(load_model(job.driver)), speed_controller)
+    predict = predict or make_predictor(load_model(job.driver))
+    pilot = Pilot(predict, speed_controller)
     return lambda seen: pilot(
         through_jpeg(seen.frames["center"]), seen.speed_mps / MPS_PER_MPH, FRAME_DT_S
     )

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from panda3d import core
 
-from simulator import bonnet, car_body, mesh
+from simulator import bonnet, car_body, looks, mesh, textures
 from simulator.errors import Refusal, RenderingError
 
 # Without ShowBase nobody collects Panda3D's cached states: 10 more with every frame.
@@ -31,6 +31,7 @@ core.loadPrcFileData(
 VERTICAL_FOV_DEG = 60.0  # of the Unity cameras
 FRAME_SIZE = (320, 160)  # width, height
 NEAR_M, FAR_M = 0.6, 480.0  # the nearest road in view is 2 m away
+ROAD_NODE = "road"  # of what `light_road` lights
 LAND_TEXTURES = ("ground", "leafage")
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
 _SENSORS, _CHASE = core.BitMask32.bit(1), core.BitMask32.bit(2)
@@ -118,7 +119,7 @@ class Renderer:
         self._root = core.NodePath("world")
         self._car = self._root.attachNewNode("car")
         self._sky = attach_scene(self._root, scene)
-        self._optics = scene.optics
+        self._optics, self._light = scene.optics, scene.light
         if "chase" in cameras:
             attach_body(self._car).hide(_SENSORS)
         for row, camera in enumerate(self.cameras):
@@ -142,6 +143,7 @@ class Renderer:
     def render(self, pose: Pose) -> dict[str, np.ndarray]:
         """Return a new frame of each camera: uint8 RGB (height, width, 3)."""
         put_car(self._car, self._sky, pose)
+        light_road(self._root, self._light, pose)
         # The engine is shared by the process and draws whatever is active.
         self._buffer.setActive(True)
         self._engine.renderFrame()
@@ -199,6 +201,12 @@ def put_car(car: core.NodePath, sky: core.NodePath, pose: Pose) -> None:
     sky.setPos(*place)
 
 
+def light_road(root: core.NodePath, light: looks.Light, pose: Pose) -> None:
+    """Light the road of a scene as it is seen along the car's nose."""
+    gain = light.seen_along(pose.heading_rad) / (1 + light.sheen)
+    root.find(ROAD_NODE).setColorScale(*gain.tolist(), 1.0)
+
+
 def _check_cameras(cameras: Sequence[str], size: tuple[int, int]) -> None:
     unknown = [camera for camera in cameras if camera not in MOUNTINGS]
     if unknown:
@@ -240,16 +248,18 @@ def _make_buffer(
 
 def attach_scene(root: core.NodePath, scene: mesh.Scene) -> core.NodePath:
     """Attach the scene's meshes to `root` and return the node of the sky."""
-    textures = {name: _make_texture(name, a) for name, a in scene.textures.items()}
+    images = {name: _make_texture(name, a) for name, a in scene.textures.items()}
     sky = root.attachNewNode("sky")
     # The sky is always in view: do not cull it by bounds that move with the car.
     sky.node().setBounds(core.OmniBoundingVolume())
     sky.node().setFinal(True)
+    road = root.attachNewNode(ROAD_NODE)
     for part in scene.meshes:
         parent = sky if part.layer == "sky" else root
+        parent = road if part.texture == textures.SUNLIT_ROAD else parent
         if part.visible_m != mesh.EVERYWHERE:
             parent = _distance_switch(parent, part)
-        _attach_mesh(parent, part, textures.get(part.texture))
+        _attach_mesh(parent, part, images.get(part.texture))
     return sky
 
 

@@ -8,6 +8,7 @@ from the road.
 import numpy as np
 
 from simulator import looks, mesh, terrain, textures
+from simulator.noise import Layers, lattice_noise, layered_noise
 from simulator.shadows import land_shadow
 from simulator.terrain import COARSE_CELLS
 
@@ -38,7 +39,7 @@ def land_colours(land: terrain.Terrain, look: looks.Look, seed: int) -> np.ndarr
     rng = textures.texture_rng("land", seed)
 
     def noise(layers: dict[int, float]) -> np.ndarray:
-        return textures.lattice_noise(rng, land.heights_m.shape, layers)[..., None]
+        return lattice_noise(rng, land.heights_m.shape, layers)[..., None]
 
     patches = np.clip(0.5 + noise({1: 1.0, 2: 0.8, 4: 1.0, 16: 1.2}), 0, 1)
     colours = patches * look.grass + (1 - patches) * np.array(look.grass_dark)
@@ -142,8 +143,8 @@ def _clouds(rings_deg: np.ndarray, num_azimuths: int, seed: int) -> np.ndarray:
     They are drawn out along the horizon, and end towards it and above.
     """
     rng = textures.texture_rng("clouds", seed)
-    layers: textures.Layers = {(8, 16): 1.6, (4, 8): 1.0, (2, 4): 0.6}
-    noise = textures.layered_noise(rng, (64, 96), layers)[: len(rings_deg)]
+    layers: Layers = {(8, 16): 1.6, (4, 8): 1.0, (2, 4): 0.6}
+    noise = layered_noise(rng, (64, 96), layers)[: len(rings_deg)]
     noise = np.column_stack([noise, noise[:, 0]])[:, :num_azimuths]
     share = np.clip(rings_deg / 6, 0, 1) * np.clip((75 - rings_deg) / 30, 0, 1)
     return np.clip(noise, -1, 1) * share[:, None]

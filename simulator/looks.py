@@ -13,6 +13,7 @@ import numpy as np
 from simulator.errors import Refusal
 
 Colour = tuple[int, int, int]  # RGB in [0, 255]
+UP = np.array([0.0, 0.0, 1.0])  # the normal of level ground
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Light:
     """Gain of red, green and blue from the sky, everywhere."""
     shadow: float = 0.8
     """Share of the sunlight that shadows take, in [0, 1]."""
+    sheen: float = 0.0
+    """How much more of the sun rough asphalt gives back to who looks away from it, and
+    less to who looks towards it, as a share of the sunlight in [0, 1]."""
 
     def __post_init__(self) -> None:
         azimuth, elevation = self.sun_azimuth_deg, self.sun_elevation_deg
@@ -38,6 +42,8 @@ class Light:
             raise Refusal(f"sun_elevation_deg is {elevation}, expected (0, 90]")
         if not 0 <= self.shadow <= 1:
             raise Refusal(f"shadow is {self.shadow}, expected [0, 1]")
+        if not 0 <= self.sheen <= 1:
+            raise Refusal(f"sheen is {self.sheen}, expected [0, 1]")
 
     @property
     def direction(self) -> np.ndarray:
@@ -55,6 +61,12 @@ class Light:
         """
         facing = np.clip(normals @ self.direction, 0, 1) * lit
         return np.array(self.fill) + facing[..., None] * np.array(self.sun)
+
+    def seen_along(self, heading_rad: float) -> np.ndarray:
+        """Return the gain (3,) of level asphalt that is looked along, over the mean."""
+        sun = self.on(UP) - np.array(self.fill)
+        away = -math.cos(heading_rad - math.radians(self.sun_azimuth_deg))
+        return 1 + self.sheen * away * sun / self.on(UP)
 
 
 @dataclass(frozen=True)
@@ -194,14 +206,14 @@ LOOKS = {
              (122, 150, 190), (124, 152, 190), (122, 150, 189), (101, 127, 167),
              (78, 102, 146), (62, 86, 132)),
         haze=(120, 138, 150), haze_strength=0.25,
-        grass=(104, 118, 58), grass_dark=(60, 72, 38),
+        grass=(106, 114, 71), grass_dark=(60, 67, 45),
         dirt=(98, 96, 70), dirt_share=0.12,
         rock=(92, 94, 74), water=(96, 120, 136),
         leaves={"leaf": (24, 30, 20), "leaf_lit": (96, 104, 46),
                 "bush": (26, 34, 18), "trunk": (70, 62, 50)},
-        light=Light(-60.0, 50.0, (0.92, 0.90, 0.84), (0.26, 0.30, 0.36), 0.85),
+        light=Light(-60.0, 50.0, (0.92, 0.90, 0.84), (0.26, 0.30, 0.36), 0.85, 0.12),
         relief=Relief(bump_m=0.8, hill_m=32, hill_start_m=18, hill_run_m=45, far_m=50,
-                      cliff_m=24, cliff_share=0.8, cliff_start_m=12, terrace_m=6),
+                      cliff_m=36, cliff_share=0.8, cliff_start_m=12, terrace_m=6),
         plants=Plants(("palm_0", "palm_1", "palm_2", "spire_0"),
                       (5.5, 9.5), 45, 28, ("bush_0", "bush_1"), 36),
         rocks=Rocks(6, (1.2, 3.0), (3.0, 7.0)),
@@ -220,7 +232,7 @@ LOOKS = {
         rock=(158, 154, 148), water=(120, 164, 176),
         leaves={"leaf": (24, 40, 32), "leaf_lit": (84, 108, 66),
                 "bush": (40, 52, 28), "trunk": (72, 58, 44)},
-        light=Light(140.0, 38.0, (0.98, 0.92, 0.80), (0.36, 0.42, 0.50), 0.75),
+        light=Light(140.0, 38.0, (0.98, 0.92, 0.80), (0.36, 0.42, 0.50), 0.75, 0.12),
         relief=Relief(bump_m=1.2, hill_m=26, hill_start_m=14, hill_run_m=60, far_m=48,
                       cliff_m=12, cliff_share=0.4, cliff_start_m=10),
         plants=Plants(("spire_0", "spire_1", "slim_1"), (7, 14), 16, 26,
@@ -241,7 +253,7 @@ LOOKS = {
         rock=(196, 128, 88), water=(120, 170, 170),
         leaves={"leaf": (64, 72, 40), "leaf_lit": (150, 150, 88),
                 "bush": (82, 84, 48), "trunk": (96, 76, 54)},
-        light=Light(210.0, 55.0, (1.0, 0.92, 0.78), (0.36, 0.38, 0.42), 0.7),
+        light=Light(210.0, 55.0, (1.0, 0.92, 0.78), (0.36, 0.38, 0.42), 0.7, 0.12),
         relief=Relief(bump_m=1.4, hill_m=12, hill_start_m=26, cliff_m=14,
                       cliff_share=0.25, cliff_start_m=14, terrace_m=4),
         plants=Plants(("palm_1", "broad_1"), (4, 8), 3, 3, ("bush_0", "reeds"), 22),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from simulator.errors import Refusal
+from simulator.looks import Light
 
 # Drawn in this order. The near and opaque come first, so that the depth test saves the
 # painting of what they hide; the sky comes last and fills what is left.
@@ -78,6 +79,7 @@ class Optics:
 
 
 USUAL_OPTICS = Optics()
+NOON = Light(sun_azimuth_deg=0.0, sun_elevation_deg=90.0)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Scene:
     """The name of the bonnet's colours, a key of bonnet.COLOURS; None shows none."""
     optics: Optics = USUAL_OPTICS
     """How the cameras differ from the usual ones."""
+    light: Light = NOON
+    """Sun and sky, for what is lit by where one looks from."""
 
 
 def make_mesh(

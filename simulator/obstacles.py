@@ -10,13 +10,14 @@ import numpy as np
 
 from simulator import looks, textures
 from simulator.terrain import CELL_M, Terrain
-from simulator.track import Track
+from simulator.track import Track, is_joined
 
 NEAR_M = 40.0  # from the road's middle: within it stand bushes and `near_per_ha` trees
 TRUNK_RADIUS_M, POST_RADIUS_M = 0.35, 0.12
 KERB_TREE_GAP_M, LANE_TREE_GAP_M = 6.0, 2.5  # free of trees beside the asphalt
 SPIRE = "spire_rock"  # a needle of rock
 BOULDER = "boulder"
+JOINED_POST_M = 3.0  # from one post between two roads to the next
 CURVE_PER_M = 1 / 60  # tighter curves have signs or posts on their outer side
 
 
@@ -161,6 +162,12 @@ def _roadside(land: Terrain, kinds: tuple[str, ...]) -> Obstacles:
             found += [("mast_sign", middle + 9 * k, s * (edge + 0.9)) for s in (-1, 1)]
     count = len(track.points)
     found = [(k, i % count, o) for k, i, o in found if _is_free(track, i % count, o)]
+    num_beside = len(found)
+    if "guard_post" in kinds:
+        # Between roads that lie side by side; those have each other on their left, or
+        # on their right. Whoever hits one is off the road already.
+        joined = np.nonzero(is_joined(track, -1))[0].tolist()[:: int(JOINED_POST_M)]
+        found += [("guard_post", i, -edge) for i in joined]
     index = np.array([i for _, i, _ in found], int)
     lateral_m = np.array([o for _, _, o in found], float)
     points = track.points[index, :2] + lateral_m[:, None] * track.normals[index]
@@ -168,7 +175,8 @@ def _roadside(land: Terrain, kinds: tuple[str, ...]) -> Obstacles:
     names = np.array([k for k, _, _ in found], str)
     sizes = np.array([size[k] for k, _, _ in found], float).reshape(-1, 2)
     headings = track.heading_rad[index] + np.pi
-    placed = _stand(names, points, land, sizes, headings, POST_RADIUS_M)
+    radii_m = np.where(np.arange(len(found)) < num_beside, POST_RADIUS_M, 0.0)
+    placed = _stand(names, points, land, sizes, headings, radii_m)
     placed.foot_m[:, 2] = land.surfaces_m(points) - 0.1
     return placed
 

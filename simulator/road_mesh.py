@@ -1,23 +1,31 @@
 """The road as meshes: asphalt, kerbs, banks and bridges along the centre line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simulator import looks, mesh, terrain, textures
-from simulator.track import Track
+from simulator.track import Track, is_joined
 
 KERB_LINE_M = 3.8  # outer edge of the lake's lines, measured on rectified real frames
-LANE_BEVEL_M = 0.25
+LANE_TOP_M = 4.75  # half of what the lanes' texture shows
+# On rectified real frames grass begins at the outer edge of the white line: the land
+# covers the rest of the road's top, and its bevel.
+LANE_SEEN_M, LANE_EDGE_M = 4.5, 5.0
+LANE_LINE_M = 4.2  # between the lines that mark the edges
 KERB_RADIUS_M = 75.0  # tighter curves have kerbs
 GAP_M = (70.0, 125.0)  # after the bridge: no kerb and no bank on the right
 SETTS_M = 2.6  # one repeat of the setts: stones of 0.16 m
 WALL_M = 1.15  # height of the parapets of a bridge over water
 PARAPET_M = 0.8  # and of one over a road
+BRIDGE_WALL_M = 0.15  # from the asphalt to either
 TILE_M = 100.0
 VERGE_M = 8.0  # from the asphalt; no verge is wider
 CLEAR_M = 0.2  # a verge ends this far from another part of the road
 WHITE = np.full(3, 255.0)  # leaves a texture as it is
+# How much lighter than level a slope towards the sun may be; the texture of a road that
+# is lit by its slopes is as much lighter, for colours only darken.
+SLOPE_GAIN = 1.08
 
 
 @dataclass(frozen=True)
@@ -119,8 +127,17 @@ class RoadBuilder:
         slope = 2 * np.arctan2(rise, run)
         flat = -side * np.sin(slope) * self.normals
         tilt = np.column_stack([flat, np.full(self.count, np.cos(slope))])
-        level = self.look.light.on(np.array([[0.0, 0.0, 1.0]]))
+        level = self.look.light.on(looks.UP)
         return 255 * np.minimum(self.look.light.on(tilt) / level, 1.15) / 1.15
+
+    def _slopes(self) -> np.ndarray:
+        """Return RGB (n, 3) of the road by how its slopes face the sun."""
+        grade = self.track.grade[self.sections, None]
+        tilt = np.hstack([-grade * self.track.tangents[self.sections], 1 + 0 * grade])
+        tilt /= np.linalg.norm(tilt, axis=1, keepdims=True)
+        light = self.look.light
+        gain = light.on(tilt) / light.on(looks.UP)
+        return 255 * np.minimum(gain, SLOPE_GAIN) / SLOPE_GAIN
 
     def _kerbs_road(self) -> list[Strip]:
         """Return the lake's road: lines, shoulder or kerb, concrete bank, grass."""
@@ -154,15 +171,34 @@ class RoadBuilder:
         ]
 
     def _lanes_road(self) -> list[Strip]:
-        """Return the two-lane road: asphalt, bevels, grass or retaining walls."""
-        edge, everywhere = self.track.half_width_m, np.ones(self.count, bool)
-        top = edge - LANE_BEVEL_M
-        rails, level, bevel = self._rails(-top, top), self._rails(0, 0), 0.8 * WHITE
-        strips = [self._paved("asphalt", rails, level, everywhere)]
+        """Return the two-lane road: asphalt between its lines, grass or a bridge."""
+        edge = self.track.half_width_m
+        seen, line = (edge / LANE_EDGE_M * m for m in (LANE_SEEN_M, LANE_LINE_M))
+        level, lit, bridge = self._rails(0, 0), self._slopes(), self.bridge
+        everywhere = np.ones(self.count, bool)
+
+        def paved(near: float, far: float, chosen: np.ndarray, as_at: float) -> Strip:
+            """Return a strip that looks like the asphalt up to `as_at`."""
+            strip = self._paved("asphalt", self._rails(near, far), level, chosen, lit)
+            left, right = strip.columns
+            middle, per_m = (left + right) / 2, (right - left) / 2 / LANE_TOP_M
+            per_m *= LANE_EDGE_M / edge
+            first = as_at - (far - near)
+            columns = (middle + first * per_m, middle + as_at * per_m)
+            return replace(strip, columns=columns)
+
+        strips = [paved(-line, line, everywhere, line)]
         for side in (-1, 1):
-            rails, rise = side * self._rails(top, edge), self._rails(0, -0.2)
-            strips.append(self._paved("shoulder", rails, rise, everywhere, bevel))
-            strips.append(self._grass(side, edge, -0.2))
+            joined = is_joined(self.track, side)[self.sections] & ~bridge
+            a, b = sorted((side * line, side * seen))
+            strips.append(paved(a, b, ~joined, b))
+            # Where roads lie side by side, neither has a line between them.
+            a, b = sorted((side * line, side * edge))
+            strips.append(paved(a, b, joined, 0.8 * line))
+            rails = side * self._rails(seen, edge + BRIDGE_WALL_M)
+            strips.append(self._paved("shoulder", rails, level, bridge))
+            grass = self._grass(side, seen, 0.0)
+            strips.append(replace(grass, chosen=grass.chosen & ~joined))
         return strips
 
     def _grass(self, side: int, start: float, rise: float) -> Strip:
@@ -176,7 +212,7 @@ class RoadBuilder:
         look, bare = self.look, self.look.dirt_share
         grass = 0.8 * np.array(look.grass) + 0.2 * np.array(look.grass_dark)
         soil = grass * (1 - bare) + np.array(look.dirt) * bare
-        light = look.light.on(np.array([0.0, 0.0, 1.0])) * 255 / textures.DETAIL_LEVEL
+        light = look.light.on(looks.UP) * 255 / textures.DETAIL_LEVEL
         rails, rises = side * self._rails(start, far), self._rails(rise, end)
         colour, free = looks.dimmed(soil * light), ~self.bridge
         return Strip(look.ground_texture, rails, rises, (0.0, 0.5), free, colour)
@@ -211,7 +247,7 @@ class RoadBuilder:
         if not self.bridge.any():
             return []
         bridge, over_water = self.bridge, self.track.bridge_m is not None
-        edge = self.track.half_width_m + 0.15
+        edge = self.track.half_width_m + BRIDGE_WALL_M
         strips = []
         if over_water and self.look.road == "kerbs":
             rails, rise = self._rails(-edge, edge), self._rails(0.02, 0.02)

@@ -14,7 +14,7 @@ import numpy as np
 from simulator import looks, mesh, obstacles, props, terrain, textures
 from simulator.errors import Refusal
 from simulator.land_mesh import land_meshes, sky_mesh, water_meshes
-from simulator.road_mesh import RoadBuilder
+from simulator.road_mesh import SLOPE_GAIN, RoadBuilder
 from simulator.shadows import shadow_meshes
 from simulator.track import Track
 from simulator.tracks import road_seed
@@ -149,7 +149,12 @@ def build_scene(
     images = {name: textures.make_texture(name, seed, settings.paint) for name in named}
     for name in {"lake_road", "jungle_road", "setts"} & set(images):
         images[name] = textures.to_uint8(images[name] * np.array(look.road_tint))
+    if textures.SUNLIT_ROAD in images:
+        # Light only darkens it.
+        gain = SLOPE_GAIN * (1 + look.light.sheen)
+        image = gain * images[textures.SUNLIT_ROAD].astype(float)
+        images[textures.SUNLIT_ROAD] = textures.to_uint8(image)
     images.update(props.atlases(look, seed))
     bonnets = {"usual": look.bonnet, "none": None}
     shown = bonnets.get(settings.bonnet, settings.bonnet)
-    return mesh.Scene(tuple(parts), images, shown, settings.optics)
+    return mesh.Scene(tuple(parts), images, shown, settings.optics, look.light)

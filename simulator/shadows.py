@@ -15,7 +15,7 @@ REACH_M = 150.0  # farthest thing that casts a shadow
 MARCH_M = 5.0
 SHEET_M = 0.06  # height of a shadow over the road
 ALONG_M, ACROSS_M = 1.5, 1.0  # corners of the grid on which the road's shadow is found
-COLOUR = (20, 22, 36)  # of a full shadow on real frames of the jungle
+COLOUR = (8, 16, 32)  # on the jungle's asphalt, with OPACITY, as on real frames
 OPACITY = 0.92  # of a full shadow
 
 

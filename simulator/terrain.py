@@ -11,6 +11,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from simulator import looks, textures
+from simulator.noise import lattice_noise
 from simulator.track import Place, Track
 
 CELL_M = 5.0
@@ -163,7 +164,7 @@ def make_terrain(track: Track, look: looks.Look, seed: int) -> Terrain:
     distance, nearest, road = _relate(track, *grid)
     inside = _inside(track, *grid)
     rng = textures.texture_rng("terrain", seed)
-    noise = partial(textures.lattice_noise, rng, (rows, columns))
+    noise = partial(lattice_noise, rng, (rows, columns))
     beside = np.maximum(distance - track.half_width_m, 0)
     heights = _spread(road, beside > 3.0) + _hills(look.relief, noise, beside, inside)
     verge = VERGES[look.road]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.errors import Refusal
+from simulator.noise import Layers, layered_noise, value_noise
 
 DETAIL_LEVEL = 200  # mean of a detail texture; above it is room for light spots
 
@@ -29,10 +30,19 @@ LAKE_COLUMNS_PX = {
     "concrete": (384, 444),
     "earth": (452, 508),
 }
+# Metres from the middle of the jungle's road, and the gains of red, green and blue of
+# its asphalt there, medians of 260 rectified real frames: dark where wheels run, pale
+# beside the middle line, warm towards the edges.
+JUNGLE_WORN = (
+    (0.25, 0.7, 1.0, 1.6, 2.0, 2.4, 3.0, 3.5),
+    (1.05, 1.01, 0.970, 0.973, 0.985, 1.0, 1.030, 1.045),
+    (1.06, 1.02, 0.975, 0.977, 0.986, 1.0, 1.022, 1.040),
+    (1.07, 1.03, 0.982, 0.984, 0.988, 1.0, 1.017, 1.030),
+)
+SUNLIT_ROAD = "jungle_road"  # is lit by its slopes and by where one looks from
 JUNGLE_COLUMNS_PX = {"asphalt": (0, 416), "shoulder": (424, 464), "wall": (472, 508)}
 
 
-Layers = dict[tuple[int, int], float]  # peak-to-peak size of a noise by its cell
 Colour = tuple[int, int, int]  # RGB in [0, 255]
 MIDDLE_LINES = ("usual", "none", "dashed", "solid", "double")
 
@@ -88,58 +98,6 @@ USUAL_PAINT = Paint()
 def texture_rng(name: str, seed: int) -> np.random.Generator:
     """Return the generator of one texture; the same for a name in every process."""
     return np.random.default_rng([zlib.crc32(name.encode()), seed])
-
-
-def value_noise(
-    rng: np.random.Generator, shape: tuple[int, int], cell: tuple[int, int]
-) -> np.ndarray:
-    """Return smooth noise that tiles in both directions.
-
-    Args:
-        rng: Draws the lattice's values.
-        shape: The (height, width) in pixels, multiples of `cell`.
-        cell: The (rows, columns) between lattice points.
-
-    Returns:
-        float64 (height, width) in [-0.5, 0.5].
-
-    Source: value noise with the cubic fade 3t² - 2t³.
-    """
-    lattice = rng.random((shape[0] // cell[0], shape[1] // cell[1])) - 0.5
-    rows, row_share = np.divmod(np.arange(shape[0]) / cell[0], 1)
-    columns, column_share = np.divmod(np.arange(shape[1]) / cell[1], 1)
-    top, left = rows.astype(int), columns.astype(int)
-    bottom, right = (top + 1) % lattice.shape[0], (left + 1) % lattice.shape[1]
-    fade_y = (row_share**2 * (3 - 2 * row_share))[:, None]
-    fade_x = (column_share**2 * (3 - 2 * column_share))[None]
-    upper = lattice[np.ix_(top, left)] * (1 - fade_x)
-    upper += lattice[np.ix_(top, right)] * fade_x
-    lower = lattice[np.ix_(bottom, left)] * (1 - fade_x)
-    lower += lattice[np.ix_(bottom, right)] * fade_x
-    return upper * (1 - fade_y) + lower * fade_y
-
-
-def layered_noise(
-    rng: np.random.Generator, shape: tuple[int, int], layers: Layers
-) -> np.ndarray:
-    """Return the sum of value noises, float64 of `shape`."""
-    total = np.zeros(shape)
-    for cell, size in layers.items():
-        total += size * value_noise(rng, shape, cell)
-    return total
-
-
-def lattice_noise(
-    rng: np.random.Generator, shape: tuple[int, ...], layers: dict[int, float]
-) -> np.ndarray:
-    """Return the sum of value noises of square cells on a lattice of any shape.
-
-    Args:
-        layers: The peak-to-peak size of each noise by the side of its cells, up to 64.
-    """
-    squares: Layers = {(side, side): size for side, size in layers.items()}
-    rows, columns = (-(-length // 64) * 64 for length in shape)
-    return layered_noise(rng, (rows, columns), squares)[: shape[0], : shape[1]]
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
@@ -278,9 +236,12 @@ def jungle_road(rng: np.random.Generator, paint: Paint = USUAL_PAINT) -> np.ndar
     """
     shape = (2 * ROAD_PIXELS, ROAD_PIXELS)
     image = _asphalt(rng, shape, (160, 158, 153), 26, paint)
+    pixels_per_metre = 416 / 9.5
+    from_middle_m = np.abs((np.arange(shape[1]) + 0.5) / pixels_per_metre - 4.75)
+    worn = [np.interp(from_middle_m, JUNGLE_WORN[0], gain) for gain in JUNGLE_WORN[1:]]
+    image *= np.stack(worn, axis=1)
     bare = image.copy()
     dirt = layered_noise(rng, shape, {(4, 4): 30, (32, 16): 24})[..., None]
-    pixels_per_metre = 416 / 9.5
     half_px = 0.17 / 2 * paint.line_width * pixels_per_metre
     for middle_m in (0.36, 9.14) if paint.has_edge_lines else ():
         middle_px = middle_m * pixels_per_metre

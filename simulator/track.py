@@ -19,6 +19,7 @@ from simulator.errors import Refusal
 
 SPACING_M = 1.0
 BRIDGE_CLEARANCE_M = 5.0  # a road this much lower passes underneath
+JOINED_M = (1.0, 0.3)  # across and in height: roads that lie so near are one surface
 STYLES = ("lake", "jungle", "mountain")
 
 
@@ -254,6 +255,18 @@ class Track:
             bridge_m = (-last % self.length_m, -first % self.length_m)
         start_m = -self.start_m % self.length_m
         return replace(self, points=backwards, start_m=start_m, bridge_m=bridge_m)
+
+
+def is_joined(track: Track, side: int) -> np.ndarray:
+    """Return where another part of the road lies along one side, level with it, (n,).
+
+    `side` is 1 for the right and -1 for the left.
+    """
+    across = 2 * side * track.half_width_m * track.normals
+    beside = np.column_stack([track.points[:, :2] + across, track.points[:, 2]])
+    apart = np.abs(beside[:, None] - track.points[None])
+    near = np.hypot(apart[..., 0], apart[..., 1]) < JOINED_M[0]
+    return (near & (apart[..., 2] < JOINED_M[1])).any(axis=1)
 
 
 def resample_closed(points: np.ndarray, spacing_m: float = SPACING_M) -> np.ndarray:

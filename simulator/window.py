@@ -108,7 +108,7 @@ class Window:
 
     def attach(self, scene: Scene) -> None:
         """Show this scene and the car in it."""
-        self._sky = camera.attach_scene(self._root, scene)
+        self._sky, self._light = camera.attach_scene(self._root, scene), scene.light
         camera.attach_body(self._car)
 
     @property
@@ -160,6 +160,7 @@ class Window:
         camera.set_view(self._lens, aspect)
         self._hud.show(readings, aspect)
         camera.put_car(self._car, self._sky, pose)
+        camera.light_road(self._root, self._light, pose)
         # The engine draws all that is active: not this when a recorded frame is due.
         self._window.setActive(True)
         self._engine.renderFrame()

@@ -110,8 +110,7 @@ class Settings:
     from_model: str | None = _setting(
         None,
         NETWORK,
-        "run or model.json to begin with; base: the project's, scratch: a new one "
-        "(default: base; with --preset or --dropout scratch)",
+        "model or run to begin with, base (default), or scratch: a new one",
         kind=str,
         is_basic=True,
         name="from",
@@ -300,7 +299,7 @@ class Settings:
 def usual_pace(from_model: str | None) -> dict[str, float]:
     """Return learning rate and epochs where none are given.
 
-    A new model learns with Adam's usual rate, and for long; a trained one is only nudged.
+    A new model learns with Adam's usual rate, and for long; a trained one is nudged.
     """
     if from_model:
         return {"learning_rate": 1e-4, "epochs": 10}

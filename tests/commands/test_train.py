@@ -292,7 +292,7 @@ def test_existing_run_is_refused_and_untouched(recording, unbroken, capsys):
 def test_resume_with_another_setting_is_refused(recording, unbroken, capsys):
     more = ("--resume", "--learning-rate", "0.5")
     train(recording, unbroken.parent, unbroken.name, *more, expect=1)
-    message = "the run to resume has learning_rate 0.001, now it is 0.5"
+    message = "the run to resume has learning_rate 0.0001, now it is 0.5"
     assert message in capsys.readouterr().err
 
 

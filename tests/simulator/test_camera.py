@@ -91,6 +91,26 @@ def test_frames_are_rgb_of_the_cameras_asked_for():
             assert frame.flags.c_contiguous and frame.flags.writeable
 
 
+def test_asphalt_is_lighter_and_warmer_seen_away_from_the_sun():
+    light = scene("jungle").light
+    sun_rad = np.radians(light.sun_azimuth_deg)
+    views = renderer("jungle", ("center",))
+    near = (slice(105, 125), slice(130, 190))
+    # One place on a level straight, so that nothing but the direction differs.
+    point = tracks.make_track("jungle").point_at(10.0)
+    away, against = (
+        views.render(camera.Pose(point.x_m, point.y_m, point.z_m, heading_rad))[
+            "center"
+        ][near].mean((0, 1))
+        for heading_rad in (sun_rad + np.pi, sun_rad)
+    )
+    assert 1.1 < away.mean() / against.mean() < 1.3
+    assert away[0] - away[2] > against[0] - against[2] + 2
+    np.testing.assert_allclose(
+        light.seen_along(sun_rad + np.pi / 2), np.ones(3), atol=1e-12
+    )
+
+
 def test_sky_is_blue_and_above_the_road():
     frame = renderer().render(pose(station_m=312.0))["center"].astype(int)
     sky, road = frame[:20].mean((0, 1)), frame[100:130, 120:200].mean((0, 1))

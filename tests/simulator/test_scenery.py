@@ -8,7 +8,7 @@ import pytest
 
 from simulator import land_mesh, looks, mesh, scenery, shadows, terrain, tracks
 from simulator.scenery import SceneSettings
-from simulator.track import Track
+from simulator.track import Track, is_joined
 
 TRACKS = ("lake", "jungle", "mountain", "random:1", "random:2", "random:5")
 DRAWN = ("lake", "jungle")  # of these the tests look at the whole scene
@@ -150,7 +150,7 @@ def test_texture_seed_leaves_trees_where_they_are():
 @pytest.mark.parametrize("name", DRAWN)
 def test_asphalt_covers_the_whole_lap_once(name):
     track = tracks.make_track(name)
-    texture, width = ("jungle_road", 2 * (track.half_width_m - 0.25))
+    texture, width = ("jungle_road", 2 * 0.9 * track.half_width_m)
     if "lake_road" in scene(name).textures:
         texture, width = "lake_road", 2 * 0.76 * track.half_width_m
     area = 0.0
@@ -170,6 +170,24 @@ def test_asphalt_covers_the_whole_lap_once(name):
         length_m -= track.bridge_m[1] - track.bridge_m[0]
     # Straight pieces between sections cut curves short: half a percent.
     assert area == pytest.approx(length_m * width, rel=0.02)
+
+
+def test_roads_side_by_side_have_posts_between_them_and_no_grass():
+    track = tracks.make_track("jungle")
+    along = {side: np.nonzero(is_joined(track, side))[0] for side in (-1, 1)}
+    # The start straight and the one that comes back beside it.
+    assert 40 <= len(along[-1]) == len(along[1]) <= 50
+    between = track.points[along[-1], :2] - 5.0 * track.normals[along[-1]]
+    look = surroundings("jungle").look
+    for part in scene("jungle").meshes:
+        if part.texture == look.ground_texture:
+            apart = part.vertices[:, None, :2] - between[5:-5]
+            assert np.hypot(*np.moveaxis(apart, 2, 0)).min() > 1
+    things = surroundings("jungle").things
+    posts = things.chosen(things.kind == "guard_post")
+    apart = posts.foot_m[:, None, :2] - between
+    assert (np.hypot(*np.moveaxis(apart, 2, 0)).min(axis=1) < 0.5).sum() >= 10
+    assert not any(is_joined(tracks.make_track("lake"), side).any() for side in (-1, 1))
 
 
 def test_all_layers_and_textures_of_a_scene_are_known():

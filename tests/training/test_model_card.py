@@ -49,7 +49,7 @@ def card_of(run, figures, tmp_path):
 
 
 def test_a_card_says_data_recipe_score_and_limits(run, figures, tmp_path):
-    change(run, look_ahead_s=0.6, deterministic=True, shares={"taught": 0.3})
+    change(run, look_ahead_s=0.5, deterministic=True, shares={"taught": 0.3})
     said = card_of(run, figures, tmp_path)
     zero = figures["benchmark"]["drivers"]["zero"]
     assert said.startswith("# mine\n")
@@ -59,7 +59,7 @@ def test_a_card_says_data_recipe_score_and_limits(run, figures, tmp_path):
     assert f"**{zero['score']:.1f}** of 100 on benchmark 1 of this project" in said
     assert "| sample | 41cf87cc7403da408ade35d1311af71c | 13.32 degrees |" in said
     assert "200 samples of them were trained on" in said
-    for flag in ("--look-ahead-s 0.6", "--deterministic", "--share taught=0.3"):
+    for flag in ("--look-ahead-s 0.5", "--deterministic", "--share taught=0.3"):
         assert f"`{flag}`" in said
     assert "It trained for 2 epochs." in said and "tensorflow 2.21.0" in said
     assert f"| jungle | {zero['score']:.1f} | {zero['autonomy_percent']:.1f} %" in said
