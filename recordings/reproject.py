@@ -29,7 +29,7 @@ PITCH_RAD = math.radians(7.75)
 CAMERA_HEIGHT_M = 1.25
 SIDE_CAMERA_M = 0.8
 # Pure pursuit looks this far ahead: a time, but on slow stretches at least a distance.
-LOOK_AHEAD_S = 0.6
+LOOK_AHEAD_S = 0.9
 LOOK_AHEAD_MIN_M = 6.0
 
 

@@ -70,5 +70,6 @@ def test_old_run_is_listed():
         "epochs": 2,
         "steps_per_epoch": 12,
         "batch_size": 32,
+        "look_ahead_s": 0.9,
     }
     assert run.rmse_deg == pytest.approx(13.3233, abs=1e-4)

@@ -58,7 +58,7 @@ def test_reprojected_labels_are_pure_pursuit_of_the_path(training_set):
     rng = np.random.default_rng(0)
     errors = rng.normal(0, 0.6, 20_000), rng.normal(0, np.radians(4.5), 20_000)
     speed_mps = np.full(20_000, 20 * MPS_PER_MPH)
-    expected = recovery_steering(np.zeros(20_000), *errors, speed_mps)
+    expected = recovery_steering(np.zeros(20_000), *errors, speed_mps, 0.6)
     # 3,200 draws: the mean varies by 2 %, the spread by 1.3 % of the spread.
     assert abs(found.mean()) < 0.1 * expected.std()
     assert found.std() == pytest.approx(expected.std(), rel=0.06)
@@ -77,7 +77,7 @@ def test_mirrored_views_come_with_mirrored_steering(training_set):
     np.testing.assert_array_equal(views, recorded)
     taught = np.where(mirrored, -1, 1) * training_set.steering[rows]
     np.testing.assert_allclose(steering[:, 0], taught, atol=1e-6)
-    back = recovery_steering(0.0, 0.01, 0.0, 20 * MPS_PER_MPH) / 0.01
+    back = recovery_steering(0.0, 0.01, 0.0, 20 * MPS_PER_MPH, 0.6) / 0.01
     np.testing.assert_allclose(habit[mirrored], 2 * HABIT_UNIT_M * back, rtol=1e-2)
 
 
