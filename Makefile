@@ -32,7 +32,7 @@ demo: setup  ## Record, look, train, drive: the main job, into demo/ (DATA=folde
 
 test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not alone"
-	$(BIN)/python -m pytest -m "alone and not slow"
+	$(BIN)/python -m pytest -m "alone and not slow" tests/driving
 
 test-slow: setup  ## Run the long training and closed-loop tests.
 	$(BIN)/python -m pytest -m slow
@@ -50,7 +50,7 @@ BENCHMARKS := augmentation training_step simulator drive_loop takeover
 bench: setup  ## Run the benchmarks of speed; each prints a table and one JSON line.
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-# What models/base holds, made anew: 3 GB of roads in data/base. Half an hour on two cores
+# What models/base holds, made anew: 4 GB of roads in data/base, and half an hour on two cores
 # that do nothing else.
 base: setup  ## Record random roads, and train the base model on them, into models/base-anew.
 	$(ROADS) random:1000-1099 --randomise 1 --out data/base/full

@@ -20,6 +20,7 @@ def test_where_the_models_of_others_are_absent_it_says_so(tmp_path, capsys):
     assert json.loads(said[-1]) == []
 
 
+@pytest.mark.slow
 def test_a_model_of_ours_gets_a_line_for_each_drive(tmp_path, capsys):
     model = str(save_model(build_model(), tmp_path / "m"))
     arguments = [model, "--peers", str(tmp_path), "--most-s", "2", "--seed", "0", "4"]
@@ -49,6 +50,7 @@ def test_stations_and_places_are_the_roads_own(direction):
     )
 
 
+@pytest.mark.slow
 def test_the_models_of_others_drive_the_embedded_lake(shared_dir):
     if not (shared_dir / "peer_models").is_dir():
         pytest.skip("needs the models of other people in ../shared/peer_models")

@@ -48,6 +48,7 @@ def test_pulses_lead_the_same_way_as_the_smooth_steering():
     np.testing.assert_array_equal(robustness.as_pulses(sharp)[1:], sharp[1:])
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_under_every_change(tmp_path, capsys):
     folder = write_recording(tmp_path / "a", 0.1 * np.sin(np.arange(60) / 8))
     model = str(save_model(build_model(), tmp_path / "m"))

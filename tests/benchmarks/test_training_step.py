@@ -16,6 +16,7 @@ def test_operations_are_those_of_the_paper():
     )
 
 
+@pytest.mark.slow
 def test_an_engine_is_measured(capsys):
     arguments = "--backends tensorflow --presets default --batch-sizes 64".split()
     assert training_step.main([*arguments, "--rounds", "1", "--seconds", "0.1"]) == 0

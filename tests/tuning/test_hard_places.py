@@ -15,6 +15,7 @@ from tuning.hard_places import hard_images, improve_on_recordings, is_better
 from tuning.plans import HardPlacesPlan, Tuning
 
 
+@pytest.mark.slow
 def test_hard_places_go_on_after_a_kill(tmp_path):
     """What is there after a kill is this command's own, not somebody's folder."""
     keras.utils.set_random_seed(3)
