@@ -23,7 +23,14 @@ from simulator.collisions import Collider
 from simulator.mesh import Scene
 from simulator.scenery import SceneSettings, Surroundings
 from simulator.track import Place, Track
-from simulator.vehicle import FRONT_AXLE_M, REAR_AXLE_M, WHEELBASE_M, Car, reach_m
+from simulator.vehicle import (
+    BODY_WIDTH_M,
+    FRONT_AXLE_M,
+    REAR_AXLE_M,
+    WHEELBASE_M,
+    Car,
+    reach_m,
+)
 
 if TYPE_CHECKING:
     # Not above: physics alone needs neither Panda3D nor OpenCV.
@@ -156,10 +163,13 @@ class World:
     def move_to_road(self) -> Observation:
         """Put the car into its usual lane where it is, at rest; time runs on.
 
-        This is what a person at the wheel does when the car has left the road.
+        This is what a person at the wheel does when the car has left the road. On a
+        narrow one it is not put against the wall of a bridge.
         """
         steps, progress_m = self._steps, self._progress_m
-        self._put(self._place.station_m, self.track.lane_offsets_m[0], 0.0, 0.0)
+        room_m = self.track.half_width_m - BODY_WIDTH_M / 2 - ROADSIDE_GAP_M
+        lane_m = float(np.clip(self.track.lane_offsets_m[0], -room_m, room_m))
+        self._put(self._place.station_m, lane_m, 0.0, 0.0)
         self._steps, self._progress_m = steps, progress_m
         return self._observe()
 

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +232,14 @@ def test_height_pitch_and_roll_follow_the_road():
     assert abs(pitch_rad) < 0.05
     # The nose points left, so uphill is on the right.
     assert math.tan(roll_rad) == pytest.approx(-track.grade.max(), abs=0.03)
+
+
+def test_car_is_put_back_between_the_walls_of_a_narrow_bridge():
+    road = replace(
+        tracks.lake(), half_width_m=2.0, lane_offsets_m=(1.0, -1.0), start_m=700.0
+    )
+    world = World(road, seed=0)
+    assert world.reset(lateral_m=1.0).cross_track_error_m == pytest.approx(1.0)
+    assert world.step(0.0, 0.5).collision == "wall"
+    world.move_to_road()
+    assert [world.step(0.0, 0.5).collision for _ in range(30)] == [""] * 30
