@@ -154,8 +154,11 @@ def flags_of(settings: Settings) -> list[str]:
     """Return the flags of train.py for all that differs from the defaults."""
     document = asdict(settings)
     document["part"] = list(document["part"])
-    flags: list[str] = []
-    for name, value in changes_of(document).items():
+    changes, flags = changes_of(document), list[str]()
+    # With these, train.py begins with a new network by itself.
+    if settings.from_model is None and not {"preset", "dropout"} & set(changes):
+        flags = [flag_of("from_model"), SCRATCH]
+    for name, value in changes.items():
         if isinstance(value, dict):
             for recording, each in value.items():
                 flags += [flag_of(name), f"{recording}={each}"]

@@ -194,9 +194,11 @@ def _data(model: Provenance) -> str:
     said = head + _table(rows)
     if count := model.metrics.get("training_samples"):
         said += f"\n\n{_text(count)} samples of them were trained on."
-    if started := settings.get("from_model"):
-        said += f"\n\nIt began from another model, {_text(_name(started))}."
-    return said
+    started = settings.get("from_model")
+    begun = (
+        f"from another model, {_text(_name(started))}" if started else "from scratch"
+    )
+    return f"{said}\n\nIt began {begun}."
 
 
 def _error(model: Provenance, recording: str) -> str:

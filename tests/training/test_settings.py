@@ -13,6 +13,7 @@ from augment import AugmentSettings
 from common.errors import InputError
 from training.flags import add_settings, flags_of, given_settings, settings_from
 from training.preparation import read_split
+from training.run_folder import settings_of_new
 from training.settings import Settings, flag_of
 
 
@@ -32,10 +33,14 @@ def test_what_is_taught_by_a_share_is_not_held_against_the_rest():
     assert not settings().must_beat_start
 
 
-def parsed(argv):
+def given_of(argv):
     parser = argparse.ArgumentParser()
     add_settings(parser)
-    return settings_from(given_settings(vars(parser.parse_args(argv))))
+    return given_settings(vars(parser.parse_args(argv)))
+
+
+def parsed(argv):
+    return settings_from(given_of(argv))
 
 
 def test_without_flags_the_settings_are_the_defaults():
@@ -56,6 +61,13 @@ def test_flags_of_settings_give_the_settings_back():
         augment=AugmentSettings(flip=0.0, noise=3.0),
     )
     assert parsed(flags_of(changed)) == changed
+
+
+@pytest.mark.parametrize("changed", [{}, {"preset": "original"}, {"from_model": "/m"}])
+def test_flags_begin_a_run_as_the_one_that_they_are_of(tmp_path, changed):
+    begun = settings(recordings=("/data/a",), **changed)
+    given = given_of(["/data/a", *flags_of(begun)])
+    assert settings_of_new(tmp_path / "new", given) == begun
 
 
 def test_only_what_is_given_is_given():
