@@ -12,6 +12,9 @@ from small_disk import small_disk
 
 from common.car import FRAME_SHAPE
 
+# What the tests of pages need, of those of tests/node.
+PACKAGES = ("axe-core", "playwright-core")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
@@ -54,7 +57,8 @@ def chromium():
 
     found = shutil.which("chromium") or shutil.which("google-chrome")
     node = shutil.which("node")
-    if not (found and node and (NODE / "node_modules" / "playwright-core").is_dir()):
+    packages = [NODE / "node_modules" / name for name in PACKAGES]
+    if not (found and node and all(folder.is_dir() for folder in packages)):
         pytest.skip("needs chromium, node and tests/node/node_modules (make setup)")
     browser = Browser(node, found)
     yield browser

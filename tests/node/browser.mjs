@@ -1,11 +1,12 @@
 /**
- * Headless Chromium for the tests of the cockpit: one JSON command a line on stdin, one
+ * Headless Chromium for the tests of pages: one JSON command a line on stdin, one
  * JSON answer a line on stdout. Python holds the test; this only holds the browser.
  *
  *     node browser.mjs /usr/bin/chromium
  *     {"do": "open", "url": "http://127.0.0.1:4567/", "page": {"colorScheme": "dark"}}
  */
 
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { chromium } from "playwright-core";
@@ -48,6 +49,15 @@ const commands = {
     await page.screenshot({ path, fullPage });
   },
   complaints: () => complaints.splice(0),
+  // What keeps people from using the page as it is now, a line for each kind, by axe-core.
+  barriers: async () => {
+    const axe = new URL("node_modules/axe-core/axe.min.js", import.meta.url);
+    await page.evaluate(await readFile(axe, "utf8"));
+    const { violations } = await page.evaluate("axe.run()");
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html}`);
+  },
   // What a crash of the page does to its socket, and a freeze.
   crash: async () => {
     const session = await page.context().newCDPSession(page);
