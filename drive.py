@@ -48,7 +48,6 @@ if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is li
 
     from driving.cockpit.app import Cockpit
     from driving.cockpit.heat_map import HeatMap
-    from driving.cockpit.playback import RecordedFrame
     from driving.corrections import Corrections
     from driving.report import DriveReport
 
@@ -150,15 +149,16 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         # OpenCV reads it when it is first imported, by one of the packages below.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
         from driving.cockpit.app import Cockpit
-        from driving.cockpit.playback import read_frames
+        from driving.cockpit.playback import Player, read_frames
         from driving.port import AllowList
         from driving.recorder import DriveRecorder
         from driving.server import DriveServer
         from recordings.units import unit_of
 
-        frames = []
+        player = None
         if args.play:
-            frames = read_frames(args.play, unit_of(args.steering_unit, args.play))
+            unit = unit_of(args.steering_unit, args.play)
+            player = Player(read_frames(args.play, unit))
         predict, heat_map = load_driver(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         if recorder:
@@ -172,12 +172,14 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
             token,
             lambda: train_command(args.model, corrections),
             AllowList(args.allow),
+            name_of(args.model),
+            player,
         )
         # TensorFlow's 400,000 objects stay. To look through them for garbage takes
         # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
         gc.collect()
         gc.freeze()
-        asyncio.run(serve_until_signal(cockpit, listener, frames))
+        asyncio.run(serve_until_signal(cockpit, listener))
     return server.report, cockpit.command or ""
 
 
@@ -194,6 +196,13 @@ def model_of_nobodys_choice() -> Path:
     else:
         logger.info("no model given, and no run in %s: taking the base model", MODELS)
     return newest or BASE_MODEL
+
+
+def name_of(path: Path) -> str:
+    """Return what a model is called on the page: a run by its folder."""
+    place = (path.parent if path.name == "model.json" else path).absolute()
+    is_below = place != Path.cwd() and place.is_relative_to(Path.cwd())
+    return shown(str(place.relative_to(Path.cwd()) if is_below else place))
 
 
 def check_input(args: argparse.Namespace) -> None:
@@ -272,12 +281,8 @@ def load_driver(path: Path) -> tuple[Callable[[np.ndarray], float], HeatMap | No
 # --- The drive ------------------------------------------------------------------------
 
 
-async def serve_until_signal(
-    cockpit: Cockpit, listener: socket.socket, frames: list[RecordedFrame]
-) -> None:
-    """Drive, or play frames if there are any, until a signal or a page ends it."""
-    from driving.cockpit.playback import play
-
+async def serve_until_signal(cockpit: Cockpit, listener: socket.socket) -> None:
+    """Drive, or play what there is to play, until a signal or a page ends it."""
     stop, at_once, server = asyncio.Event(), asyncio.Event(), cockpit.server
     loop = asyncio.get_running_loop()
 
@@ -299,7 +304,8 @@ async def serve_until_signal(
     if hang_up and signal.getsignal(hang_up) is signal.SIG_IGN:
         numbers.remove(hang_up)  # Under nohup the drive goes on.
     before = {number: signal.signal(number, hear) for number in numbers}
-    playing = asyncio.create_task(play(server, frames)) if frames else None
+    player = cockpit.player
+    playing = asyncio.create_task(player.play(server)) if player else None
     try:
         await serve(cockpit, listener, stop, at_once)
     finally:

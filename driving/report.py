@@ -25,6 +25,8 @@ NUM_LATENCIES = 10_000
 class DriveReport:
     """What is counted in a drive."""
 
+    is_played: bool = False
+    """Whether it is a recording that is played, and nothing drives."""
     frames: int = 0
     """Telemetry answered with a command, the model's or a person's."""
     manual: int = 0
@@ -84,6 +86,11 @@ class DriveReport:
         self.interventions += 1
         return True
 
+    @property
+    def is_drive(self) -> bool:
+        """Whether a car has driven, so that there is something to say of autonomy."""
+        return self.has_moved and not self.is_played
+
     def autonomy_percent(self) -> float:
         """Return NVIDIA's autonomy of the drive so far."""
         return autonomy_percent(self.interventions, self.elapsed_s)
@@ -102,8 +109,9 @@ class DriveReport:
         return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
 
     def document(self) -> dict[str, Any]:
-        """Return the report as one JSON document."""
+        """Return the report as one JSON document; autonomy is null where none drove."""
         elapsed = self.elapsed_s
+        is_any = self.answered > 0 and not self.is_played
         return {
             "frames": self.frames,
             "manual": self.manual,
@@ -120,20 +128,25 @@ class DriveReport:
             "interventions": self.interventions,
             "stuck": self.stuck,
             "has_moved": self.has_moved,
-            "autonomy_percent": round(self.autonomy_percent(), 2),
+            "autonomy_percent": round(self.autonomy_percent(), 2) if is_any else None,
         }
 
     def summary(self) -> str:
         """Return the report as lines for a person."""
         said = self.document()
         latency = said["latency_ms"]
-        never = self.frames and not self.has_moved
-        note = "\nthe car has never moved: no figure of this drive says anything"
-        return (
+        frames = (
             f"{said['frames']:,} frames in {said['elapsed_s']:.0f} s "
             f"({said['rate_hz']:.1f}/s), latency p50 {latency['p50']:.1f} ms, "
             f"p99 {latency['p99']:.1f} ms, {said['unusable']} unusable, "
-            f"{said['faults']} faults, {said['late']} late\n"
+            f"{said['faults']} faults, {said['late']} late"
+        )
+        if said["autonomy_percent"] is None:
+            return frames
+        never = self.frames and not self.has_moved
+        note = "\nthe car has never moved: no figure of this drive says anything"
+        return (
+            f"{frames}\n"
             f"{said['interventions']} interventions, {said['stuck']} of them standing; "
             "autonomy (1 - interventions x 6 s / elapsed) "
             f"{said['autonomy_percent']:.1f} %{note if never else ''}"

@@ -12,7 +12,6 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import socketio
@@ -20,12 +19,13 @@ import socketio
 from driving.client import MOST_BRAKING_S, Client
 from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
+from driving.moment import Moment, News
 from driving.pilot import STOP, Command, Pilot, SpeedController
 from driving.recorder import DriveRecorder
 from driving.report import STUCK_S, DriveReport
 from driving.sessions import CONNECTION, ROOT, Sessions
 from driving.telemetry import Telemetry, UnusableTelemetry, speed_of, steer_answer
-from driving.wheel import STANDING_MPH, Choice, Wheel, holding_throttle
+from driving.wheel import STANDING_MPH, Wheel, holding_throttle
 from driving.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -40,38 +40,6 @@ WAITING = "waiting for the simulator: start it and choose Autonomous mode"
 # What is not answered by then is answered with the brake: at 30 mph the car has gone
 # 7 m, and the simulator, which waits, has shown as many frames as it wanted.
 ANSWER_WITHIN_S = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """What the car saw last, and what it was told."""
-
-    jpeg: bytes
-    """The frame's file, as it arrived."""
-    frame: np.ndarray
-    """The frame, uint8 RGB (160, 320, 3)."""
-    speed_mph: float
-    choice: Choice
-
-
-class News:
-    """Tells all who wait that there is something new; never waits for them."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        """How often there was something new so far."""
-        self._next = asyncio.Event()
-
-    def announce(self) -> None:
-        """Wake all who wait; call it in the event loop's thread."""
-        self.number += 1
-        self._next.set()
-        self._next = asyncio.Event()
-
-    async def after(self, number: int) -> None:
-        """Wait until there is something newer than what had this number."""
-        while self.number == number:
-            await self._next.wait()
 
 
 class DriveServer:
@@ -102,17 +70,19 @@ class DriveServer:
         self.recorder = recorder
         self.corrections = corrections
         self.playing = playing
-        self.report = DriveReport()
+        self.report = DriveReport(is_played=playing is not None)
         self.wheel = Wheel(target_mph)
         self.clients: dict[str, Client] = {}
         self.driving: str | None = None
         """Session of the simulator whose turn it is."""
         self.newest: Moment | None = None
-        """The last moment of the drive, or of the recording that is played."""
+        """The last moment of the car that drives, or of what is played, if any."""
         self.news = News()
         """Announced after each answer, and whatever else pages have to show."""
         self._predict = predict
         self.make_pilot()  # A speed that cannot be held is refused here and now.
+        self.is_ending = False
+        """Whether the run is coming to its end, and no car drives on."""
         self.is_stopping = False
         self._said: Counter[str] = Counter()
         self._told_s: deque[float] = deque(maxlen=MOST_TOLD)
@@ -164,7 +134,8 @@ class DriveServer:
             client.leave()
             self._tell("a simulator has disconnected")
         if sid == self.driving:
-            self.driving = None
+            self.driving = self.newest = None
+            self.news.announce()
 
     async def _on_telemetry(self, sid: str, data: object = None, *_: object) -> None:
         arrived_s = time.perf_counter()
@@ -211,6 +182,11 @@ class DriveServer:
             self.report.latencies_ms.append(latency_ms)
         self.news.announce()
 
+    def drive_on(self) -> None:
+        """Let a stopped car drive on, unless the run is coming to its end."""
+        if not self.is_ending:
+            self.wheel.go()
+
     def simulator_state(self) -> str:
         """Return "waiting", "driving", "manual" (W or S is held), or "playing"."""
         if self.playing:
@@ -222,10 +198,11 @@ class DriveServer:
 
     def message(self) -> str:
         """Return what a person should know besides, "" for nothing."""
+        if not any(client.is_told_to_wait for client in self.clients.values()):
+            return ""
         if self.playing:
-            return f"{self.playing}, the person's steering as it was recorded"
-        waiting = any(client.is_told_to_wait for client in self.clients.values())
-        return "another simulator waits: one drives at a time" if waiting else ""
+            return "a simulator waits: nothing drives while a recording is played"
+        return "another simulator waits: one drives at a time"
 
     def _has_turn(self, sid: str, client: Client, now_s: float) -> bool:
         """Say whether a simulator drives; it is promoted where no other does."""
@@ -242,6 +219,8 @@ class DriveServer:
             client.is_told_to_wait = False
         if other and other is not client:
             other.connection.goes_first = False
+        if self.driving != sid:
+            self.newest = None
         self.driving = sid
         return True
 
@@ -312,7 +291,7 @@ class DriveServer:
             self.recorder.add(telemetry.jpeg, speed_mph, command)
         if self.corrections and not self.is_stopping:
             self.corrections.add(telemetry.jpeg, speed_mph, choice)
-        self.newest = Moment(telemetry.jpeg, frame, speed_mph, choice)
+        self.newest = Moment(telemetry.jpeg, frame, speed_mph, choice, telemetry.track)
         self.report.add_driven(speed_mph, dt_s)
         return command
 
@@ -340,6 +319,7 @@ class DriveServer:
         Args:
             at_once: Ends the braking when it is set.
         """
+        self.is_ending = True
         self.wheel.stop()
         until_s = time.perf_counter() + MOST_BRAKING_S
         while self._is_any_moving() and time.perf_counter() < until_s:

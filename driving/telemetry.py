@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.text import shown
 from recordings.decoding import ImageError, decode_frame
 
 # --- Numbers in any language ----------------------------------------------------------
@@ -24,6 +25,8 @@ SEPARATORS = frozenset(".,/'\u2019 \u00a0\u202f\u2009\u066b\u066c_\u00b7")
 MOST_DIGITS = 64
 # Beyond what any simulator means; a JSON integer may be too large for a float.
 LARGEST_NUMBER = 1e12
+# Of a track's name; more would not fit on the page either.
+MOST_NAME_CHARACTERS = 40
 
 
 def parse_number(text: object) -> tuple[float, str | None]:
@@ -93,6 +96,8 @@ class Telemetry:
     """The file of the centre camera's frame."""
     decimal_mark: str
     """The decimal mark that this simulator writes, and reads."""
+    track: str = ""
+    """What it calls its track, which only the embedded one does; "" for nothing."""
 
     @staticmethod
     def from_event(data: object, decimal_mark: str) -> Telemetry:
@@ -119,6 +124,7 @@ class Telemetry:
             numbers["speed"],
             _decode_image(data.get("image")),
             decimal_mark,
+            _track_of(data),
         )
 
     def frame(self) -> np.ndarray:
@@ -139,6 +145,11 @@ def speed_of(data: object) -> float | None:
         return parse_number(data["speed"])[0] if isinstance(data, dict) else None
     except (LookupError, ValueError):
         return None
+
+
+def _track_of(data: dict) -> str:
+    name = data.get("track")
+    return shown(name[:MOST_NAME_CHARACTERS]) if isinstance(name, str) else ""
 
 
 def _decode_image(text: object) -> bytes:

@@ -8,7 +8,7 @@ soon as the WebSocket opens and again on the Engine.IO open packet, so two frame
 flight from then on; the Socket.IO CONNECT is never sent; each answer is followed by one
 telemetry; numbers are strings of four decimals in the machine's culture; messages
 travel in fragments of 1016 bytes; Engine.IO pings go both ways; the car keeps its last
-command until the next.
+command until the next. What the stock one does not tell is the track's name.
 """
 
 import base64
@@ -209,7 +209,7 @@ class Client:
         }
         fields = {name: to_n4(value, self._culture) for name, value in numbers.items()}
         image = base64.b64encode(encode_jpeg(self.seen.frames["center"])).decode()
-        return fields | {"image": image}
+        return fields | {"image": image, "track": self.world.track.name}
 
     def close(self) -> None:
         """Say goodbye to the server, as the stock simulator does."""

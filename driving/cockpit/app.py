@@ -21,7 +21,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from driving.cockpit.heat_map import HeatMap
+from driving.cockpit.playback import Player
 from driving.cockpit.state import CockpitState
+from driving.moment import Moment
 from driving.port import (
     GONE,
     AllowList,
@@ -31,7 +33,7 @@ from driving.port import (
     header_of,
     refuse,
 )
-from driving.server import DriveServer, Moment
+from driving.server import DriveServer
 from driving.speakers import MOST_PAGE_MESSAGE_BYTES, SOCKET_PATH
 from driving.telemetry import LARGEST_NUMBER
 
@@ -108,6 +110,8 @@ class Cockpit:
         token: What the page's address must hold; None asks for nothing.
         command_of_end: Returns what to do next when the run has ended.
         allowed: Where simulators may come from; pages have their token.
+        model: What the model is called.
+        player: Plays the recording that the server says is played.
     """
 
     def __init__(
@@ -117,6 +121,8 @@ class Cockpit:
         token: str | None = None,
         command_of_end: Callable[[], str] = lambda: "",
         allowed: AllowList | None = None,
+        model: str = "",
+        player: Player | None = None,
     ) -> None:
         self.server, self.heat_map, self.token = server, heat_map, token
         self.allowed = allowed or AllowList([])
@@ -127,7 +133,8 @@ class Cockpit:
         self.pages: dict[int, Page] = {}
         self.refused: Counter[str] = Counter()
         self._command_of_end = command_of_end
-        self._state = CockpitState(server)
+        self.player = player
+        self._state = CockpitState(server, model, heat_map is not None, player)
         self._last_number = 0
         self._files = read_files(FOLDER)
 
@@ -135,6 +142,7 @@ class Cockpit:
         """Stop the car, and tell the pages that the run has ended and what is next."""
         if self.command is not None:
             return
+        self.server.is_ending = True
         self.server.wheel.stop()
         self.ended.set()
         try:
@@ -254,11 +262,12 @@ class Cockpit:
         Raises:
             LookupError, TypeError, ValueError: It says nothing.
         """
-        wheel, kind = self.server.wheel, message["type"]
-        acts = {"stop": wheel.stop, "go": wheel.go, "end": self.end}
+        server, kind = self.server, message["type"]
+        wheel = server.wheel
+        acts = {"stop": wheel.stop, "go": server.drive_on, "end": self.end}
         if kind == "steer":
             steering = _number(message["steering"], -1, 1)
-            if not page.is_blind(now_s) and not self.server.playing:
+            if not page.is_blind(now_s) and not server.playing:
                 wheel.steer(page.number, steering, now_s)
         elif kind == "release":
             wheel.release(page.number)
@@ -266,9 +275,11 @@ class Cockpit:
             wheel.target_mph = _number(message["mph"], 0, 30)
         elif kind == "heat_map":
             page.wants_heat = message["on"] is True and self.heat_map is not None
+        elif kind == "seek" and self.player:
+            _seek(self.player, message)
         else:
             acts[kind]()
-        self.server.news.announce()
+        server.news.announce()
 
     async def _tell(self, page: Page, send: Send) -> None:
         """Send a page what is newest, as fast as it takes it.
@@ -316,6 +327,20 @@ def read_files(folder: Path) -> dict[str, tuple[str, bytes]]:
     }
     files["/"] = files.pop("/index.html")
     return files
+
+
+def _seek(player: Player, message: dict[str, Any]) -> None:
+    """Go to another place of a recording.
+
+    Raises:
+        LookupError, ValueError: The message names none.
+    """
+    if "at_s" in message:
+        player.seek(_number(message["at_s"], 0, LARGEST_NUMBER))
+    elif "by_s" in message:
+        player.seek_by(_number(message["by_s"], -LARGEST_NUMBER, LARGEST_NUMBER))
+    else:
+        player.step(round(_number(message["by_rows"], -LARGEST_NUMBER, LARGEST_NUMBER)))
 
 
 def _number(value: object, low: float, high: float) -> float:

@@ -162,6 +162,22 @@ def test_end_stops_the_car_and_says_what_to_do_next(jpegs):
         assert not running.thread.is_alive()
 
 
+def test_no_page_drives_on_while_the_run_comes_to_its_end(jpegs):
+    with (
+        serving() as running,
+        running.simulator() as client,
+        running.page() as page,
+    ):
+        car = Drive(client, jpegs)
+        assert car.frame()["throttle"] > 0
+        running.ask_to_stop()
+        state_of(page, lambda s: s["is_ending"])
+        say(page, "go")
+        say(page, "speed", mph=9)
+        state_of(page, lambda s: s["target_speed_mph"] == 9)
+        assert car.frame()["throttle"] == -1
+
+
 # --- Hostile pages --------------------------------------------------------------------
 
 
@@ -271,6 +287,7 @@ def test_too_many_messages_cost_their_connection_and_nothing_else(running, car, 
         '{"type": "steer", "steering": ' + "9" * 900 + "}",
         '{"type": "speed", "mph": null}',
         '{"type": "heat_map"}',
+        '{"type": "seek", "at_s": 1}',
         "[" * 1000,
         b"\x01\x02",
     ],

@@ -3,16 +3,18 @@
 import time
 
 import pytest
-from running_drive import STEERING, Drive, picture_of, state_of
+from running_drive import STEERING, Drive, picture_of, state_of, telemetry
 
 from common.car import MPS_PER_MPH
 
 STATE_FIELDS = """
-    type simulator driver steering model_steering person_steering throttle speed_mph
-    target_speed_mph frames_per_s latency_ms unusable faults dropped autonomy_percent
-    interventions distance_m elapsed_s you may_steer heat_map corrections recording
-    command message
+    type model simulator track driver steering model_steering person_steering throttle
+    speed_mph target_speed_mph frames_per_s latency_ms unusable faults dropped
+    autonomy_percent interventions distance_m elapsed_s playing you may_steer heat_map
+    can_heat_map corrections recording is_ending command message
 """.split()
+OF_THE_CAR = "steering model_steering person_steering throttle speed_mph".split()
+KNOWN_LATER = ["autonomy_percent", "latency_ms", "playing", "command"]
 
 
 def test_a_page_is_told_what_to_wait_for_then_shown_the_drive(running, jpegs):
@@ -38,8 +40,56 @@ def test_a_page_is_told_what_to_wait_for_then_shown_the_drive(running, jpegs):
         state_of(page, lambda s: s["simulator"] == "waiting")
 
 
+def test_what_is_not_known_is_told_as_nothing(running, jpegs):
+    def unknown(state):
+        return {name for name, value in state.items() if value is None}
+
+    with running.page() as page:
+        none = {*OF_THE_CAR, *KNOWN_LATER, "recording"}
+        assert unknown(state_of(page)) == none
+        with running.simulator() as client:
+            Drive(client, jpegs).frame()
+            state = state_of(page, lambda s: s["speed_mph"] == 12)
+            # It has driven for no time yet.
+            assert {"person_steering", "playing"} < unknown(state)
+            assert not unknown(state) & {"model_steering", "speed_mph", "throttle"}
+        # The car has gone: what it does now is not known, what it has done is.
+        state = state_of(
+            page, lambda s: s["simulator"] == "waiting" and s["latency_ms"]
+        )
+        assert unknown(state) >= set(OF_THE_CAR)
+        assert state["autonomy_percent"] == 100
+
+
+def test_no_autonomy_is_told_of_a_car_that_has_never_moved(running, car):
+    with running.page() as page:
+        for _ in range(3):
+            car.frame(speed="0.0000")
+        state = state_of(page, lambda s: s["elapsed_s"] > 0)
+        assert state["autonomy_percent"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("lake", "lake"),
+        (None, ""),
+        (7, ""),
+        ("<b>\x1b[2J\u202e", "<b>\\x1b[2J\\u202e"),
+        ("x" * 1000, "x" * 40),
+    ],
+    ids=["embedded", "stock", "number", "hostile", "long"],
+)
+def test_the_track_is_what_the_simulator_calls_it(running, jpegs, said, shown):
+    more = {} if said is None else {"track": said}
+    with running.page() as page, running.simulator() as client:
+        client.send(telemetry(jpegs[0], **more))
+        assert state_of(page, lambda s: s["speed_mph"])["track"] == shown
+
+
 def test_person_at_the_simulators_own_keys_is_seen(running, car):
     car.frame()
     car.client.send('42["telemetry",null]')
     with running.page() as page:
-        state_of(page, lambda s: s["simulator"] == "manual")
+        state = state_of(page, lambda s: s["simulator"] == "manual")
+        assert state["speed_mph"] is None
