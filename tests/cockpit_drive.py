@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import running_drive
 
+from driving.cockpit.playback import Player, read_frames
 from simulator.client import Client, DriveServerError, drive
 
 NODE = Path(__file__).resolve().parent / "node"
@@ -19,6 +20,7 @@ NODE = Path(__file__).resolve().parent / "node"
 STEERING = 0.0123
 DESK = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "hasTouch": True}
+SIDEWAYS = {"viewport": {"width": 740, "height": 360}, "hasTouch": True}
 # What the page sends, and when a key was pressed or let go, in seconds since 1970.
 WATCH = """
 window.sent = []; window.keys = [];
@@ -56,11 +58,20 @@ class Browser:
         """Wait for an expression of JavaScript to become true."""
         self("until", expression=expression, timeout=1000 * timeout_s)
 
+    def until_text(self, element, text):
+        """Wait until an element has exactly this text."""
+        content = f"document.getElementById('{element}').textContent"
+        self.until(f"{content} == {json.dumps(text)}")
+
+    def is_shown(self, selector):
+        """Say whether an element takes room on the page."""
+        return self.evaluate(f"document.querySelector('{selector}').offsetHeight > 0")
+
     def text(self, element):
         return self.evaluate(f"document.getElementById('{element}').textContent")
 
     def until_banner(self, title):
-        self.until(f"document.getElementById('banner-title').textContent == '{title}'")
+        self.until_text("banner-title", title)
 
     def press(self, key):
         self("down", key=key)
@@ -73,10 +84,22 @@ class Browser:
 
 
 @contextmanager
-def serving():
+def serving(**options):
     """Serve simulators and pages as drive.py does; yields the address."""
-    with running_drive.serving(predict=lambda frame: STEERING, target_mph=12.0) as it:
+    options = {"predict": lambda frame: STEERING, "target_mph": 12.0, **options}
+    with running_drive.serving(**options) as it:
         yield f"http://{it.host}"
+
+
+@contextmanager
+def playing(folder, **options):
+    """Serve a recording that is played, as drive.py --play does; yields the address."""
+    player = Player(read_frames(folder))
+    options = {"model": "models/some", "playing": str(folder), **options}
+    with running_drive.serving(player=player, **options) as it:
+        stop_playing = it.run(player.play(it.server))
+        yield f"http://{it.host}"
+        stop_playing()
 
 
 class WatchedClient(Client):

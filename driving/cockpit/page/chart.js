@@ -5,15 +5,18 @@ const SPAN_MS = 60_000;
 const LEAST_GAP_MS = 40; // between two samples that are kept
 const BREAK_MS = 1000; // without a sample, after which the line is broken
 const MOST_MPH = 30;
-const GUTTER = 52; // pixels for the labels on the left
+const AXIS = 22; // pixels for the labels of time below
+const LABEL = 14; // pixels of a label's height
+const GUTTER = 68; // pixels for the labels on the left
 
 /**
  * @typedef {object} Sample
+ * @property {boolean} [isEnd] whether the line is broken after it
  * @property {number} atMs
  * @property {number} model steering, -1 to 1, + is right
  * @property {number | null} person steering, null while no person drives
  * @property {number} mph
- * @property {number} targetMph
+ * @property {number | null} targetMph null where none is held
  */
 
 export class StripChart {
@@ -33,6 +36,12 @@ export class StripChart {
     while (this.samples[0].atMs < sample.atMs - SPAN_MS) this.samples.shift();
   }
 
+  /** Let the line go on after a gap: what comes next is of another place. */
+  interrupt() {
+    const last = this.samples.at(-1);
+    if (last) last.isEnd = true;
+  }
+
   /** @param {number} nowMs */
   draw(nowMs) {
     const { canvas, context } = this;
@@ -48,13 +57,16 @@ export class StripChart {
 
     const x = (/** @type {number} */ atMs) =>
       width - ((nowMs - atMs) / SPAN_MS) * (width - GUTTER);
-    const middle = 0.3 * height;
-    const steeringY = (/** @type {number} */ value) => middle + value * (0.25 * height);
+    const bottom = height - AXIS;
+    const half = (0.58 * bottom - LABEL) / 2;
+    const middle = LABEL / 2 + half;
+    const steeringY = (/** @type {number} */ value) => middle + value * half;
     const speedY = (/** @type {number} */ mph) =>
-      0.86 * height - (mph / MOST_MPH) * (0.25 * height);
+      bottom - (mph / MOST_MPH) * (0.42 * bottom - LABEL);
 
     this.#axes(width, height, colour, { middle, steeringY, speedY });
-    const target = (/** @type {Sample} */ s) => speedY(s.targetMph);
+    const target = (/** @type {Sample} */ s) =>
+      s.targetMph === null ? null : speedY(s.targetMph);
     context.setLineDash([5, 4]);
     this.#line(x, target, colour("faint"), 1.5);
     context.setLineDash([]);
@@ -85,9 +97,16 @@ export class StripChart {
     }
     context.fillStyle = colour("faint");
     context.textBaseline = "middle";
-    context.fillText("left", 0, steeringY(-1) + 5);
-    context.fillText("right", 0, steeringY(1) - 3);
-    context.fillText("mph", 0, speedY(MOST_MPH / 2));
+    const scale = /** @type {[string, number][]} */ ([
+      ["left −1", steeringY(-1)],
+      ["0", middle],
+      ["right +1", steeringY(1)],
+      [`${MOST_MPH} mph`, speedY(MOST_MPH)],
+      ["0", speedY(0)],
+    ]);
+    context.textAlign = "right";
+    for (const [text, y] of scale) context.fillText(text, GUTTER - 8, y);
+    context.textAlign = "left";
     context.textBaseline = "alphabetic";
     for (const seconds of [60, 45, 30, 15]) {
       const at = width - (seconds / 60) * (width - GUTTER);
@@ -118,7 +137,7 @@ export class StripChart {
       const isBroken = sample.atMs - beforeMs > BREAK_MS;
       if (isBroken) context.moveTo(x(sample.atMs), at);
       else context.lineTo(x(sample.atMs), at);
-      beforeMs = sample.atMs;
+      beforeMs = sample.isEnd ? -Infinity : sample.atMs;
     }
     context.stroke();
   }

@@ -5,12 +5,15 @@ import { StripChart } from "./chart.js";
 import { Hands, TURN_OF_KEY } from "./hands.js";
 import {
   element,
+  hasEnded,
+  isStale,
   showBanner,
   showEnd,
   showFigures,
   showGauges,
   showWheel,
 } from "./panel.js";
+import { Playback } from "./playback.js";
 
 /** @typedef {import("./panel.js").State} State */
 /** @typedef {import("./panel.js").Link} Link */
@@ -20,6 +23,8 @@ const SILENT_MS = 3000; // between pictures of a simulator that drives
 const FIGURES_MS = 200; // between two looks at numbers that a person can still read
 const CAMERA = 1; // first byte of a binary message: what its picture is
 const HEAT = 2;
+const STEER_BY_HOLDING = ["Hold to steer left", "Hold to steer right"];
+const BACK_AND_ON = ["A second back", "A second on"];
 
 /** @type {WebSocket | null} */
 let socket = null;
@@ -76,9 +81,12 @@ function letGo() {
   showKeep();
 }
 
+const playback = new Playback(send);
 const hands = new Hands({
   current: () => state?.steering ?? 0,
-  steer: (steering) => send({ type: "steer", steering }),
+  steer: (steering) => {
+    if (!state?.playing) send({ type: "steer", steering });
+  },
   release: () => send({ type: "release" }),
   toggleStop,
 });
@@ -99,26 +107,30 @@ function connect() {
   });
   socket.addEventListener("close", () => {
     letGo();
-    if (link === "ended") return;
     link = state ? "lost" : "connecting";
-    setTimeout(connect, RECONNECT_MS);
+    if (!hasEnded(state)) setTimeout(connect, RECONNECT_MS);
   });
 }
 
 /** @param {State} news */
 function takeState(news) {
-  state = news;
-  if (news.command !== null) {
-    link = "ended";
-    showEnd(news);
-  }
-  if (news.simulator !== "driving" && news.simulator !== "playing") return;
+  // A car that begins to drive has sent no picture yet.
+  if (news.simulator !== state?.simulator) pictureMs = performance.now();
+  const isHeld = state?.driver === "stop" && news.driver === "stop";
+  // At the end of the run its simulator may go first: what was heard of it last counts.
+  const hasGone = news.is_ending && news.simulator === "waiting";
+  const { simulator, speed_mph } = (hasGone && state) || news;
+  state = { ...news, simulator, speed_mph };
+  if (hasEnded(news)) showEnd(news);
+  if (news.playing && !playback.take(news.playing)) chart.interrupt();
+  else if (news.playing && isHeld) return;
+  if (news.model_steering === null || news.speed_mph === null) return;
   chart.add({
     atMs: performance.now(),
     model: news.model_steering,
     person: news.person_steering,
     mph: news.speed_mph,
-    targetMph: news.target_speed_mph,
+    targetMph: news.playing ? null : news.target_speed_mph,
   });
 }
 
@@ -183,12 +195,14 @@ function paint(id, picture) {
 /** @param {number} nowMs */
 function refresh(nowMs) {
   const isSilent = state?.simulator === "driving" && nowMs - pictureMs > SILENT_MS;
-  showBanner(link, state, isSilent);
+  const isNews = showBanner(link, state, isSilent);
   if (state) {
-    showWheel(state, hands.isSteering && state.may_steer ? hands.steering : null);
-    if (nowMs - figuresMs > FIGURES_MS) {
+    const car = isStale(link, state, isSilent) ? null : state;
+    showWheel(car, hands.isSteering && car?.may_steer ? hands.steering : null);
+    // No number of before stands beside a banner that is new.
+    if (isNews || nowMs - figuresMs > FIGURES_MS) {
       figuresMs = nowMs;
-      showGauges(state);
+      showGauges(car, state);
       showFigures(state);
       showControls(state);
       chart.draw(nowMs);
@@ -200,17 +214,25 @@ function refresh(nowMs) {
 /** @param {State} now */
 function showControls(now) {
   const isStopped = now.driver === "stop";
-  const stop = element("stop");
-  stop.classList.toggle("go", isStopped);
-  if (stop.firstChild) stop.firstChild.textContent = isStopped ? "Go " : "Stop ";
+  const [stop, go] = now.playing ? ["Pause", "Play"] : ["Stop", "Go"];
+  element("stop").classList.toggle("go", isStopped);
+  element("stop-word").textContent = isStopped ? go : stop;
   if (document.activeElement !== slider) {
     slider.value = String(now.target_speed_mph);
     element("target-value").textContent = `${now.target_speed_mph.toFixed(0)} mph`;
   }
   for (const button of element("controls").querySelectorAll("button")) {
-    button.disabled = link !== "open";
+    button.disabled = link !== "open" || hasEnded(now);
   }
-  slider.disabled = link !== "open";
+  const heat = /** @type {HTMLButtonElement} */ (element("heat-map"));
+  heat.disabled ||= !now.can_heat_map;
+  heat.title = now.can_heat_map ? "" : "There is none of this model";
+  element("heat-legend").hidden = !(wantsHeat && now.heat_map);
+  slider.disabled = link !== "open" || hasEnded(now) || now.playing !== null;
+  const [left, right] = now.playing ? BACK_AND_ON : STEER_BY_HOLDING;
+  element("left").ariaLabel = left;
+  element("right").ariaLabel = right;
+  if (now.playing) playback.show(now.playing, link === "open");
 }
 
 // --- Keys and buttons ----------------------------------------------------------------
@@ -227,23 +249,27 @@ const KEYS = {
 
 function askEnd() {
   letGo();
-  if (link !== "open") return;
+  if (link !== "open" || hasEnded(state)) return;
   dialog.returnValue = "";
   dialog.showModal();
 }
 
 /** Whether keys are those of any page: a question is open, or the run has ended. */
 function isPlain() {
-  return dialog.open || link === "ended";
+  return dialog.open || hasEnded(state);
 }
 
 addEventListener("keydown", (event) => {
   if (isPlain() || event.ctrlKey || event.altKey || event.metaKey) return;
   const { code, repeat } = event;
+  if (state?.playing && playback.key(code, event.shiftKey)) {
+    event.preventDefault();
+    return;
+  }
   // Space stops whatever has the focus, arrows steer even from the slider.
   if (code in KEYS || code in TURN_OF_KEY) event.preventDefault();
   // A key that was let go by Esc does not take the wheel again by repeating itself.
-  if (!repeat) hands.key(code, true);
+  if (!repeat && !state?.playing) hands.key(code, true);
   showKeep();
   if (!repeat || code === "ArrowUp" || code === "ArrowDown") KEYS[code]?.();
 });
@@ -263,6 +289,14 @@ hands.holdOn(element("left"), "ArrowLeft");
 hands.holdOn(element("right"), "ArrowRight");
 hands.watchGamepads();
 
+for (const [id, code] of [
+  ["left", "ArrowLeft"],
+  ["right", "ArrowRight"],
+]) {
+  element(id).addEventListener("click", () => {
+    if (state?.playing) playback.key(code, false);
+  });
+}
 element("stop").addEventListener("click", toggleStop);
 element("keep").addEventListener("click", toggleKeep);
 element("heat-map").addEventListener("click", () => setHeat(!wantsHeat));

@@ -5,36 +5,51 @@
  * What the server says with each frame; docs/protocol.md has the units.
  *
  * @typedef {object} State
+ * @property {string} model that steers
  * @property {"waiting" | "driving" | "manual" | "playing"} simulator
+ * @property {string} track as the simulator calls it, "" where it does not
  * @property {"model" | "person" | "stop"} driver
- * @property {number} steering that was sent, -1 to 1, + is right
- * @property {number} model_steering
+ * @property {number | null} steering that was sent, -1 to 1, + is right
+ * @property {number | null} model_steering
  * @property {number | null} person_steering
- * @property {number} throttle -1 to 1, below 0 brakes
- * @property {number} speed_mph
+ * @property {number | null} throttle -1 to 1, below 0 brakes
+ * @property {number | null} speed_mph
  * @property {number} target_speed_mph
  * @property {number} frames_per_s
- * @property {{p50: number, p99: number}} latency_ms
+ * @property {{p50: number, p99: number} | null} latency_ms
  * @property {number} unusable
  * @property {number} faults
  * @property {number} dropped
- * @property {number} autonomy_percent
+ * @property {number | null} autonomy_percent
  * @property {number} interventions
  * @property {number} distance_m
  * @property {number} elapsed_s
+ * @property {Playing | null} playing
  * @property {"watching" | "steering"} you
  * @property {boolean} may_steer
  * @property {boolean} heat_map
+ * @property {boolean} can_heat_map
  * @property {{folder: string | null, frames: number}} corrections
  * @property {string | null} recording
+ * @property {boolean} is_ending
  * @property {string | null} command
  * @property {string} message
  */
 
-/** @typedef {"connecting" | "open" | "lost" | "ended"} Link */
+/**
+ * @typedef {object} Playing
+ * @property {string} recording
+ * @property {number} row of its log
+ * @property {number} at_s
+ * @property {number} length_s
+ */
+
+/** @typedef {"connecting" | "open" | "lost"} Link */
 
 const FULL_LOCK_DEG = 110; // that the drawn wheel turns
 const MOST_MPH = 30;
+const STANDING_MPH = 1;
+const UNKNOWN = "–";
 
 /** @param {string} id @returns {HTMLElement} */
 export function element(id) {
@@ -43,8 +58,13 @@ export function element(id) {
   return found;
 }
 
+/** Whether a run has come to its end. @param {State | null} state */
+export function hasEnded(state) {
+  return state !== null && state.command !== null;
+}
+
 /**
- * Say who drives, and what to do next.
+ * Say who drives, and what to do next; nothing that the page cannot know.
  *
  * @param {Link} link
  * @param {State | null} state the last that came
@@ -54,23 +74,24 @@ export function element(id) {
 export function bannerOf(link, state, isSilent) {
   /** @param {string} kind @param {string} title @param {string} hint */
   const say = (kind, title, hint) => ({ kind, title, hint });
-  if (link === "ended") {
-    const hint = "The car has stopped. When drive.py runs again, reload this page.";
-    return say("ended", "The run has ended", hint);
-  }
+  if (state && (state.is_ending || hasEnded(state))) return endOf(link, state);
   if (link === "lost") {
     const hint = "Connecting again. If this stays, look whether drive.py still runs.";
-    return say("lost", "Connection lost: the model drives", hint);
+    const unknown = state?.playing ? "" : "What the car does is not known. ";
+    return say("lost", "Connection lost", unknown + hint);
   }
   if (!state) return say("waiting", "Connecting", "Is drive.py running?");
   if (state.simulator === "waiting") {
-    const hint = "Start it and choose Autonomous mode.";
+    const other = `${location.port === "4567" ? "" : ` --url ${location.origin}`}`;
+    const own = `or, in a terminal: python simulate.py drive lake${other}`;
+    const hint = `Start it and choose Autonomous mode; ${own}`;
     return say("waiting", "Waiting for the simulator", hint);
   }
   if (state.simulator === "playing") {
     const isHeld = state.driver === "stop";
-    const hint = isHeld ? "Held. Go on: press Space." : "Hold it: press Space.";
-    return say("model", "A recording is played", hint);
+    const go = isHeld ? "Go on: press Space." : "Hold it: press Space.";
+    const title = isHeld ? "The recording is held" : "A recording is played";
+    return say("playing", title, `${go} Go to another place: ← or →.`);
   }
   if (state.simulator === "manual") {
     const hint = "W or S is held there, and it sends no pictures until it is let go.";
@@ -80,7 +101,10 @@ export function bannerOf(link, state, isSilent) {
     const hint = "Nothing has come for some seconds: is it paused?";
     return say("waiting", "The simulator is silent", hint);
   }
-  if (state.driver === "stop") return say("stop", "Stopped", "Go on: press Space.");
+  if (state.driver === "stop") {
+    const title = isMoving(state) ? "Stopping" : "Stopped";
+    return say("stop", title, "Go on: press Space.");
+  }
   if (state.driver === "person" && state.you === "steering") {
     return say("person", "You drive", "Let go, and the model drives on.");
   }
@@ -91,14 +115,40 @@ export function bannerOf(link, state, isSilent) {
   return say("model", "The model drives", state.may_steer ? how : "You are watching.");
 }
 
-/** @param {number} value @returns {string} with its sign, in columns */
+/** @param {State} state */
+function isMoving({ speed_mph: mph }) {
+  return mph !== null && Math.abs(mph) >= STANDING_MPH;
+}
+
+/**
+ * Say how the run comes to its end, and what of the car is known by then.
+ *
+ * @param {Link} link
+ * @param {State} state
+ */
+function endOf(link, state) {
+  const mph = `${(state.speed_mph ?? 0).toFixed(0)} mph`;
+  const isPlaying = state.simulator === "playing";
+  const isBraking = !isPlaying && isMoving(state);
+  if (link === "open" && isBraking) {
+    return { kind: "stop", title: "The run ends", hint: `The car brakes: ${mph}.` };
+  }
+  let car = "";
+  if (isBraking) car = `The car was told to brake; when last heard of it drove ${mph}. `;
+  else if (!isPlaying && state.speed_mph !== null) car = "The car has stopped. ";
+  const hint = `${car}When drive.py runs again, reload this page.`;
+  return { kind: "ended", title: "The run has ended", hint };
+}
+
+/** @param {number | null} value @returns {string} with its sign, in columns */
 function signed(value) {
+  if (value === null) return UNKNOWN;
   const text = Math.abs(value).toFixed(2);
   return `${value < 0 && Number(text) ? "−" : "+"}${text}`;
 }
 
 /** @param {number} seconds @returns {string} m:ss or h:mm:ss */
-function clock(seconds) {
+export function clock(seconds) {
   const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
   const minutes = Math.floor(seconds / 60) % 60;
   const hours = Math.floor(seconds / 3600);
@@ -124,65 +174,114 @@ function write(id, text) {
   element(id).textContent = text;
 }
 
-/** @param {Link} link @param {State | null} state @param {boolean} isSilent */
+/**
+ * @param {Link} link
+ * @param {State | null} state
+ * @param {boolean} isSilent
+ * @returns {boolean} whether it says another thing than before
+ */
 export function showBanner(link, state, isSilent) {
   const { kind, title, hint } = bannerOf(link, state, isSilent);
+  const isNews = document.title !== `${title} – cockpit`;
   document.body.dataset.kind = kind;
-  document.body.classList.toggle("stale", link !== "open" || kind === "waiting");
+  document.body.dataset.mode = state?.playing ? "playing" : "driving";
+  document.body.classList.toggle("stale", isStale(link, state, isSilent));
   element("banner").dataset.kind = kind;
   write("banner-title", title);
   write("banner-hint", hint);
   write("message", state?.message ?? "");
   element("message").hidden = !state?.message;
+  write("what", state ? whatOf(state) : "");
+  element("what").hidden = !state;
   document.title = `${title} – cockpit`;
+  return isNews;
 }
 
 /**
- * @param {State} state
+ * Whether what is shown of the car is of an earlier time.
+ *
+ * @param {Link} link
+ * @param {State | null} state
+ * @param {boolean} isSilent
+ */
+export function isStale(link, state, isSilent) {
+  const isShown = state?.simulator === "driving" || state?.simulator === "playing";
+  return link !== "open" || !isShown || isSilent;
+}
+
+/** What this is of. @param {State} state */
+function whatOf({ model, track, playing, simulator }) {
+  const said = [];
+  if (model) said.push(`Model ${model}`);
+  if (playing) said.push(`recording ${playing.recording}`);
+  else if (track) said.push(`track ${track}`);
+  else if (simulator === "driving") said.push("a track that the simulator does not name");
+  return said.join(" · ");
+}
+
+/**
+ * @param {State | null} state null while nothing is known of the car
  * @param {number | null} own steering of this page's person, ahead of the server's news
  */
 export function showWheel(state, own) {
-  const person = own ?? state.person_steering;
+  const person = own ?? state?.person_steering ?? null;
+  const model = state?.model_steering ?? null;
   const turn = (/** @type {string} */ id, /** @type {number} */ steering) =>
     element(id).setAttribute("transform", `rotate(${FULL_LOCK_DEG * steering})`);
-  turn("wheel-turning", own ?? state.steering);
-  turn("mark-model", state.model_steering);
-  turn("mark-person", person ?? 0);
-  element("mark-person").style.display = person === null ? "none" : "";
-  write("model-steering", signed(state.model_steering));
-  write("person-steering", person === null ? "–" : signed(person));
+  turn("wheel-turning", own ?? state?.steering ?? 0);
+  for (const [name, steering] of /** @type {const} */ ([
+    ["model", model],
+    ["person", person],
+  ])) {
+    turn(`mark-${name}`, steering ?? 0);
+    element(`mark-${name}`).style.display = steering === null ? "none" : "";
+    write(`${name}-steering`, signed(steering));
+  }
+  const isPlayed = Boolean(state?.playing);
+  write("person", isPlayed ? "As recorded" : "Person");
+  write("person-line", isPlayed ? "Recorded steering" : "Person's steering");
 }
 
-/** @param {State} state */
-export function showGauges(state) {
+/**
+ * @param {State | null} car null while nothing is known of it
+ * @param {State} state
+ */
+export function showGauges(car, state) {
   const percent = (/** @type {number} */ mph) =>
-    `${(100 * Math.min(mph, MOST_MPH)) / MOST_MPH}%`;
+    `${(100 * Math.min(Math.abs(mph), MOST_MPH)) / MOST_MPH}%`;
   const speed = element("speed-bar").style;
-  speed.setProperty("--width", percent(state.speed_mph));
+  const mph = car?.speed_mph ?? null;
+  speed.setProperty("--width", percent(mph ?? 0));
   speed.setProperty("--tick", percent(state.target_speed_mph));
-  write("speed", state.speed_mph.toFixed(1));
-  write("speed-target", `of ${state.target_speed_mph.toFixed(0)} mph`);
-  const isBraking = state.throttle < 0;
-  const width = 50 * Math.abs(state.throttle);
+  write("speed", mph === null ? UNKNOWN : mph.toFixed(1));
+  const target = `of ${state.target_speed_mph.toFixed(0)} mph`;
+  write("speed-target", state.playing ? "mph" : target);
+  const pedal = car?.throttle ?? 0;
+  const isBraking = pedal < 0;
+  const width = 50 * Math.abs(pedal);
   const throttle = element("throttle-bar");
   throttle.classList.toggle("braking", isBraking);
   throttle.style.setProperty("--from", `${isBraking ? 50 - width : 50}%`);
   throttle.style.setProperty("--width", `${width}%`);
   write("pedal", isBraking ? "Brake" : "Throttle");
-  write("throttle", `${Math.round(100 * Math.abs(state.throttle))} %`);
+  const isKnown = car !== null && car.throttle !== null;
+  write("throttle", isKnown ? `${Math.round(100 * Math.abs(pedal))} %` : UNKNOWN);
 }
 
 /** @param {State} state */
 export function showFigures(state) {
   const { latency_ms: latency, corrections, distance_m: metres } = state;
   const isFar = metres >= 1000;
-  write("autonomy", `${state.autonomy_percent.toFixed(1)} %`);
+  const autonomy = state.autonomy_percent;
+  write("autonomy", autonomy === null ? UNKNOWN : `${autonomy.toFixed(1)} %`);
   write("interventions", String(state.interventions));
   const kilometres = (metres / 1000).toFixed(2);
   write("distance", isFar ? `${kilometres} km` : `${metres.toFixed(0)} m`);
   write("time", clock(state.elapsed_s));
+  write("row", state.playing ? state.playing.row.toLocaleString("en") : UNKNOWN);
   write("rate", state.frames_per_s.toFixed(0));
-  write("latency", `${latency.p50.toFixed(1)} / ${latency.p99.toFixed(1)} ms`);
+  const both = latency && `${latency.p50.toFixed(1)} / ${latency.p99.toFixed(1)} ms`;
+  write("latency", both ?? UNKNOWN);
   write("unusable", badFrames(state));
   write("corrections", corrections.folder ? String(corrections.frames) : "not kept");
 }
@@ -192,9 +291,10 @@ export function showEnd(state) {
   const { folder, frames } = state.corrections;
   const next = state.command ? "Next:" : "";
   const taught = `You taught ${frames} frames; they are in ${folder}.`;
-  const text = `${folder && frames ? taught : "Nothing was taught."} ${next}`;
+  const nothing = state.playing ? "" : "Nothing was taught.";
+  const text = `${folder && frames ? taught : nothing} ${next}`;
   write("ended-text", text);
   write("command", state.command ?? "");
-  element("ended").hidden = false;
+  element("ended").hidden = !text.trim();
   element("command").hidden = element("copy").hidden = !state.command;
 }
