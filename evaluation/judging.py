@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from common.bar import Bar
 from evaluation.closed_loop import Job, drive_all
 from evaluation.drivers import (
     MIDDLE,
@@ -190,8 +191,12 @@ def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
     """Return how far a driver's steering is from the recorded, on the path itself."""
     # In parts, so that not all frames are held at once.
     parts = np.split(np.arange(len(samples)), range(256, len(samples), 256))
-    no_error = [np.zeros(len(rows)) for rows in parts]
-    steering = np.concatenate(list(map(drive, parts, no_error, no_error)))
+    with Bar("steering on the path itself", len(samples), "frames") as bar:
+        steering = np.empty(len(samples))
+        for rows in parts:
+            no_error = np.zeros(len(rows))
+            steering[rows] = drive(rows, no_error, no_error)
+            bar.add(len(rows))
     labels = {
         "raw": samples["steering"].to_numpy(float),
         "averaged_1_s": smooth_steering(samples, ORACLE_BEFORE, 1 - ORACLE_BEFORE),
