@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # What goes with --benchmark; all else is fixed there.
 OF_BENCHMARK = "drivers benchmark card workers json report".split()
 # What is written, and how; the units of recordings are added in words.
-NO_SETTINGS = "json report video card saliency steering_unit recording track".split()
+NO_SETTINGS = "json report video card saliency recording track".split()
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -234,7 +234,7 @@ def evaluate(args: argparse.Namespace) -> None:
         from evaluation.summary import figures_text
         from evaluation.video import film_drive, film_recording
         from network.saliency import make_saliency
-        from recordings.units import unit_words, units_by_path
+        from recordings.units import units_by_path
 
     # The workers that drive tracks load theirs themselves.
     is_needed = args.recording or args.report or args.video
@@ -244,7 +244,7 @@ def evaluate(args: argparse.Namespace) -> None:
     read = judging.read_recordings
     recordings = read(folders, args.part, units) if folders else []
     if not args.json:
-        print_settings([*args.changes, *unit_words(args.steering_unit)])
+        print_settings(args.changes)
     if args.video:
         model = models.get(args.drivers[0])
         saliency = make_saliency(model) if model else None

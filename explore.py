@@ -270,7 +270,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_unit_flag(add)
     add("--json", action="store_true", help="print one JSON document")
     args = parser.parse_args(argv)
-    args.changes = parser.changes(args, "out", "json", "steering_unit")
+    args.changes = parser.changes(args, "out", "json")
     return args
 
 
@@ -293,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
     from recordings.units import unit_words, units_by_path
 
     if not args.recordings:
-        args.recordings = [only_recording("python explore.py")]
+        args.recordings = [only_recording("explore.py")]
     if args.out.exists():
         raise InputError(f"{args.out} exists already; give another --out")
     check_writable(args.out, "--out")
@@ -319,7 +319,7 @@ def main(argv: list[str] | None = None) -> int:
         document = {"recordings": list(map(rounded, findings)), "advice": advice}
         print(json.dumps(document))
         return 0
-    print_settings([*args.changes, *unit_words(args.steering_unit)])
+    print_settings(args.changes)
     for found in findings:
         print(
             wrapped(

@@ -31,7 +31,7 @@ from common.bar import Bar
 from common.command_line import Parser
 from common.ends import ends_in_one_line
 from common.errors import InputError
-from common.files import check_writable
+from common.files import check_writable, free_name
 from common.shell import option, typed
 from common.start_up import quiet_tensorflow
 from common.text import counted, unbroken, wrapped
@@ -142,7 +142,6 @@ def print_plan(search: Search, args: argparse.Namespace) -> None:
 def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) -> None:
     """Print the table, the best beside the default, and the best one's command."""
     from training.flags import flags_of
-    from training.run_folder import free_name
     from tuning import search_report as report
     from tuning.search_space import settings_of
     from tuning.search_trials import finished_trials, study_folder

@@ -21,8 +21,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.command_line import settings_line
 from common.ends import ends_in_one_line, line_of
 from common.errors import InputError
+from common.files import free_name
 from common.locks import only_writer
 from common.start_up import compute_threads, num_cores, quiet_tensorflow
 from common.text import unbroken, wrapped
@@ -89,7 +91,7 @@ def run(
     # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)
     if engine.is_chief and (changed := changes_in_words(settings)):
-        engine.say(wrapped(f"settings: {', '.join(changed)}; all are in config.json"))
+        engine.say(settings_line(changed, "all are in config.json"))
     engine.say(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
@@ -213,15 +215,10 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     from recordings.found import only_recording
     from recordings.log import find_log
     from training.flags import given_settings
-    from training.run_folder import (
-        free_name,
-        name_of,
-        settings_of_new,
-        settings_to_resume,
-    )
+    from training.run_folder import name_of, settings_of_new, settings_to_resume
 
     if not (args.resume or vars(args).get("recordings")):
-        args.recordings = [str(only_recording("python train.py"))]
+        args.recordings = [str(only_recording("train.py"))]
     given = given_settings(vars(args))
     name = args.name or free_name(args.models_dir, name_of(given["recordings"]))
     folder = args.models_dir / name

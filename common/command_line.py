@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from common.text import number, shown, wrapped
+from common.text import number, shown, unbroken, wrapped
 
 # An environment without a terminal would be 80 columns wide, and break the lines.
 WIDTH = 100
@@ -108,18 +109,25 @@ def _value_text(value: Any) -> str:
         return ""
     if isinstance(value, int | float):
         return number(value)
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return "=".join(filter(None, value))  # NAME=VALUE, or VALUE alone.
     if isinstance(value, list | tuple):
         return " ".join(map(_value_text, value))
     return str(value)
 
 
-def print_settings(changes: list[str], where: str = "") -> None:
-    """Print the settings that differ from the defaults; nothing if there are none.
+def print_settings(changes: Sequence[str]) -> None:
+    """Print the settings that differ from the defaults; nothing if there are none."""
+    if changes:
+        print(settings_line(changes), flush=True)
+
+
+def settings_line(changes: Sequence[str], note: str = "") -> str:
+    """Return what is said of settings that differ from the defaults.
 
     Args:
         changes: What Parser.changes returns, or the like.
-        where: Where all of the settings are kept, in words.
+        note: What is to be said of them besides.
     """
-    kept = f" (all of them: {where})" if where else ""
-    if changes:
-        print(wrapped(f"settings: {', '.join(changes)}{kept}"), flush=True)
+    said = ", ".join(map(unbroken, changes))
+    return wrapped(f"settings: {said}{note and f'; {note}'}")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.table import Table
-from common.text import counted
+from common.text import counted, wrapped
 from evaluation.benchmark import NAME, SPEED_MPH
+from evaluation.drivers import is_model
 from evaluation.summary import BEST_NOTE, names_of, sees
 
 # How a cell is made of the figures of a driver, a kind of road, or a road.
@@ -138,16 +139,20 @@ def benchmark_text(document: dict[str, Any]) -> str:
             summary_table(drivers, names).text(),
             "",
             kind_table(drivers, names).text(),
+            "",
+            *map(wrapped, verdicts(drivers, names)),
         ]
     )
 
 
 def verdicts(drivers: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """Return in a sentence for each driver how it does."""
+    """Return in a sentence how each model does; where there is none, each driver."""
     return [
-        f"{names[driver]} scores {said['score']:.1f} of 100 "
+        f"The {'model' if is_model(driver) else 'driver'} {names[driver]} scores "
+        f"{said['score']:.1f} of 100 "
         f"({said['low']:.1f} to {said['high']:.1f} with other roads of these kinds): "
         f"{said['roads_alone']} of {counted(said['roads'], 'road')} driven without an "
         "intervention."
         for driver, said in drivers.items()
+        if is_model(driver) or not any(map(is_model, drivers))
     ]

@@ -26,8 +26,8 @@ WORST_ERROR_M = 2.0
 MOST_POINTS = 500
 # A car that was put back did not drive the way there.
 MOST_STEP_M = 5.0
-WIDTH_IN, HEIGHT_IN, MAP_IN = 6.2, 2.3, 4.2
-FONT_PT = 9
+WIDTH_IN, HEIGHT_IN, MAP_IN = 5.4, 2.2, 4.0
+FONT_PT = 9.5
 
 
 def colours_of(drivers: Sequence[str]) -> dict[str, str]:
@@ -136,7 +136,7 @@ def draw_roads(
         means: What is drawn as a line for each driver; None: nothing.
     """
     roads = list(values)
-    figure, axes = _figure(2 * WIDTH_IN, 0.28 * len(roads) + 1.0)
+    figure, axes = _figure(1.4 * WIDTH_IN, 0.28 * len(roads) + 1.0)
     # Side by side, so that none hides another.
     lanes = np.linspace(-0.3, 0.3, len(names)) if len(names) > 1 else [0.0]
     drivers = zip(colours_of(list(names)).items(), lanes, strict=True)
@@ -210,7 +210,7 @@ def _legend(axes: Axes) -> None:
             labels,
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
-            ncols=min(4, len(labels)),
+            ncols=min(3, len(labels)),
             frameon=False,
             labelcolor=INK,
             fontsize=FONT_PT,

@@ -74,15 +74,6 @@ def name_of(recordings: Sequence[str]) -> str:
     return "-".join(filter(None, names))[:MOST_NAME_LETTERS] or "run"
 
 
-def free_name(models_dir: Path, stem: str) -> str:
-    """Return a name for a run that no folder has yet: the stem, or with a number."""
-    name, number = stem, 1
-    while (models_dir / name).exists():
-        number += 1
-        name = f"{stem}-{number}"
-    return name
-
-
 def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
     """Return the settings of a run that is to begin in a folder, as the user gave them.
 
