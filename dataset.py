@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.bar import Bar
 from common.command_line import Parser, print_settings
 from common.ends import ends_in_one_line
 from common.text import counted, unbroken, wrapped
@@ -71,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     from recordings.units import unit_of
 
     find_log(args.recording)
-    from recordings.recording import read_recording
+    with Bar("starting"):
+        from recordings.recording import read_recording
 
     unit = unit_of(args.steering_unit, args.recording)
     found = describe(read_recording(args.recording, unit=unit))

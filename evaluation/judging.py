@@ -123,15 +123,16 @@ def judge_recordings(
     predictors = {path: batch_predictor(model) for path, model in models.items()}
     figures: Figures = {}
     rollouts = []
-    for samples in recordings:
-        by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
-        path = read_path(samples)
-        path.check_driven()
-        road = find_place(samples)
-        for driver in drivers:
-            predict = predictors.get(driver)
-            by_driver[driver], drives = judge_recording(driver, predict, path, road)
-            rollouts += drives
+    with Bar("judging", len(recordings) * len(drivers), "drives") as bar:
+        for samples in recordings:
+            by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
+            path = read_path(samples)
+            path.check_driven()
+            road = find_place(samples)
+            for driver in bar.over(drivers):
+                predict = predictors.get(driver)
+                by_driver[driver], drives = judge_recording(driver, predict, path, road)
+                rollouts += drives
     return figures, rollouts
 
 

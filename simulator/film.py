@@ -20,7 +20,9 @@ from simulator.vehicle import MPS_PER_MPH
 from simulator.world import FRAME_SIZE, Observation, World
 
 FILM_SIZE = (640, 320)  # width, height
-SETTINGS = "-crf 28 -preset veryfast -movflags +faststart -threads 1".split()
+# Small enough to send: whatever is filmed, a minute takes less than 8 MB.
+SMALL = "-crf 28 -preset veryfast -maxrate 950k -bufsize 1900k"
+SETTINGS = f"{SMALL} -movflags +faststart -threads 1".split()
 FRAMES_PER_S = 15.0
 SHEET_COLUMNS, SHEET_ROWS = 3, 4
 
