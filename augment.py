@@ -19,12 +19,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.bar import Bar
 from common.car import CAMERAS
-from common.command_line import Parser, seed_of
+from common.command_line import Parser, print_settings, seed_of
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_bytes
-from common.text import shown
+from common.text import unbroken, wrapped
 from recordings.log import find_log
 from recordings.units import add_unit_flag, unit_of
 
@@ -481,7 +482,9 @@ def write_preview(
             axes.set(xticks=[], yticks=[])
             text = f"steering {round(changed_steering, 2) + 0.0:+.2f}"
             axes.set_xlabel(text, fontsize=8, labelpad=1)
-    write_bytes(sheet_path, to_png(figure, dpi=90, tight=True), is_new=True)
+    with Bar("drawing the sheet"):
+        png = to_png(figure, dpi=90, tight=True)
+    write_bytes(sheet_path, png, is_new=True)
 
 
 def _preview_columns(
@@ -521,7 +524,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("augment.png"), help=sheet_help)
     add_unit_flag(add)
     add("--seed", type=seed_of, default=0, help="seed of the random rows (default: 0)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.changes = parser.changes(args, "out")
+    return args
 
 
 @ends_in_one_line
@@ -536,7 +541,8 @@ def main(argv: list[str] | None = None) -> int:
     find_log(args.recording)
     unit = unit_of(args.steering_unit, args.recording)
     write_preview(args.recording, args.out, AugmentSettings(), args.seed, unit)
-    print(shown(f"written: {args.out}"))
+    print_settings(args.changes)
+    print(wrapped(f"written: {unbroken(args.out)}"))
     return 0
 
 

@@ -24,6 +24,7 @@ from common.command_line import Parser, add_max_parameters
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
+from common.text import WIDTH
 from network.files import check_model, load_model, model_path
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
         check_model(args.model)
     quiet_tensorflow()
     model = load_model(args.model) if args.model else build_model(args.preset)
-    model.summary(line_length=88)
+    model.summary(line_length=WIDTH - 1)
     return 0
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from common.bar import Bar
 from common.stderr import without_lines
 
 # Of severities I and W, with process and place in TensorFlow's source; and what stands
@@ -62,7 +63,7 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         return
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
-    with without_lines(NOTICE), _keeping_interrupts():
+    with Bar("loading TensorFlow"), without_lines(NOTICE), _keeping_interrupts():
         import keras  # noqa: F401
 
 
