@@ -54,6 +54,8 @@ class Findings:
     rows: int
     usable: int
     excluded: dict[str, int]
+    marked_hard: int
+    """Rows that marks want drawn more often; what they leave out is in `excluded`."""
     cameras: int
     sessions: int
     minutes: float
@@ -105,6 +107,7 @@ def find_out(recording: Recording) -> Findings:
         rows=len(recording.samples),
         usable=len(samples),
         excluded=recording.excluded,
+        marked_hard=int(samples["is_hard"].sum()),
         cameras=len(recording.cameras),
         sessions=int(samples["session"].nunique()),
         minutes=minutes,
@@ -202,6 +205,7 @@ def what_to_record(findings: list[Findings]) -> list[str]:
 TABLE = {
     "rows": ("rows", "{:,}"),
     "usable": ("usable", "{:,}"),
+    "marked_hard": ("marked hard", "{:,}"),
     "sessions": ("sessions", "{}"),
     "minutes": ("minutes", "{:.1f}"),
     "rate_hz": ("rows a second", "{:.1f}"),
@@ -243,6 +247,7 @@ def write_report(
         OSError: The folder cannot be written.
     """
     from recordings import pictures as draw
+    from recordings.log import MARKED_OUT
 
     figures = {
         "contact_sheet": draw.draw_contact_sheet(recordings),
@@ -256,6 +261,8 @@ def write_report(
         [title, *(form.format(getattr(f, field)) for f in findings)]
         for field, (title, form) in TABLE.items()
     ]
+    out = [f"{f.excluded.get(MARKED_OUT, 0):,}" for f in findings]
+    rows.insert(2, ["marked out", *out])
     advice = "".join(f"<li>{html.escape(text)}" for text in what_to_record(findings))
     body = (
         f"<h2>What to record next</h2><ul>{advice}</ul>"
