@@ -163,12 +163,13 @@ def look(
 ) -> dict[str, Any]:
     """Plant faults by a seed, and look for them without a model, and with models."""
     from evaluation.review.look import look_at
+    from evaluation.review.models import load_review_models
 
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "planted"
         faults = plant(source, other, folder, np.random.default_rng(seed))
         figures: dict[str, Any] = {"seed": seed}
-        for name, given in (("without", []), ("with", list(models))):
+        for name, given in (("without", []), ("with", load_review_models(models))):
             if name == "with" and not given:
                 continue
             moments = look_at(folder, given)[:LOOKED_AT]

@@ -15,8 +15,10 @@ here: a command can refuse its marks before anything else.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -38,6 +40,12 @@ MOST_DIGITS = 9
 DELIMITERS = ",;\t"
 # So many stretches are named in a sentence.
 MOST_NAMED = 3
+
+
+RANGE = re.compile(r"([0-9]{1,9})?:([0-9]{1,9})?|([0-9]{1,9})")
+
+Rows = tuple[int | None, int | None]
+"""First and last row, as lines of the log; None stands for its beginning or its end."""
 
 
 # --- Stretches of rows ----------------------------------------------------------------
@@ -193,6 +201,24 @@ def _named(marks: list[Mark]) -> str:
     shown = ", ".join(map(str, marks[:MOST_NAMED]))
     more = len(marks) - MOST_NAMED
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+# --- Rows of a command line -----------------------------------------------------------
+
+
+def rows_of_text(text: str) -> Rows:
+    """Read FROM:TO, FROM:, :TO or ROW of a command line; both ends belong to it.
+
+    Raises:
+        ArgumentTypeError: It is none of these.
+    """
+    found = RANGE.fullmatch(text)
+    if not found or text == ":":
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected rows of the log: FROM:TO, FROM:, :TO or ROW"
+        )
+    first, last, only = (int(each) if each else None for each in found.groups())
+    return (only, only) if only is not None else (first, last)
 
 
 # --- The file -------------------------------------------------------------------------

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from evaluation.review.marking import mark_of
 from evaluation.review.models import (
     ReviewModel,
+    answer,
     answers,
-    load_review_models,
     replayed,
 )
-from recordings.marks import Marks
+from recordings.marks import LEAVE_OUT, Marks, Rows
 from recordings.moments.drive import log_of
 from recordings.moments.find import find_moments, images_to_look_at
 from recordings.moments.looks import read_looks
@@ -38,7 +39,7 @@ Tell = Callable[[str, float], object]
 
 def look_at(
     path: Path,
-    model_paths: Sequence[Path] = (),
+    models: Sequence[ReviewModel] = (),
     unit: str | None = None,
     tell: Tell = lambda *_: None,
 ) -> list[dict[str, Any]]:
@@ -46,15 +47,14 @@ def look_at(
 
     Args:
         path: The recording's folder, or its log.
-        model_paths: Models that are held against the driver.
+        models: Models that are held against the driver.
         unit: Of its steering, as read_recording takes it.
         tell: Is told how far the work is.
 
     Raises:
-        InputError: The recording cannot be read, or a model not loaded.
+        InputError: The recording cannot be read.
     """
     recording = read_recording(path, unit=unit, marks=Marks())
-    models = load_review_models(model_paths)
     moments = moments_of(recording, models, tell)
     return [document_of(moment, recording) for moment in moments]
 
@@ -115,3 +115,50 @@ def document_of(moment: Moment, recording: Recording) -> dict[str, Any]:
         "reason": moment.reason,
         "score": round(moment.score, 2),
     }
+
+
+def compared(
+    plain: Recording,
+    marked: Recording,
+    models: Sequence[ReviewModel],
+    rows: Rows,
+) -> list[dict[str, Any]]:
+    """Return how far models are from the driver in a stretch of a recording.
+
+    Args:
+        plain: The recording as it was read without its marks.
+        marked: As it was read with them: its labels are what is taught.
+        rows: The stretch.
+
+    Raises:
+        InputError: The log has not these rows.
+    """
+    stretch = mark_of(plain, rows, LEAVE_OUT, "")
+    lines = plain.samples["line"]
+    places = np.flatnonzero(lines.between(stretch.first, stretch.last))
+    taught = taught_of(marked, LABEL_BEFORE_S, LABEL_AFTER_S)[places]
+    recorded = plain.samples["steering"].to_numpy()[places]
+    paths = images_to_look_at(plain.samples)
+    found = []
+    for model in models:
+        steering = answer(model, paths, places.tolist())
+        off = [steering - taught, steering - recorded]
+        taught_off, recorded_off = (each[np.isfinite(each)] for each in off)
+        found.append(
+            {
+                "model": model.name,
+                "rows": len(recorded_off),
+                "rmse_taught": _root_mean_square(taught_off),
+                "rmse_recorded": _root_mean_square(recorded_off),
+                "bias": _rounded(taught_off.mean()) if len(taught_off) else None,
+            }
+        )
+    return found
+
+
+def _root_mean_square(values: np.ndarray) -> float | None:
+    return _rounded(np.sqrt((values**2).mean())) if len(values) else None
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5)

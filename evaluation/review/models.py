@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
-from evaluation.judging import batch_predictor
-from evaluation.replay import frames_from_disk, model_driver, read_path, replay
+from evaluation.replay import (
+    frames_from_disk,
+    in_batches,
+    model_driver,
+    read_path,
+    replay,
+)
 from network.files import load_model
 from recordings.images import read_frame
 from recordings.recording import Recording, usable_samples
@@ -46,7 +51,7 @@ class ReviewModel:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         self._model = load_model(path)
-        self._predict = batch_predictor(self._model)
+        self._predict = in_batches(self._model.predict_on_batch)
         self._view: Any = None
         self._saliency: Callable[[np.ndarray], np.ndarray] | None = None
         self._lock = threading.Lock()
