@@ -56,6 +56,8 @@ class Findings:
     rows: int
     usable: int
     excluded: dict[str, int]
+    marked_hard: int
+    """Rows that marks want drawn more often; what they leave out is in `excluded`."""
     cameras: int
     sessions: int
     minutes: float
@@ -107,6 +109,7 @@ def find_out(recording: Recording) -> Findings:
         rows=len(recording.samples),
         usable=len(samples),
         excluded=recording.excluded,
+        marked_hard=int(samples["is_hard"].sum()),
         cameras=len(recording.cameras),
         sessions=int(samples["session"].nunique()),
         minutes=minutes,
@@ -204,6 +207,8 @@ def what_to_record(findings: list[Findings]) -> list[str]:
 TABLE = {
     "rows": "{rows:,}",
     "usable": "{usable:,}",
+    "marked out": "{marked_out:,}",
+    "marked hard": "{marked_hard:,}",
     "sessions": "{sessions}",
     "minutes": "{minutes:.1f}",
     "rows a second": "{rate_hz:.1f}",
@@ -224,8 +229,14 @@ TABLE = {
 
 def numbers_of(findings: list[Findings]) -> Table:
     """Return the table of numbers, a column for each recording."""
+    from recordings.log import MARKED_OUT
+
     columns = [
-        asdict(found) | {"speed": mph_and_mps(found.mean_speed_mph)}
+        asdict(found)
+        | {
+            "speed": mph_and_mps(found.mean_speed_mph),
+            "marked_out": found.excluded.get(MARKED_OUT, 0),
+        }
         for found in findings
     ]
     rows = (

@@ -90,7 +90,7 @@ def locate_images(
     facts: dict[str, ImageFact] = {}
     for camera in CAMERAS:
         samples[camera] = [
-            files.get(name.lower(), str(folder / "IMG" / name)) if name else ""
+            (files.get(name.lower()) or str(folder / "IMG" / name)) if name else ""
             for name in samples[camera]
         ]
     there = set(files.values())

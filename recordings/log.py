@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -37,6 +37,8 @@ from recordings.lines import (
     text_of,
 )
 
+# What stands beside a log and is none, and why a row is left out by it (marks.py).
+MARKS_SUFFIX, MARKED_OUT = ".marks.csv", "marked-out"
 NUMBERS = ("steering", "throttle", "brake", "speed")
 # A digit belongs to one place of it only: what is no number shows it at one look.
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -71,6 +73,10 @@ class DrivingLog:
     excluded: Counter[str] = field(default_factory=Counter)
     """The number of rows that were left out, by reason."""
     warnings: list[str] = field(default_factory=list)
+    marked_out: list[LogRow] = field(default_factory=list)
+    """Rows that marks leave out; all else is as if they were not there."""
+    last_line: int = 0
+    """The last line of the file that is not blank."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -96,6 +102,7 @@ def find_log(path: Path) -> Path:
         raise InputError(f"{log_path}: no regular file, expected a log; put one there")
     found = [p for p in sorted(path.iterdir()) if p.suffix.lower() == ".csv"]
     found = [p for p in found if p.is_file() and not p.name.startswith("._")]
+    found = [p for p in found if not p.name.endswith(MARKS_SUFFIX)]
     if len(found) == 1:
         return found[0]
     inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
@@ -118,11 +125,17 @@ def read_log(path: Path) -> DrivingLog:
     return parse_log(path, read_regular(path, MOST_LOG_BYTES))
 
 
-def parse_log(path: Path, content: bytes) -> DrivingLog:
+def parse_log(
+    path: Path, content: bytes, left_out: Container[int] = frozenset()
+) -> DrivingLog:
     """Do as read_log does with what the file holds.
 
     The work grows with the length of the content and no faster, whatever is in it: each
     line has a bound, in characters and in columns, and beyond it is left out unread.
+
+    Args:
+        left_out: Lines that marks leave out. A header is never one of them, so that
+            what is left is read as it was.
     """
     text = text_of(path, content)
     is_cut = not text.endswith(("\n", "\r"))
@@ -133,20 +146,21 @@ def parse_log(path: Path, content: bytes) -> DrivingLog:
     delimiter = delimiter_of(numbered)
     cells = [(i, split_line(line, delimiter)) for i, line in numbered]
     first_line, last_line = numbered[0][0], numbered[-1][0]
-    log = DrivingLog()
+    log = DrivingLog(last_line=last_line)
     if delimiter == ",":
-        _refuse_decimal_commas(path, cells)
-    problems = _read_rows(path, cells, log, is_cut)
-    if not log.rows:
+        kept = [(i, row) for i, row in cells if i not in left_out]
+        _refuse_decimal_commas(path, kept)
+    problems = _read_rows(path, cells, log, is_cut, left_out)
+    if not (log.rows or log.marked_out):
         found = problems[0] if problems else f"row {first_line}: only a header"
         raise InputError(
             f"{path} {found}, expected image paths, steering, throttle, brake and "
             "speed; record again, or save it with these columns between commas"
         )
     if problems:
-        left_out = log.excluded.total()
-        log.warnings.append(f"{left_out} rows left out; {'; '.join(problems)}")
-    if is_cut:
+        num_bad = log.excluded.total() - log.excluded[MARKED_OUT]
+        log.warnings.append(f"{num_bad} rows left out; {'; '.join(problems)}")
+    if is_cut and last_line not in left_out:
         log.warnings.append(
             f"row {last_line} has no line end: its last number may be cut off"
         )
@@ -154,13 +168,18 @@ def parse_log(path: Path, content: bytes) -> DrivingLog:
 
 
 def _read_rows(
-    path: Path, cells: list[tuple[int, list[str]]], log: DrivingLog, is_cut: bool
+    path: Path,
+    cells: list[tuple[int, list[str]]],
+    log: DrivingLog,
+    is_cut: bool,
+    left_out: Container[int],
 ) -> list[str]:
     """Fill a log with its rows; return in words what is amiss with the first bad ones.
 
     Args:
         cells: The number of each line, and what stands in it.
         is_cut: Whether the last line has no end.
+        left_out: Lines that marks leave out.
     """
     header: list[str] | None = None
     problems: list[str] = []
@@ -173,6 +192,12 @@ def _read_rows(
             continue
         if _is_numbering(row):
             log.has_header = True
+            continue
+        if line in left_out:
+            try:
+                log.marked_out.append(_read_row(line, row, header))
+            except ValueError:
+                log.excluded[MARKED_OUT] += 1
             continue
         try:
             log.rows.append(_read_row(line, row, header))

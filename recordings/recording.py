@@ -21,7 +21,8 @@ from common.files import read_regular
 from common.text import shown, wrapped
 from recordings.images import locate_images
 from recordings.lines import MOST_LOG_BYTES
-from recordings.log import find_log, parse_log
+from recordings.log import MARKED_OUT, DrivingLog, LogRow, find_log, parse_log
+from recordings.marks import Marks, marks_path, read_marks, what_marks_say
 from recordings.rows import (
     reasons_of,
     sessions_of,
@@ -30,7 +31,7 @@ from recordings.rows import (
     without_duplicates,
     without_faulty_sides,
 )
-from recordings.units import doubts_of, normalised
+from recordings.units import FULL_LOCK, NORMALISED, doubts_of, normalised
 
 # Half of what the simulator writes tells apart, and no label is taught more exactly.
 SAME_STEERING = 1e-4
@@ -55,12 +56,14 @@ class Recording:
     """All rows that could be read, in the order of the log, with the columns
     line (of the file, from 1), center, left, right (absolute path, "" where there is no
     such image), steering [-1, 1], throttle, brake, speed_mph, time_s (since 1970),
-    session (from 0) and excluded ("" for a row to use, else the reason)."""
+    session (from 0), excluded ("" for a row to use, else the reason) and is_hard
+    (whether marks want it drawn more often)."""
     excluded: dict[str, int]
     """The number of rows left out for each reason; some are not in samples either."""
     warnings: tuple[str, ...]
     fingerprint: str
-    """Differs whenever the log or, if they were checked, an image differs."""
+    """Differs whenever the log or, if they were checked, an image differs, or what
+    marks say of its rows."""
     digests: tuple[str, ...]
     """Of the centre image of each of the samples; "" where it was not looked at."""
 
@@ -72,45 +75,59 @@ class Recording:
 
 @_any_names
 def read_recording(
-    path: Path | str, check_images: bool = True, unit: str | None = None
+    path: Path | str,
+    check_images: bool = True,
+    unit: str | None = None,
+    marks: Marks | None = None,
 ) -> Recording:
     """Read a recording and decide which of its rows can be used.
+
+    Rows that are marked out are as if they were not in the log: what is said of the
+    others, their sessions too, is what would be said without them.
 
     Args:
         path: A recording's folder, or a log.
         check_images: Whether to look into every image, or only whether it is there.
         unit: What the steering of the log is in, of units.FULL_LOCK; None: normalised,
             unless the log says otherwise.
+        marks: What is said of its rows; None: what stands beside the log.
 
     Raises:
-        InputError: There is no log, or it cannot be read safely.
+        InputError: There is no log, or it or its marks cannot be read safely.
     """
     path = Path(path)
     log_path = find_log(path).resolve()
+    marks = read_marks(log_path) if marks is None else marks
     log_content = read_regular(log_path, MOST_LOG_BYTES)
-    log = parse_log(log_path, log_content)
-    rows = [
-        (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph)
-        for r in log.rows
-    ]
-    columns = ["line", *CAMERAS, "steering", "throttle", "brake", "speed_mph"]
-    samples, num_duplicates = without_duplicates(pd.DataFrame(rows, columns=columns))
-    named, steering = log.columns.get("steering", ""), samples["steering"].to_numpy()
-    samples["steering"] = normalised(steering, unit, named, log_path)
+    log = parse_log(log_path, log_content, marks.left_out)
+    marks.check(log.last_line, marks_path(log_path))
+    folder, steering_column = log_path.parent, log.columns.get("steering", "")
+    samples, num_duplicates = without_duplicates(_table_of(log.rows))
+    samples["steering"] = normalised(
+        samples["steering"].to_numpy(), unit, steering_column, log_path
+    )
     samples["time_s"], timed = times_of(samples["center"])
     samples["session"] = sessions_of(samples["time_s"])
-    digests = locate_images(samples, log_path.parent, check_images)
+    digests = locate_images(samples, folder, check_images)
     sides = without_faulty_sides(samples, digests)
     samples["excluded"] = reasons_of(samples, digests["center"])
-    excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
-    excluded += Counter(reason for reason in samples["excluded"] if reason)
     warnings = [*log.warnings, *sides]
     warnings += warnings_of(samples, timed, num_duplicates)
     warnings += doubts_of(samples, log.columns)
-    content = [log_content, *(d.encode() for d in digests["center"])]
+    centers = np.array(digests["center"], object)
+    content = [log_content, *(digest.encode() for digest in centers)]
+    if said := marks.fingerprint():
+        content.append(said)
     fingerprint = hashlib.blake2b(b"\n".join(content), digest_size=16).hexdigest()
+    if log.marked_out:
+        samples, centers = _with_marked_out(samples, centers, log, folder, unit)
+    samples["is_hard"] = [line in marks.hard for line in samples["line"]]
+    excluded = log.excluded + Counter({"duplicate-row": num_duplicates})
+    excluded += Counter(reason for reason in samples["excluded"] if reason)
+    num_hard = int((samples["is_hard"] & (samples["excluded"] == "")).sum())
+    warnings += what_marks_say(marks, excluded[MARKED_OUT], num_hard)
     return Recording(
-        name=log_path.parent.name,
+        name=folder.name,
         log_path=log_path,
         has_header=log.has_header,
         columns=log.columns,
@@ -119,8 +136,44 @@ def read_recording(
         excluded={reason: n for reason, n in sorted(excluded.items()) if n},
         warnings=tuple(map(shown, warnings)),
         fingerprint=fingerprint,
-        digests=tuple(digests["center"]),
+        digests=tuple(centers),
     )
+
+
+def _table_of(rows: Sequence[LogRow]) -> pd.DataFrame:
+    """Return rows of a log as a table; the camera columns hold names of files."""
+    numbers = ["steering", "throttle", "brake", "speed_mph"]
+    cells = [
+        (r.line, *r.images, r.steering, r.throttle, r.brake, r.speed_mph) for r in rows
+    ]
+    table = pd.DataFrame(cells, columns=["line", *CAMERAS, *numbers])
+    # Of no rows pandas would not know it.
+    return table.astype({"line": np.int64} | dict.fromkeys(numbers, np.float64))
+
+
+def _with_marked_out(
+    samples: pd.DataFrame,
+    digests: np.ndarray,
+    log: DrivingLog,
+    folder: Path,
+    unit: str | None,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return samples and digests with the rows that are marked out in their places.
+
+    Nobody has looked into their images, and of their sessions they make none.
+    """
+    marked = _table_of(log.marked_out)
+    marked["steering"] /= FULL_LOCK[unit or NORMALISED]
+    marked["time_s"], _ = times_of(marked["center"])
+    locate_images(marked, folder, check_images=False)
+    marked = marked.drop(columns=[f"{camera}_fault" for camera in CAMERAS])
+    marked["excluded"] = MARKED_OUT
+    both = pd.concat([samples, marked], ignore_index=True)
+    order = np.argsort(both["line"].to_numpy(), kind="stable")
+    both = both.iloc[order].reset_index(drop=True)
+    both["session"] = both["session"].ffill().fillna(0).astype(np.int64)
+    of_marked = np.full(len(marked), "", object)
+    return both, np.concatenate([digests, of_marked])[order]
 
 
 def read_recordings(

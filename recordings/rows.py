@@ -135,6 +135,8 @@ def reasons_of(samples: pd.DataFrame, digests: list[str]) -> list[str]:
 
 def in_runs(flags: np.ndarray, length: int) -> np.ndarray:
     """Return bool (n,): which flags stand in a row of so many, or of more."""
+    if not len(flags):
+        return np.zeros(0, bool)
     runs = np.convolve(flags, np.ones(length), "full")
     ends = runs[: len(flags)] >= length
     return np.convolve(ends[::-1], np.ones(length), "full")[: len(ends)][::-1] > 0
@@ -180,7 +182,7 @@ def warnings_of(samples: pd.DataFrame, timed: bool, num_duplicates: int) -> list
             f"{steps_back} rows are older than the row before; is the log shuffled? "
             "Its sessions are lost: sort the rows by the name of the centre image"
         )
-    if not samples["speed_mph"].any():
+    if len(samples) and not samples["speed_mph"].any():
         warnings.append("every speed is 0; took the car to be moving all the time")
     if not timed:
         warnings.append(

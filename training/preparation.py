@@ -79,14 +79,14 @@ def make_sets(
 ) -> tuple[TrainingSet, TrainingSet]:
     """Return what to draw batches from, and what to validate on."""
 
-    def make(rows: np.ndarray, balance: str) -> TrainingSet:
+    def make(rows: np.ndarray, balance: str, hard_factor: float) -> TrainingSet:
         samples, taught = split.samples.iloc[rows], split.labels.trained[rows]
-        return make_training_set(samples, taught, cache, balance)
+        return make_training_set(samples, taught, cache, balance, hard_factor)
 
-    training_set = make(split.train, settings.balance)
+    training_set = make(split.train, settings.balance, settings.hard_factor)
     if settings.shares:
         training_set = with_shares(training_set, settings.shares)
-    return training_set, make(split.validation, "off")
+    return training_set, make(split.validation, "off", 1.0)
 
 
 def make_driving_test(

@@ -94,7 +94,11 @@ class TrainingSet:
 
 
 def make_training_set(
-    samples: pd.DataFrame, steering: np.ndarray, cache: ViewCache, balance: str
+    samples: pd.DataFrame,
+    steering: np.ndarray,
+    cache: ViewCache,
+    balance: str,
+    hard_factor: float = 1.0,
 ) -> TrainingSet:
     """Bring samples, their labels and their frames together.
 
@@ -102,14 +106,21 @@ def make_training_set(
         steering: What to teach for each sample, float32 (n,).
         cache: What holds every frame of the samples.
         balance: How steering is balanced, a mode of balance_weights.
+        hard_factor: How many times as often a sample is drawn that is marked hard.
     """
+    weights = balance_weights(steering, mode=balance)
+    is_hard = samples["is_hard"].to_numpy(bool)
+    # Without marks the weights are, to the bit, what they are without this.
+    if is_hard.any():
+        weights = weights * np.where(is_hard, hard_factor, 1.0)
+        weights /= weights.sum()
     return TrainingSet(
         cache,
         cache_positions(samples, cache),
         steering,
         samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
         samples["recording"].to_numpy(),
-        balance_weights(steering, mode=balance),
+        weights,
     )
 
 

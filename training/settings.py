@@ -207,6 +207,12 @@ class Settings:
         is_basic=True,
         choices=BALANCE_MODES,
     )
+    hard_factor: float = _setting(
+        3.0,
+        LABELS,
+        "times as often that rows marked hard are drawn",
+        (lambda factor: 1 <= factor <= 100, "1 (as often as others) to 100"),
+    )
     shares: dict[str, float] = _setting(  # noqa: RUF009 - of it a factory is made
         {},
         LABELS,

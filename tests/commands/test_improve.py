@@ -10,6 +10,7 @@ from made_recordings import write_recording
 import improve
 from model import build_model
 from network.files import save_model
+from recordings.marks import Mark, Marks, change_marks
 from training.settings import Settings
 
 
@@ -33,6 +34,8 @@ def test_hard_places_of_a_recording_are_trained_on_and_judged(
 ):
     steering = 0.4 * np.sin(np.arange(120) / 8)
     folder = write_recording(tmp_path / "a", steering)
+    marks = Marks((Mark(20, 60, "hard"),))
+    change_marks(folder / "driving_log.csv", lambda _: marks)
     other = write_recording(tmp_path / "other", -steering, num_cameras=1)
     command = ["--recording", folder, "--guard", other, "--base", folder]
     command += ["--epochs", "1", "--steps-per-epoch", "2", "--name", "b", "--json"]
@@ -41,6 +44,7 @@ def test_hard_places_of_a_recording_are_trained_on_and_judged(
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document["before"]["hard_places"] > 0
     assert document["before"]["elsewhere"] == 0 < document["before"]["guard"]
+    assert document["before"]["marked_hard_off_m"] > 0
     assert (tmp_path / "b" / "model.json").exists() is document["accepted"]
     # Once more, the same command has nothing left to do.
     config = (tmp_path / "b" / "tuned" / "config.json").stat()

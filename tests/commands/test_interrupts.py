@@ -62,6 +62,7 @@ def names_in(folder):
         ("recordings.pictures.draw_time", "explore {data} --out out"),
         ("common.files.os.fsync", "augment {data} --out out.png"),
         ("recordings.images.image_facts", "dataset {data}"),
+        ("recordings.moments.looks.read_looks", "review {data} --moments"),
         ("evaluation.judging.judge_recordings", "evaluate zero --recording {data}"),
         ("evaluation.video.film_drive", "evaluate zero --track lake --video out.mp4"),
         (

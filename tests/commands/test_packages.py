@@ -23,6 +23,7 @@ COMMANDS = {
     "export": f"export.py {BASE} --to tflite --out model.tflite",
     "improve": f"improve.py {BASE} --track random:1 --base bars --name x",
     "model": "model.py",
+    "review": "review.py bars --list",
     "search": "search.py bars",
     "simulate record": "simulate.py record lake --frames 5 --out out",
     "simulate render": "simulate.py render lake --out out.png",

@@ -56,3 +56,19 @@ def test_hard_places_begin_before_the_intervention_and_end_with_the_session():
 def test_better_is_fewer_in_hard_places_and_no_more_elsewhere(after, better):
     before = {"hard_places": 5, "elsewhere": 2, "guard": 1}
     assert is_better(before, after) is better
+
+
+@pytest.mark.parametrize(
+    ("after", "better"),
+    [
+        ({"hard_places": 0, "elsewhere": 1, "marked_hard_off_m": 0.3}, True),
+        ({"hard_places": 0, "elsewhere": 1, "marked_hard_off_m": 0.39}, False),
+        ({"hard_places": 0, "elsewhere": 2, "marked_hard_off_m": 0.1}, False),
+        ({"hard_places": 1, "elsewhere": 1, "marked_hard_off_m": 0.1}, False),
+    ],
+)
+def test_better_is_nearer_in_marked_places_where_there_is_nothing_to_count(
+    after, better
+):
+    before = {"hard_places": 0, "elsewhere": 1, "marked_hard_off_m": 0.4}
+    assert is_better(before, after) is better

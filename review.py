@@ -1,0 +1,266 @@
+"""Look at what was recorded, and mark what is bad; logs and images stay as they are.
+
+    python review.py data/a --model models/base
+    python review.py data/a --leave-out 200:260 --note "crash"
+
+The first serves a page, the second marks without it. Marks lie beside the log, in
+driving_log.marks.csv; every command honours them, and without that file nothing is
+marked. Rows are the lines of the log as an editor and a spreadsheet number them: the
+first line of the file is row 1, a header too, and a stretch holds both its ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.command_line import Parser, add_max_parameters
+from common.ends import ends_in_one_line
+from common.start_up import quiet_tensorflow
+from common.table import text_table
+from common.text import shown
+
+if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
+    from evaluation.review.look import Tell
+
+MOMENTS = 30
+# By what is marked, the flag's help.
+MARKING = {
+    "leave-out": "leave rows out; may be repeated, as the next two",
+    "only": "use no other rows than these",
+    "hard": "draw rows more often in training",
+}
+
+
+# --- Command line ---------------------------------------------------------------------
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; `rows` holds what is to be marked, and as what."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    args.rows = [
+        (kind, rows)
+        for kind in MARKING
+        for rows in getattr(args, kind.replace("-", "_"))
+    ]
+    changes = bool(args.rows) + args.undo + (args.discard_last is not None)
+    if changes > 1:
+        parser.error("marks, --undo and --discard-last: give one of them at a time")
+    if args.note and (not changes or args.undo):
+        parser.error("argument --note: it says why rows are marked; mark some, too")
+    if (changes or args.compare) and len(args.recordings) > 1:
+        parser.error("rows are those of one recording; give one")
+    if args.compare and not args.model:
+        parser.error("argument --compare: needs --model, to say whose steering")
+    return args
+
+
+def make_parser() -> Parser:
+    """Return what reads the command line."""
+    from network.files import model_path
+    from recordings.marks import rows_of_text
+    from recordings.units import add_unit_flag
+
+    parser = Parser(
+        description=__doc__,
+        epilog="Example:\n  python review.py data/a --leave-out 200:260 --note crash",
+    )
+    add = parser.add_argument_group("what to look at").add_argument
+    folders = "folders with a driving_log.csv (default: the only one in data)"
+    add("recordings", nargs="*", type=Path, help=folders)
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
+    models = "models to hold against the driver"
+    add("--model", type=model_path, metavar="MODEL", help=models, **several)
+    add_unit_flag(add)
+    add_max_parameters(add)
+    add = parser.add_argument_group("marks, without the page").add_argument
+    repeated: dict[str, Any] = {"action": "append", "default": [], "metavar": "FROM:TO"}
+    for kind, text in MARKING.items():
+        add(f"--{kind}", type=rows_of_text, help=text, **repeated)
+    add("--note", default="", metavar="TEXT", help="why, for the rows that are marked")
+    add("--undo", action="store_true", help="take the newest mark back")
+    discard = "leave out the newest take, or its last SECONDS"
+    whole: dict[str, Any] = {"nargs": "?", "const": 0.0, "type": _seconds}
+    add("--discard-last", metavar="SECONDS", help=discard, **whole)
+    add = parser.add_argument_group("what to show, without the page").add_argument
+    add("--list", action="store_true", help="show the marks, and what they change")
+    moments = f"show the first N suspicious moments (N: {MOMENTS} if not given)"
+    add("--moments", nargs="?", const=MOMENTS, type=_count, metavar="N", help=moments)
+    compare = "show how far models are from the driver in these rows"
+    add("--compare", type=rows_of_text, metavar="FROM:TO", help=compare)
+    add("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected seconds above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
+    return int(text)
+
+
+@ends_in_one_line
+def main(argv: list[str] | None = None) -> int:
+    """Mark, show or serve; 0: done, 1: refused, 2: wrong usage."""
+    args = parse_args(argv)
+    units = check(args)
+    document = mark(args, units)
+    if document or args.list:
+        document |= list_marks(args, units)
+    if args.compare:
+        document |= compare(args, units)
+    if args.moments:
+        document |= list_moments(args, units)
+    if args.json:
+        print(json.dumps(document))
+    return 0
+
+
+def check(args: argparse.Namespace) -> dict[str, str]:
+    """Refuse what is not there, before anything slow is loaded; return the units.
+
+    Raises:
+        InputError: A recording or a model is not there, or no good.
+    """
+    from network.files import check_model
+    from recordings.found import only_recording
+    from recordings.log import find_log
+    from recordings.marks import read_marks
+    from recordings.units import units_by_path
+
+    if not args.recordings:
+        args.recordings = [only_recording("python review.py")]
+    for path in args.recordings:
+        read_marks(find_log(path))
+    for path in args.model:
+        check_model(path)
+    return units_by_path(dict(args.steering_unit), args.recordings)
+
+
+# --- Without the page -----------------------------------------------------------------
+
+
+def mark(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:
+    """Change marks as the command line says; return what was done, {} for nothing."""
+    from evaluation.review import documents
+
+    path = args.recordings[0]
+    unit = units.get(str(path.resolve()))
+    if args.rows:
+        document = documents.mark_rows(path, unit, args.rows, args.note)
+    elif args.undo:
+        document = documents.undo(path)
+    elif args.discard_last is not None:
+        seconds = args.discard_last or None
+        document = documents.discard_last(path, unit, seconds, args.note)
+    else:
+        return {}
+    if not args.json:
+        for what, marks in document.items():
+            for each in marks:
+                note = f" ({each['note']})" if each["note"] else ""
+                rows = f"rows {each['from_row']} to {each['to_row']}"
+                print(shown(f"{path}: {what}: {rows}, {each['mark']}{note}"))
+    return document
+
+
+def list_marks(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:
+    """Show the marks of the recordings, and what they change."""
+    from evaluation.review.documents import marks_of
+    from evaluation.review.summary import train_command
+
+    found = [marks_of(path, units.get(str(path.resolve()))) for path in args.recordings]
+    command = train_command(args.recordings, units, args.model)
+    if args.json:
+        return {"recordings": found, "next": command}
+    rows = [["recording", "from", "to", "mark", "note"]]
+    for each in found:
+        rows += [
+            [each["recording"], *map(str, mark.values())] for mark in each["marks"]
+        ]
+    if args.list and len(rows) > 1:
+        print(text_table(rows, "<>><"))
+    for each in found:
+        changes = each["changes"]
+        text = (
+            f"{each['recording']}: {changes['usable_after']:,} rows used, "
+            f"{changes['usable_before']:,} without marks; "
+            f"{changes['minutes_after']:.1f} of {changes['minutes_before']:.1f} min; "
+            f"{changes['hard']:,} rows hard"
+        )
+        print(shown(text))
+    print(shown(f"next: {command}"))
+    return {}
+
+
+def list_moments(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:
+    """Show the suspicious moments of the recordings that are not left out already."""
+    if args.model:
+        quiet_tensorflow()
+    from evaluation.review.documents import moments_to_look_at
+
+    inputs = (args.recordings, args.model, units)
+    moments = moments_to_look_at(*inputs, args.moments, tell_of)
+    if args.json:
+        return {"moments": moments}
+    rows = [["rows", "what", "score", "recording", "why"]]
+    for each in moments:
+        place = f"{each['from_row']}-{each['to_row']}"
+        score = f"{each['score']:.1f}"
+        rows.append([place, each["kind"], score, each["recording"], each["reason"]])
+    print(text_table(rows, "><><") if moments else "nothing is suspicious")
+    return {}
+
+
+def tell_of(path: Path) -> Tell:
+    """Return what shows on a terminal how far the work on a recording is."""
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def tell(what: str, part: float) -> None:
+        if what not in bars:
+            # disable=None shows the bar on a terminal only.
+            name = shown(f"{path.name}: {what}")
+            bars[what] = tqdm(total=100, desc=name, unit="%", disable=None, leave=False)
+        bars[what].update(round(100 * part) - bars[what].n)
+        if part >= 1:
+            bars[what].close()
+
+    return tell
+
+
+def compare(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:
+    """Show how far the models' steering is from the driver's in some rows."""
+    quiet_tensorflow()
+    from evaluation.review.documents import models_beside_driver
+
+    (path,) = args.recordings
+    unit = units.get(str(path.resolve()))
+    found = models_beside_driver(path, unit, args.model, args.compare)
+    if args.json:
+        return {"compared": found}
+    rows = [["model", "rows", "RMSE to the label", "to the recorded", "bias"]]
+    for each in found:
+        numbers = (each["rmse_taught"], each["rmse_recorded"], each["bias"])
+        cells = ["-" if number is None else f"{number:.4f}" for number in numbers]
+        rows.append([each["model"], str(each["rows"]), *cells])
+    print(text_table(rows, "<>"))
+    return {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
