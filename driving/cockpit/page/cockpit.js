@@ -3,14 +3,9 @@
 
 import { StripChart } from "./chart.js";
 import { Hands, TURN_OF_KEY } from "./hands.js";
-import {
-  element,
-  showBanner,
-  showEnd,
-  showFigures,
-  showGauges,
-  showWheel,
-} from "./panel.js";
+import { showBanner, showEnd, showFigures, showGauges, showWheel } from "./panel.js";
+import { copyOnClick, element } from "./parts.js";
+import { drawWheel } from "./wheel.js";
 
 /** @typedef {import("./panel.js").State} State */
 /** @typedef {import("./panel.js").Link} Link */
@@ -271,15 +266,8 @@ slider.addEventListener("input", () => setTarget(Number(slider.value)));
 dialog.addEventListener("close", () => {
   if (dialog.returnValue === "end") send({ type: "end" });
 });
-element("copy").addEventListener("click", async () => {
-  const command = element("command");
-  // Marked as well: over plain HTTP on a network, browsers let no page copy.
-  getSelection()?.selectAllChildren(command);
-  const isCopied = await navigator.clipboard
-    ?.writeText(command.textContent ?? "")
-    .then(() => true, () => false);
-  element("copy").textContent = isCopied ? "Copied" : "Press Ctrl+C to copy";
-});
+copyOnClick(element("copy"), element("command"));
 
+drawWheel(element("wheel"), ["model", "person"]);
 connect();
 requestAnimationFrame(refresh);

@@ -1,6 +1,9 @@
 // @ts-check
 /** Shows a state of the drive on the page: banner, wheel, gauges, figures. */
 
+import { clock, element, signed, write } from "./parts.js";
+import { turnMark, turnWheel } from "./wheel.js";
+
 /**
  * What the server says with each frame; docs/protocol.md has the units.
  *
@@ -33,15 +36,7 @@
 
 /** @typedef {"connecting" | "open" | "lost" | "ended"} Link */
 
-const FULL_LOCK_DEG = 110; // that the drawn wheel turns
 const MOST_MPH = 30;
-
-/** @param {string} id @returns {HTMLElement} */
-export function element(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found;
-}
 
 /**
  * Say who drives, and what to do next.
@@ -91,37 +86,12 @@ export function bannerOf(link, state, isSilent) {
   return say("model", "The model drives", state.may_steer ? how : "You are watching.");
 }
 
-/** @param {number} value @returns {string} with its sign, in columns */
-function signed(value) {
-  const text = Math.abs(value).toFixed(2);
-  return `${value < 0 && Number(text) ? "−" : "+"}${text}`;
-}
-
-/** @param {number} seconds @returns {string} m:ss or h:mm:ss */
-function clock(seconds) {
-  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  const minutes = Math.floor(seconds / 60) % 60;
-  const hours = Math.floor(seconds / 3600);
-  const rest = two(Math.floor(seconds) % 60);
-  return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
-}
-
 /** @param {State} state @returns {string} */
 function badFrames({ unusable, faults, dropped }) {
   const more = [];
   if (dropped) more.push(`${dropped} dropped`);
   if (faults) more.push(`${faults} failed`);
   return [unusable, ...more].join(" · ");
-}
-
-/** Remembers what is written, so that what has not changed is not touched. */
-const written = new Map();
-
-/** @param {string} id @param {string} text */
-function write(id, text) {
-  if (written.get(id) === text) return;
-  written.set(id, text);
-  element(id).textContent = text;
 }
 
 /** @param {Link} link @param {State | null} state @param {boolean} isSilent */
@@ -143,12 +113,9 @@ export function showBanner(link, state, isSilent) {
  */
 export function showWheel(state, own) {
   const person = own ?? state.person_steering;
-  const turn = (/** @type {string} */ id, /** @type {number} */ steering) =>
-    element(id).setAttribute("transform", `rotate(${FULL_LOCK_DEG * steering})`);
-  turn("wheel-turning", own ?? state.steering);
-  turn("mark-model", state.model_steering);
-  turn("mark-person", person ?? 0);
-  element("mark-person").style.display = person === null ? "none" : "";
+  turnWheel(own ?? state.steering);
+  turnMark("model", state.model_steering);
+  turnMark("person", person);
   write("model-steering", signed(state.model_steering));
   write("person-steering", person === null ? "–" : signed(person));
 }
