@@ -65,9 +65,14 @@ class Speaker(Protocol):
 
 
 class Gate:
-    """What all doors share: the line in front of the loop, and who has to leave."""
+    """What all doors share: the line in front of the loop, and who has to leave.
 
-    def __init__(self) -> None:
+    Args:
+        share: Part of one core that all connections but the simulator's get.
+    """
+
+    def __init__(self, share: float = SHARE) -> None:
+        self._share = share
         self.doors: set[Door] = set()
         self.unfinished_bytes = 0
         """What all connections have left unfinished."""
@@ -179,7 +184,7 @@ class Gate:
                 cost_s = time.thread_time() - begun_s
                 door.spent_s = spent_s + cost_s
                 rested_s = max(self._free_at_s, loop.time() - BURST_S)
-                self._free_at_s = rested_s + cost_s / SHARE
+                self._free_at_s = rested_s + cost_s / self._share
         finally:
             self._serving = None
 

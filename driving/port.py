@@ -22,7 +22,7 @@ import uvicorn
 from uvicorn.protocols.utils import ClientDisconnected
 
 from common.errors import InputError
-from driving.door import Door, Gate
+from driving.door import SHARE, Door, Gate
 from driving.speakers import MOST_WEBSOCKET_BYTES, BoundedHttp, BoundedWebSocket
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ ACCEPTED_AT_ONCE, REFUSED_AT_ONCE, WAITING_OUTSIDE = 8, 64, 1024
 MAPPED_PREFIX = 96
 FOREIGN_HOST = (
     "refused: {host} is a name that a web page elsewhere could have given to this "
-    "machine; use its address, as http://127.0.0.1:4567\n"
+    "machine; use its address, as http://127.0.0.1:{port}\n"
 )
 FOREIGN_SITE = (
     "refused: a page of another site asks for this, in this browser; open the address "
-    "that drive.py has printed\n"
+    "that {command} has printed\n"
 )
 
 # What it looks like that a connection is over.
@@ -98,7 +98,9 @@ class _Listener(socket.socket):
         raise BlockingIOError
 
 
-def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
+def listen(
+    host: str, port: int, quick_ack: bool = True, command: str = "drive.py"
+) -> socket.socket:
     """Bind a port and listen, or say why that is not possible.
 
     A simulator that finds no listener tries again thousands of times a second and logs
@@ -108,6 +110,7 @@ def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
         host: An address of this machine, or its name.
         port: 0 takes any that is free.
         quick_ack: Whether TCP segments are acknowledged at once, where the system can.
+        command: Which command listens, for the message.
 
     Raises:
         InputError: The port is taken, or the host is not this machine.
@@ -125,7 +128,7 @@ def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
         listener.close()
         mend = "give an address of this machine to --host, or another --port"
         if error.errno == errno.EADDRINUSE:
-            mend = "does another drive.py run? Stop it, or give another --port"
+            mend = f"does another {command} run? Stop it, or give another --port"
         raise InputError(
             f"cannot listen on {host}:{port} ({error.strerror}); {mend}"
         ) from error
@@ -157,13 +160,20 @@ def reachable_address(host: str) -> str:
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn server behind doors; it hears the names of this machine only."""
+    """A uvicorn server behind doors; it hears the names of this machine only.
 
-    def __init__(self, app: App) -> None:
-        self.gate = Gate()
+    Args:
+        command: Which command serves, for what is refused.
+        share: Part of one core that all connections but a simulator's get.
+    """
+
+    def __init__(
+        self, app: App, command: str = "drive.py", share: float = SHARE
+    ) -> None:
+        self.gate = Gate(share)
         super().__init__(
             uvicorn.Config(
-                HostGuard(app),
+                HostGuard(app, command),
                 # uvloop would read without the sockets above.
                 loop="asyncio",
                 http=partial(Door, self.gate, BoundedHttp),  # type: ignore[arg-type]
@@ -210,16 +220,19 @@ class HostGuard:
     site, also the pictures that a page shows, for which it names no origin.
     """
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, app: App, command: str = "drive.py") -> None:
+        self.app, self.command = app, command
         self.refused: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = _without_port(header_of(scope, b"host"))
         if not is_local_name(host):
-            await self._refuse(scope, send, FOREIGN_HOST.format(host=host[:80]), "host")
+            port = (scope.get("server") or ("", 4567))[1]
+            line = FOREIGN_HOST.format(host=host[:80], port=port)
+            await self._refuse(scope, send, line, "host")
         elif is_of_another_site(scope):
-            await self._refuse(scope, send, FOREIGN_SITE, "site")
+            line = FOREIGN_SITE.format(command=self.command)
+            await self._refuse(scope, send, line, "site")
         else:
             await self.app(scope, receive, send)
 

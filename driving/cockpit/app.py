@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import json
 import logging
 import time
@@ -18,21 +17,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from driving.cockpit.heat_map import HeatMap
 from driving.cockpit.playback import Player
 from driving.cockpit.state import CockpitState
 from driving.moment import Moment
-from driving.port import (
-    GONE,
-    AllowList,
-    Receive,
-    Scope,
-    Send,
-    header_of,
-    refuse,
+from driving.pages import (
+    PARTS,
+    has_token,
+    is_own_origin,
+    read_files,
+    refuse_method,
+    send_content,
 )
+from driving.port import GONE, AllowList, Receive, Scope, Send, refuse
 from driving.server import DriveServer
 from driving.speakers import MOST_PAGE_MESSAGE_BYTES, SOCKET_PATH
 from driving.telemetry import LARGEST_NUMBER
@@ -40,24 +38,6 @@ from driving.telemetry import LARGEST_NUMBER
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).resolve().parent / "page"
-CONTENT_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-# Nothing from elsewhere, nothing inline, and in no other page's frame.
-SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' "
-        "blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",  # The address may hold the token.
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
 MOST_PAGES = 16
 MOST_MESSAGES_PER_S = 200
 # More than the eye follows; so what pages cost is bounded at any frame rate.
@@ -136,7 +116,7 @@ class Cockpit:
         self.player = player
         self._state = CockpitState(server, model, heat_map is not None, player)
         self._last_number = 0
-        self._files = read_files(FOLDER)
+        self._files = read_files(FOLDER, PARTS)
 
     def end(self) -> None:
         """Stop the car, and tell the pages that the run has ended and what is next."""
@@ -178,36 +158,20 @@ class Cockpit:
             await refuse(scope, send, 403, "refused: drive.py --allow names others\n")
 
     async def _send_file(self, scope: Scope, send: Send) -> None:
-        content_type, content = self._files[scope["path"]]
-        if scope["method"] not in ("GET", "HEAD"):
-            await refuse(scope, send, 405, "refused: there is nothing but GET\n")
+        if await refuse_method(scope, send, "GET", "HEAD"):
             return
-        if scope["path"] == "/" and not self._has_token(scope):
+        if scope["path"] == "/" and not has_token(scope, self.token):
             self._refuse("a page without the token")
             line = "refused: open the address that drive.py has printed, token and all"
             await refuse(scope, send, 403, f"{line}\n")
             return
-        headers = SECURITY_HEADERS | {
-            "content-type": content_type,
-            "content-length": str(len(content)),
-        }
-        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": pairs})
-        body = content if scope["method"] == "GET" else b""
-        await send({"type": "http.response.body", "body": body})
-
-    def _has_token(self, scope: Scope) -> bool:
-        if self.token is None:
-            return True
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
-        return hmac.compare_digest(given[-1].encode(), self.token.encode())
+        await send_content(scope, send, *self._files[scope["path"]])
 
     def _why_refused(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and reason to refuse a page's socket with, None to serve it."""
-        # A browser names the page that asks, and no page can make it say another.
-        if header_of(scope, b"origin") != f"http://{header_of(scope, b'host')}":
+        if not is_own_origin(scope):
             return 403, "a page of another origin"
-        if not self._has_token(scope):
+        if not has_token(scope, self.token):
             return 403, "a page without the token"
         if len(self.pages) >= MOST_PAGES:
             return 503, f"more than {MOST_PAGES} pages"
@@ -316,17 +280,6 @@ class Cockpit:
                 parts.append({"bytes": HEAT_PICTURE + heat})
                 page.heat = heat
         return parts
-
-
-def read_files(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Return content type and content of each file of the page, by its path."""
-    files = {
-        f"/{path.name}": (CONTENT_TYPES[path.suffix], path.read_bytes())
-        for path in sorted(folder.iterdir())
-        if path.suffix in CONTENT_TYPES
-    }
-    files["/"] = files.pop("/index.html")
-    return files
 
 
 def _seek(player: Player, message: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@
 import { StripChart } from "./chart.js";
 import { Hands, TURN_OF_KEY } from "./hands.js";
 import {
-  element,
   hasEnded,
   isStale,
   showBanner,
@@ -13,7 +12,9 @@ import {
   showGauges,
   showWheel,
 } from "./panel.js";
+import { copyOnClick, element } from "./parts.js";
 import { Playback } from "./playback.js";
+import { drawWheel } from "./wheel.js";
 
 /** @typedef {import("./panel.js").State} State */
 /** @typedef {import("./panel.js").Link} Link */
@@ -305,15 +306,8 @@ slider.addEventListener("input", () => setTarget(Number(slider.value)));
 dialog.addEventListener("close", () => {
   if (dialog.returnValue === "end") send({ type: "end" });
 });
-element("copy").addEventListener("click", async () => {
-  const command = element("command");
-  // Marked as well: over plain HTTP on a network, browsers let no page copy.
-  getSelection()?.selectAllChildren(command);
-  const isCopied = await navigator.clipboard
-    ?.writeText(command.textContent ?? "")
-    .then(() => true, () => false);
-  element("copy").textContent = isCopied ? "Copied" : "Press Ctrl+C to copy";
-});
+copyOnClick(element("copy"), element("command"));
 
+drawWheel(element("wheel"), ["model", "person"]);
 connect();
 requestAnimationFrame(refresh);

@@ -1,6 +1,9 @@
 // @ts-check
 /** Shows a state of the drive on the page: banner, wheel, gauges, figures. */
 
+import { clock, element, signed, write } from "./parts.js";
+import { turnMark, turnWheel } from "./wheel.js";
+
 /**
  * What the server says with each frame; docs/protocol.md has the units.
  *
@@ -46,17 +49,9 @@
 
 /** @typedef {"connecting" | "open" | "lost"} Link */
 
-const FULL_LOCK_DEG = 110; // that the drawn wheel turns
 const MOST_MPH = 30;
 const STANDING_MPH = 1;
 const UNKNOWN = "–";
-
-/** @param {string} id @returns {HTMLElement} */
-export function element(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found;
-}
 
 /** Whether a run has come to its end. @param {State | null} state */
 export function hasEnded(state) {
@@ -140,38 +135,12 @@ function endOf(link, state) {
   return { kind: "ended", title: "The run has ended", hint };
 }
 
-/** @param {number | null} value @returns {string} with its sign, in columns */
-function signed(value) {
-  if (value === null) return UNKNOWN;
-  const text = Math.abs(value).toFixed(2);
-  return `${value < 0 && Number(text) ? "−" : "+"}${text}`;
-}
-
-/** @param {number} seconds @returns {string} m:ss or h:mm:ss */
-export function clock(seconds) {
-  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  const minutes = Math.floor(seconds / 60) % 60;
-  const hours = Math.floor(seconds / 3600);
-  const rest = two(Math.floor(seconds) % 60);
-  return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
-}
-
 /** @param {State} state @returns {string} */
 function badFrames({ unusable, faults, dropped }) {
   const more = [];
   if (dropped) more.push(`${dropped} dropped`);
   if (faults) more.push(`${faults} failed`);
   return [unusable, ...more].join(" · ");
-}
-
-/** Remembers what is written, so that what has not changed is not touched. */
-const written = new Map();
-
-/** @param {string} id @param {string} text */
-function write(id, text) {
-  if (written.get(id) === text) return;
-  written.set(id, text);
-  element(id).textContent = text;
 }
 
 /**
@@ -226,17 +195,11 @@ function whatOf({ model, track, playing, simulator }) {
 export function showWheel(state, own) {
   const person = own ?? state?.person_steering ?? null;
   const model = state?.model_steering ?? null;
-  const turn = (/** @type {string} */ id, /** @type {number} */ steering) =>
-    element(id).setAttribute("transform", `rotate(${FULL_LOCK_DEG * steering})`);
-  turn("wheel-turning", own ?? state?.steering ?? 0);
-  for (const [name, steering] of /** @type {const} */ ([
-    ["model", model],
-    ["person", person],
-  ])) {
-    turn(`mark-${name}`, steering ?? 0);
-    element(`mark-${name}`).style.display = steering === null ? "none" : "";
-    write(`${name}-steering`, signed(steering));
-  }
+  turnWheel(own ?? state?.steering ?? 0);
+  turnMark("model", model);
+  turnMark("person", person);
+  write("model-steering", model === null ? UNKNOWN : signed(model));
+  write("person-steering", person === null ? UNKNOWN : signed(person));
   const isPlayed = Boolean(state?.playing);
   write("person", isPlayed ? "As recorded" : "Person");
   write("person-line", isPlayed ? "Recorded steering" : "Person's steering");

@@ -1,7 +1,7 @@
 // @ts-check
 /** A recording that is played: where it is, on a bar, and how to get elsewhere. */
 
-import { clock, element } from "./panel.js";
+import { clock, element } from "./parts.js";
 
 /** @typedef {import("./panel.js").Playing} Playing */
 
