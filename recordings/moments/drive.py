@@ -15,10 +15,10 @@ from common.car import MPS_PER_MPH, curvature_of
 from recordings.moments.moment import Moment, peaks, runs
 from recordings.rows import SESSION_GAP_S
 
-# Nothing but an obstacle takes so much speed from a car within half a second: its brake
-# does 10 m/s2, and rolling out 2.
+# Nothing but an obstacle takes so much speed from a car within half a second: rolling
+# out uphill does 9 m/s2, and its brake, uphill too, 16.
 CRASH_S, LEAST_CRASH_MPH, LEAST_CRASH_MPS2 = 0.5, 3.0, 12.0
-BRAKED = 0.1
+BRAKED, MOST_BRAKING_MPS2 = 0.1, 20.0
 # What led to it is no good example either.
 BEFORE_CRASH_S, AFTER_CRASH_S = 3.0, 1.0
 # Turned round: so far within so short a way. On the road itself it takes 20 m; within
@@ -98,8 +98,10 @@ def moments_of_log(log: Log) -> list[Moment]:
 
 
 def crashes(log: Log) -> list[Moment]:
-    """Find sudden stops without the brake."""
+    """Find sudden stops without the brake, or that no brake makes."""
     span = log.rows_in(CRASH_S)
+    braked = _within(log.brake, span) > BRAKED
+    least = np.where(braked, MOST_BRAKING_MPS2, LEAST_CRASH_MPS2)
     lost_mph = np.zeros(len(log.time_s))
     for rows in range(1, span + 1):
         old, new = slice(None, -rows), slice(rows, None)
@@ -108,18 +110,17 @@ def crashes(log: Log) -> list[Moment]:
         fits &= taken_s < 2 * CRASH_S
         lost = np.where(fits, log.speed_mph[old] - log.speed_mph[new], 0.0)
         rate = lost * MPS_PER_MPH / np.where(fits, taken_s, np.inf)
-        is_more = (rate >= LEAST_CRASH_MPS2) & (lost > lost_mph[new])
+        is_more = (rate >= least[new]) & (lost > lost_mph[new])
         lost_mph[new] = np.where(is_more, lost, lost_mph[new])
-    braked = _within(log.brake, log.rows_in(CRASH_S)) > BRAKED
-    score = np.where(braked, 0.0, lost_mph)
     before, after = log.rows_in(BEFORE_CRASH_S), log.rows_in(AFTER_CRASH_S)
     found = []
-    for row in peaks(score, LEAST_CRASH_MPH, before + after):
+    for row in peaks(lost_mph, LEAST_CRASH_MPH, before + after):
         first, last = _in_session(log, row - before, row + after, row)
         speed = log.speed_mph[row]
+        how = "faster than by the brake" if braked[row] else "without the brake"
         reason = (
             f"from {speed + lost_mph[row]:.0f} to {speed:.0f} mph within half a second,"
-            f" without the brake; {BEFORE_CRASH_S:g} s before it are shown as well"
+            f" {how}; {BEFORE_CRASH_S:g} s before it are shown as well"
         )
         score_of = 2.0 + lost_mph[row] / 5
         found.append(Moment(first, last, "crash", reason, score_of, row))
