@@ -12,193 +12,177 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.bar import Bar
-from common.car import MPS_PER_MPH, curvature_of, mph_and_mps
+from common.car import mph_and_mps
 from common.command_line import Parser, print_settings
 from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
-from common.shell import typed
+from common.shell import from_here, typed
 from common.table import Table
 from common.text import counted, shown, unbroken, wrapped
+from recordings.findings import (
+    JUMP,
+    SHARP,
+    STRAIGHT,
+    Advice,
+    Findings,
+    find_out,
+    places_in,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from recordings.recording import Recording
-
-# Steering within this of 0 counts as straight on.
-STRAIGHT = 0.02
-# Share of straight rows beyond which bends are too few; laps of the lake have 0.56.
-MOSTLY_STRAIGHT = 0.7
-# Beyond this a bend is sharp: a radius of some 22 m.
-SHARP = 0.3
-# A row whose steering differs so much from the second around it is a correction.
-CORRECTION = 0.2
+# Share of straight rows beyond which bends are too few; laps of the lake have 0.34.
+MOSTLY_STRAIGHT = 0.6
+# Share of rows in sharp bends, to one side, below which there are too few.
+FEW_SHARP = 0.01
 # Three laps of the lake at 30 mph take so long; less shows each bend but once or twice.
 ENOUGH_MIN = 3.0
-# A step between neighbouring rows that a hand on a mouse or a wheel seldom makes.
-JUMP = 0.25
 
 
-# --- Numbers --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What one recording holds; shares are of the usable rows, 0 to 1."""
-
-    name: str
-    rows: int
-    usable: int
-    excluded: dict[str, int]
-    marked_hard: int
-    """Rows that marks want drawn more often; what they leave out is in `excluded`."""
-    cameras: int
-    sessions: int
-    minutes: float
-    rate_hz: float
-    distance_m: float
-    mean_speed_mph: float
-    straight: float
-    left: float
-    right: float
-    sharp_left: float
-    sharp_right: float
-    clockwise: float
-    """Whole turns driven in sessions that turn right on the whole: one lap is one."""
-    counter_clockwise: float
-    """The same of sessions that turn left."""
-    jumps: float
-    """Share of rows with a step of the steering that looks like a key."""
-    corrections_per_min: float
-    """Moments in which the driver steered against the second around them."""
-    standing: float
-    """Share of all rows in which the car stands."""
-
-
-def find_out(recording: Recording) -> Findings:
-    """Count what a recording holds.
-
-    Raises:
-        InputError: No row of it is usable.
-    """
-    import numpy as np
-    import pandas as pd
-
-    from recordings.recording import usable_rows
-    from recordings.steering import smooth_steering
-
-    samples = usable_rows(recording)
-    steering = samples["steering"].to_numpy()
-    speed_mps = samples["speed_mph"].to_numpy() * MPS_PER_MPH
-    same = samples["session"].diff().fillna(1).to_numpy() == 0
-    dt_s = np.where(same, samples["time_s"].diff().fillna(0), 0).clip(0, 1)
-    turned = pd.Series(curvature_of(steering) * speed_mps * dt_s / (2 * np.pi))
-    turns = turned.groupby(samples["session"]).sum()
-    away = np.abs(steering - smooth_steering(samples, 0.5, 0.5)) > CORRECTION
-    begins = away & ~np.concatenate([[False], away[:-1]])
-    minutes = float(dt_s.sum()) / 60
-    step = np.abs(np.diff(steering, prepend=steering[:1])) * same
-    return Findings(
-        name=recording.name,
-        rows=len(recording.samples),
-        usable=len(samples),
-        excluded=recording.excluded,
-        marked_hard=int(samples["is_hard"].sum()),
-        cameras=len(recording.cameras),
-        sessions=int(samples["session"].nunique()),
-        minutes=minutes,
-        rate_hz=float(1 / np.median(dt_s[dt_s > 0])) if minutes else 0.0,
-        distance_m=float((speed_mps * dt_s).sum()),
-        mean_speed_mph=float(samples["speed_mph"].mean()),
-        straight=float((np.abs(steering) <= STRAIGHT).mean()),
-        left=float((steering < -STRAIGHT).mean()),
-        right=float((steering > STRAIGHT).mean()),
-        sharp_left=float((steering < -SHARP).mean()),
-        sharp_right=float((steering > SHARP).mean()),
-        clockwise=float(turns[turns > 0].sum()),
-        counter_clockwise=float(turns[turns < 0].abs().sum()),
-        jumps=float((step > JUMP).mean()),
-        corrections_per_min=float(begins.sum() / minutes) if minutes else 0.0,
-        standing=recording.excluded.get("standing", 0) / len(recording.samples),
-    )
+# --- Advice ---------------------------------------------------------------------------
 
 
 def what_to_record(findings: list[Findings]) -> list[str]:
     """Say in words, with numbers, what these recordings lack together."""
-    total = sum(f.usable for f in findings)
+    return [advice.text for advice in advice_on(findings)]
 
-    def share(name: str) -> float:
-        return sum(getattr(f, name) * f.usable for f in findings) / total
 
-    minutes = sum(f.minutes for f in findings)
-    rate = sum(f.corrections_per_min * f.minutes for f in findings) / max(minutes, 1e-9)
-    advice = []
+def advice_on(findings: list[Findings]) -> list[Advice]:
+    """Say what these recordings lack together, and where that is seen."""
+    advice = [
+        *_on_crashes(findings),
+        *_on_minutes(findings),
+        *_on_bends(findings),
+        *_on_recovery(findings),
+        *_on_each(findings),
+    ]
+    return advice or [Advice("Nothing is plainly missing.")]
+
+
+def _on_crashes(findings: list[Findings]) -> Iterator[Advice]:
+    for found in findings:
+        if not found.crashes:
+            continue
+        count = "one crash" if found.crashes == 1 else f"{found.crashes:,} crashes"
+        places = places_in([found], "crashes")
+        rows = [word for p in places for word in ("--leave-out", f"{p.first}:{p.last}")]
+        yield Advice(
+            f"{found.name}: {count}, in which the car loses more speed than its brake "
+            "takes. What led there is no example to learn from; leave it out, with the "
+            "seconds before.",
+            places,
+            typed("review.py", from_here(found.folder), *rows, "--note", "crash"),
+        )
+
+
+def _on_minutes(findings: list[Findings]) -> Iterator[Advice]:
+    minutes = sum(found.minutes for found in findings)
     if minutes < ENOUGH_MIN:
-        advice.append(
-            f"{minutes:.1f} minutes in all: drive at least three laps, some 4 minutes."
+        yield Advice(
+            f"{minutes:.1f} minutes in all: drive at least three laps, some 4 minutes.",
+            places_in(findings, "rows"),
         )
-    for side, other in (("left", "right"), ("right", "left")):
-        sharp, sharp_other = share(f"sharp_{side}"), share(f"sharp_{other}")
-        if sharp < 0.01 or sharp < 0.4 * sharp_other:
-            advice.append(
-                f"Few sharp bends to the {side}: {sharp:.1%} of the rows steer beyond "
-                f"{SHARP}, {sharp_other:.1%} to the {other}. Drive the sharpest bends "
-                "again, or the track in the other direction; training mirrors frames, "
-                "which helps with the balance, not with the places."
+    for found in findings:
+        if found.minutes < ENOUGH_MIN <= minutes:
+            yield Advice(
+                f"{found.name}: {found.minutes:.1f} minutes only. If no other of "
+                "these recordings shows its track, drive it again.",
+                places_in([found], "rows"),
             )
-    straight = share("straight")
-    if straight > MOSTLY_STRAIGHT:
-        advice.append(
-            f"{straight:.0%} of the rows drive straight on. Record bends, several "
-            "times, or train with --balance cap."
-        )
-    clockwise = sum(f.clockwise for f in findings)
-    counter = sum(f.counter_clockwise for f in findings)
+
+
+def _on_bends(findings: list[Findings]) -> Iterator[Advice]:
+    """Say of directions and bends; what follows from one another is said once."""
+    left, right = (share(findings, f"sharp_{side}") for side in ("left", "right"))
+    few_left = left < FEW_SHARP or left < 0.4 * right
+    few_right = right < FEW_SHARP or right < 0.4 * left
+    sharp = f"{left:.1%} of the rows in sharp bends to the left, {right:.1%} right"
+    clockwise = sum(found.clockwise for found in findings)
+    counter = sum(found.counter_clockwise for found in findings)
     most = max(clockwise, counter)
-    # Less than half a turn tells no direction: an eight has none.
-    if most > 0.5 and min(clockwise, counter) < 0.25 * most:
-        way = "counter-clockwise" if counter < clockwise else "clockwise"
-        advice.append(
+    # Less than half a turn tells no direction.
+    is_one_way = most > 0.5 and min(clockwise, counter) < 0.25 * most
+    way, other = "clockwise", "counter-clockwise"
+    way, other = (way, other) if clockwise > counter else (other, way)
+    if is_one_way:
+        # Who goes round to the right bends to the right.
+        follows = few_left if way == "clockwise" else few_right
+        bends = f", with {sharp}" if follows and few_left != few_right else ""
+        yield Advice(
             f"Nearly one direction: {clockwise:.1f} turns clockwise, {counter:.1f} "
-            f"counter-clockwise. Drive some laps {way}, as a recording of its own."
+            f"counter-clockwise{bends}. Drive some laps {other}, as a recording of its "
+            "own; training mirrors frames, which helps with the balance, not with the "
+            "places.",
+            places_in(findings, way.replace("-", "_")),
         )
+        few_left, few_right = few_left and not bends, few_right and not bends
+    sides = [side for side, few in (("left", few_left), ("right", few_right)) if few]
+    if sides:
+        seen = [place for s in sides for place in places_in(findings, f"sharp_{s}")]
+        yield Advice(
+            f"Few sharp bends to the {' and the '.join(sides)}: {sharp}. Drive the "
+            "sharpest bends again, or the track in the other direction.",
+            tuple(seen) or places_in(findings, "rows"),
+        )
+    straight = share(findings, "straight")
+    if straight > MOSTLY_STRAIGHT:
+        yield Advice(
+            f"{straight:.0%} of the rows drive straight on, by the steering averaged "
+            "over a second. Record bends, several times, or train with --balance cap.",
+            places_in(findings, "straight"),
+        )
+
+
+def _on_recovery(findings: list[Findings]) -> Iterator[Advice]:
+    minutes = sum(found.minutes for found in findings)
+    rate = sum(f.corrections_per_min * f.minutes for f in findings) / max(minutes, 1e-9)
     if rate < 2:
-        advice.append(
+        seen = places_in(findings, "corrections_per_min")
+        yield Advice(
             f"Hardly any recovery: {rate:.1f} corrections a minute. Training's "
             "re-projection makes some from every frame where there are three cameras; "
-            "else record returning from the edge (not drifting towards it)."
+            "else record returning from the edge (not drifting towards it).",
+            seen or places_in(findings, "rows"),
         )
-    rows = sum(f.rows for f in findings)
-    standing = sum(f.standing * f.rows for f in findings) / rows
+    rows = sum(found.rows for found in findings)
+    standing = sum(found.standing * found.rows for found in findings) / rows
     if standing > 0.05:
-        advice.append(
+        yield Advice(
             f"The car stands in {standing:.0%} of the rows; they are left out. Start "
-            "recording when it rolls."
+            "recording when it rolls.",
+            places_in(findings, "standing"),
         )
-    for finding in findings:
-        if finding.minutes < ENOUGH_MIN <= minutes:
-            advice.append(
-                f"{finding.name}: {finding.minutes:.1f} minutes only. If no other of "
-                "these recordings shows its track, drive it again."
-            )
-        if finding.jumps > 0.05:
-            advice.append(
-                f"{finding.name}: {finding.jumps:.0%} of the rows jump by more than "
+
+
+def _on_each(findings: list[Findings]) -> Iterator[Advice]:
+    for found in findings:
+        if found.jumps > 0.05:
+            yield Advice(
+                f"{found.name}: {found.jumps:.0%} of the rows jump by more than "
                 f"{JUMP}, as with a keyboard. A mouse or a wheel gives truer labels; "
-                "train.py averages the steering over a moment."
+                "train.py averages the steering over a moment.",
+                places_in([found], "jumps"),
             )
-        if finding.cameras < 3:
-            advice.append(
-                f"{finding.name}: one camera only, so nothing shows the road from "
-                "beside its middle. Record with the simulator's three."
+        if found.cameras < 3:
+            yield Advice(
+                f"{found.name}: one camera only, so nothing shows the road from "
+                "beside its middle. Record with the simulator's three.",
+                places_in([found], "rows"),
             )
-    return advice or ["Nothing is plainly missing."]
+
+
+def share(findings: list[Findings], name: str) -> float:
+    """Return a share of all usable rows."""
+    total = sum(found.usable for found in findings)
+    return sum(getattr(found, name) * found.usable for found in findings) / total
 
 
 # --- In words -------------------------------------------------------------------------
@@ -214,13 +198,14 @@ TABLE = {
     "rows a second": "{rate_hz:.1f}",
     "distance": "{distance_m:,.0f} m",
     "mean speed": "{speed}",
-    f"straight (within {STRAIGHT})": "{straight:.1%}",
-    "left": "{left:.1%}",
-    "right": "{right:.1%}",
-    f"sharp left (beyond {SHARP})": "{sharp_left:.1%}",
-    f"sharp right (beyond {SHARP})": "{sharp_right:.1%}",
+    f"straight (within {STRAIGHT})*": "{straight:.1%}",
+    "left*": "{left:.1%}",
+    "right*": "{right:.1%}",
+    f"sharp left (beyond {SHARP})*": "{sharp_left:.1%}",
+    f"sharp right (beyond {SHARP})*": "{sharp_right:.1%}",
     "turns clockwise": "{clockwise:.1f}",
     "turns counter-clockwise": "{counter_clockwise:.1f}",
+    "crashes": "{crashes}",
     f"jumps beyond {JUMP} (keyboard)": "{jumps:.1%}",
     "corrections a minute": "{corrections_per_min:.1f}",
     "cameras": "{cameras}",
@@ -243,7 +228,8 @@ def numbers_of(findings: list[Findings]) -> Table:
         (title, *(cell.format(**column) for column in columns))
         for title, cell in TABLE.items()
     )
-    return Table(("", *(found.name for found in findings)), tuple(rows))
+    note = "* of the steering averaged over a second, as the road asks for it"
+    return Table(("", *(found.name for found in findings)), tuple(rows), note=note)
 
 
 def verdict_of(findings: list[Findings], refusal: str) -> str:
@@ -314,6 +300,7 @@ def main(argv: list[str] | None = None) -> int:
     with Bar("starting"):
         from recordings.recording import read_recordings, unique_names, usable_samples
         from recordings.report import write_report
+        from training.settings import Settings
 
     recordings = read_recordings(args.recordings, units)
     refusal = why_not_trained_on(usable_samples(recordings))
@@ -323,11 +310,16 @@ def main(argv: list[str] | None = None) -> int:
         for r, name in zip(recordings, names, strict=True)
     ]
     findings = [find_out(recording) for recording in recordings]
-    advice = what_to_record(findings)
+    advice = advice_on(findings)
     said = (verdict_of(findings, refusal), advice, numbers_of(findings))
-    write_report(args.out, recordings, *said, args.smooth_s)
+    label_s = (Settings.label_before_s, Settings.label_after_s)
+    write_report(args.out, recordings, *said, label_s, args.smooth_s)
     if args.json:
-        document = {"recordings": list(map(rounded, findings)), "advice": advice}
+        document = {
+            "recordings": list(map(rounded, findings)),
+            "advice": [each.text for each in advice],
+            "where": [[asdict(place) for place in each.places] for each in advice],
+        }
         print(json.dumps(document))
         return 0
     print_settings(args.changes)
@@ -341,7 +333,11 @@ def main(argv: list[str] | None = None) -> int:
             )
         )
     print("what to record next:")
-    print(*(wrapped(f"  {text}", indent="    ") for text in advice), sep="\n")
+    for each in advice:
+        rows = f" Rows {each.where()}." if each.places else ""
+        print(wrapped(f"  {each.text}{rows}", indent="    "))
+        if each.command:
+            print(f"    {each.command}")
     print(wrapped(f"written: {unbroken(args.out / 'report.html')}"))
     if refusal:
         print(wrapped(f"too little to train on: {refusal}"))

@@ -7,6 +7,8 @@ point to the next: what is between them goes one way round.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -68,5 +70,8 @@ def one_way_stretches(
         elif way <= 0 and value - turned[low] >= least:
             points.append(low)
             way, low, high = 1, i, i
+    # What a session begins with is part of what follows, unless it is as long itself.
+    if len(points) > 1 and abs(turned[points[1]] - turned[0]) < least:
+        del points[1]
     points.append(len(turned) - 1)
-    return list(zip(points, points[1:], strict=False))
+    return list(pairwise(points))
