@@ -78,9 +78,9 @@ def test_report_is_one_file_that_needs_no_network(tiny_recording, tmp_path, caps
     said = json.loads(capsys.readouterr().out)
     assert said["recordings"][0]["name"] == "tiny" and said["advice"]
     page = (out / "report.html").read_text()
-    assert len(re.findall("src=\"data:image/png;base64,", page)) == 4
+    assert len(re.findall('src="data:image/png;base64,', page)) == 4
     # Each finding has its first, middle and last frame, and all have one sheet.
-    assert len(re.findall("src=\"data:image/jpeg;base64,", page)) > 3
+    assert len(re.findall('src="data:image/jpeg;base64,', page)) > 3
     assert "http" not in page and "What to record next" in page
     assert len(list(out.glob("*.png"))) == 5
 
