@@ -76,8 +76,7 @@ def run_search(args: argparse.Namespace) -> None:
     print_plan(search, args)
     worker = Worker(args.study, search.plan, args.trials, run, stop_at_s)
     with Bar("searching", args.trials, "trials") as bar:
-        look = lambda: bar.to(len(finished_trials(study)))  # noqa: E731
-        run_workers(worker, args.workers, look)
+        run_workers(worker, args.workers, lambda: bar.to(len(finished_trials(study))))
     print_report(study, search, args)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import check_printed
 
 import explore
 import train
@@ -112,12 +113,16 @@ def test_a_run_without_a_name_is_called_after_its_recordings(here, recordings, n
 
 
 def test_a_name_that_is_taken_gets_a_number(here, capsys):
-    bars = write_recording(here / "bars", 0.8 * np.sin(np.arange(300) / 15))
+    write_recording(here / "bars", 0.8 * np.sin(np.arange(300) / 15))
     for name in ("bars", "bars-2"):
         arguments = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8"]
-        assert train.main([str(bars), *arguments]) == 0
-        first = capsys.readouterr().out.splitlines()[0]
+        assert train.main(["bars", *arguments]) == 0
+        said = capsys.readouterr().out
+        check_printed(said)
+        first, settings, *_ = said.splitlines()
         assert first == f"the run is called {name}, and lies in models/{name}"
+        given = "--epochs 1, --steps-per-epoch 1, --batch-size 8"
+        assert settings == f"settings: {given}; all are in config.json"
         assert (here / "models" / name / "metrics.json").is_file()
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from made_recordings import write_recording
+from printed import check_printed
 
 pytest.importorskip("keras")
 optuna = pytest.importorskip("optuna", reason="needs the dependency group search")
@@ -100,6 +101,7 @@ def searched(recording, tmp_path_factory):
         assert search(recording, path, "--trials", "2") == 0
     assert load_study(path).trials[0] == first
     said_first, said = out.getvalue().split("2 trials of at most")
+    check_printed(out.getvalue())
     assert "no trial is better than the default" in said_first
     return path, said
 
