@@ -10,6 +10,8 @@ of the frame's width and height; shape and type stay, and zero strength changes 
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import math
 import sys
@@ -21,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import CAMERAS
 from common.command_line import Parser, seed_of
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_bytes
 from common.text import shown

@@ -6,6 +6,8 @@ python dataset.py data/a --json     # the same as one JSON document
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -13,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.text import shown
 
 if TYPE_CHECKING:

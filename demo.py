@@ -10,6 +10,8 @@ from the step that is missing; demo/index.html is there when all of it is.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import hashlib
 import importlib.util
@@ -26,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_space, check_writable, read_regular, write_json
 from common.leash import Scripts

@@ -13,6 +13,8 @@ goes on.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -20,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters, seed_of
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
 from common.locks import LOCK_NAME, only_writer

@@ -18,6 +18,8 @@ for hyper-parameter optimization", the estimator that draws the trials.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import importlib.util
 import math
@@ -29,7 +31,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
 from common.start_up import quiet_tensorflow
@@ -152,7 +153,8 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     print(f"\nthe best trial again ({plan.objective} {best.value:.4f}):")
     command = shlex.join(["python", "train.py", *args.recordings, *flags, *named])
     print(shown(command))
-    if (num_finished := len(finished_trials(study))) < args.trials:
+    num_finished = len(finished_trials(study))
+    if num_finished < args.trials:
         print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
     names = ", ".join(path.name for path in report.draw_plots(study, folder))
     pictures = names or "no picture: too few to compare"

@@ -11,6 +11,8 @@ winding:SEED for those that bend as tightly as the jungle.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import math
@@ -24,7 +26,6 @@ from typing import TYPE_CHECKING
 from common import text
 from common.car import autonomy_percent
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_picture
 
@@ -339,10 +340,8 @@ def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
     world, road = _make_world(variant, ("center",)), variant.track
     connection = client.Client(args.url, world)
     total, video = round(road.length_m * args.laps), args.video
-    with (
-        Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext() as film,
-        tqdm(total=total, unit=" m", disable=None) as bar,
-    ):
+    filming = Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext()
+    with filming as film, tqdm(total=total, unit=" m", disable=None) as bar:
         summary = client.drive(
             connection,
             args.laps,

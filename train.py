@@ -13,6 +13,8 @@ best.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line, line_of
+
 import argparse
 import json
 import sys
@@ -22,7 +24,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.ends import ends_in_one_line, line_of
 from common.errors import InputError
 from common.locks import only_writer
 from common.start_up import compute_threads, num_cores, quiet_tensorflow

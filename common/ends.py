@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from common import ROOT
 from common.errors import InputError, NonFiniteLossError
+from common.interrupts import hear_once_loaded, leave_once_done
 from common.text import ESCAPED, shown
 
 Main = Callable[..., int]
@@ -58,7 +60,6 @@ SQLITE_SAYS = {
 CIRCLE = "Symlink loop"  # pathlib
 ERRNO_IN_TEXT = re.compile(r"\berrno = (\d+)")
 STDOUT = "standard output"
-ROOT = Path(__file__).resolve().parents[1]
 # Of what a library says of a package that it cannot load.
 MOST_SAID = 160
 # Of a text that cannot be encoded so much is shown on each side of the fault.
@@ -82,15 +83,20 @@ def ends_in_one_line(main: Main) -> Main:
                 stream.reconfigure(errors=ESCAPED)
         try:
             try:
+                hear_once_loaded()
                 status = main(argv)
-            except SystemExit:  # Help, or wrong usage.
+            except SystemExit as end:  # Help, or wrong usage.
                 _flush()
+                leave_once_done(end.code if isinstance(end.code, int) else 1)
                 raise
             _flush()
+            leave_once_done(status)
             return status
         except KeyboardInterrupt as stop:
+            leave_once_done(1)
             say(str(stop) or "stopped")
         except Exception as error:
+            leave_once_done(1)
             if not _is_unread(error):
                 say(line_of(error) or _report_of(error))
         _let_go_of_stdout()

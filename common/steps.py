@@ -11,6 +11,8 @@ begins, and once in a while after that.
 
 from __future__ import annotations
 
+from common.ends import line_of
+
 import json
 import sys
 import time
@@ -20,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.ends import line_of
 from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, PARTIAL, read_regular, write_json
 from common.locks import LOCK_NAME, only_writer

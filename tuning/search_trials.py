@@ -7,6 +7,8 @@ a trial that has fallen silent goes back into the queue, with the values that it
 
 from __future__ import annotations
 
+from common.ends import line_of
+
 import logging
 import sys
 import time
@@ -27,7 +29,6 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.ends import line_of
 from common.errors import InputError, NonFiniteLossError
 from common.files import whole_file
 from training.epochs import is_finished

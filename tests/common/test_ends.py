@@ -1,5 +1,7 @@
 """How commands end: in one line, in silence, or with a report of our own mistake."""
 
+from common.ends import ends_in_one_line, line_of
+
 import errno
 import os
 import signal
@@ -10,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from common.ends import ends_in_one_line, line_of
 from common.errors import InputError, NonFiniteLossError
 
 ROOT = Path(__file__).resolve().parents[2]
