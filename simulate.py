@@ -173,7 +173,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0: done, 1: refused, 2: wrong usage."""
+    """Run a command; return the exit status, as common.ends says."""
     args = parse_args(argv)
     commands = {"window": window, "record": record, "drive": drive, "render": render}
     from simulator.errors import REFUSALS
@@ -253,6 +253,7 @@ def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
 
     from simulator.practice import record_all
 
+    check_writable(args.out / "a road", "--out")
     jobs = [
         _record_job(args, name, seed, args.out / name.replace(":", "_"))
         for name, seed in roads
