@@ -359,7 +359,6 @@ def main(argv: list[str] | None = None) -> int:
         with begun.writing():
             begun.do(plan.steps())
     except KeyboardInterrupt:
-        print(file=sys.stderr)  # Behind the ^C of the terminal.
         raise KeyboardInterrupt(
             f"stopped; what is done is kept in {plan.out}, the same command goes on"
         ) from None

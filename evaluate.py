@@ -98,7 +98,7 @@ def make_parser() -> Parser:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate; 0: done, 1: refused, 2: wrong usage."""
+    """Evaluate; return the exit status, as common.ends says."""
     args = parse_args(argv)
     if args.benchmark:
         check_benchmark(args)

@@ -162,11 +162,11 @@ def test_stopped_demo_says_so_in_one_line_and_leaves_no_process(tmp_path, number
             pass
         process.send_signal(number)
         out, error = process.communicate()
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (130, "")
     kept = (
         f"stopped; what is done is kept in {tmp_path / 'out'}, the same command goes on"
     )
-    assert error == f"\n{kept}\n"
+    assert error == f"{kept}\n"
     assert not any(child.is_running() for child in children)
 
 
