@@ -4,8 +4,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 TSC  := tests/node/node_modules/.bin/tsc
 # The first that will do; make setup PYTHON=... names another.
-PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python3.11; do \
-	$$python -c 'import common' 2>/dev/null && echo $$python; done) python3)
+PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import common' 2>/dev/null && echo $$python && break; done),python3)
 
 .PHONY: help setup dev demo test test-slow lint lock bench base clean
 
@@ -35,8 +35,8 @@ $(VENV)/.dev: $(VENV)/.run-time pyproject.toml
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Measured on Linux, as docs/setup.md says.
-RUN_TIME_SIZE := 0.6 GB to download, 2.3 GB on disk, a minute or two
-DEV_SIZE      := 0.3 GB to download, 0.8 GB on disk, another minute
+RUN_TIME_SIZE := 0.56 GB to download, 2.3 GB on disk, a minute or two
+DEV_SIZE      := 0.26 GB to download, 0.8 GB on disk, another minute
 
 # For the tests with a browser and with JavaScript's own client, and to check the types of
 # the page; without npm they say that they are skipped.

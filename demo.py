@@ -321,9 +321,10 @@ def check_places(plan: Plan) -> tuple[str, int]:
     try:
         socket.create_server((HOST, plan.port)).close()
     except OSError as error:
+        # Python adds the address, once more.
+        why = str(error.strerror).partition(" (while")[0]
         raise InputError(
-            f"cannot listen on {HOST}:{plan.port} ({error.strerror}); give another "
-            "--port, or none"
+            f"cannot listen on {HOST}:{plan.port} ({why}); give another --port, or none"
         ) from error
     content, num_rows = b"", LAP_ROWS * (1 if plan.is_quick else 2)
     if plan.data:
