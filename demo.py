@@ -162,7 +162,7 @@ def train(plan: Plan, show: Show) -> str:
 
     def watch() -> None:
         if history.is_file():
-            epoch, most = len(history.read_text().splitlines()) - 1, plan.epochs
+            epoch, most = len(history.read_text("utf-8").splitlines()) - 1, plan.epochs
             show(epoch / most, f"epoch {min(epoch + 1, most)}/{most}")
 
     what: list[object] = ["--resume"]

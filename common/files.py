@@ -213,9 +213,9 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
             # A file that is being written can be longer by now.
             num_bytes = status.st_size
             content = file.read(num_bytes) if num_bytes <= most_bytes else b""
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder, expected a regular file") from None
     except OSError as error:
+        if path.is_dir():  # To open one says something else on each system.
+            raise InputError(f"{path}: a folder, expected a regular file") from None
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if num_bytes > most_bytes:
         raise InputError(

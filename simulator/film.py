@@ -62,6 +62,7 @@ class Film:
                 stderr=self._said,
                 # So Ctrl+C reaches this process only, which then ends it.
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         except BaseException:
             self._streams.close()
