@@ -42,8 +42,8 @@ HOST = "127.0.0.1"
 PAGE, DRIVES = "index.html", ("drive", "road")
 # What is imported by one step or another, and takes no time to look for.
 PACKAGES = (
-    "numpy cv2 pandas scipy h5py tensorflow keras matplotlib tqdm "
-    "panda3d imageio_ffmpeg socketio engineio uvicorn websockets"
+    "numpy cv2 pandas scipy sklearn seaborn h5py tensorflow keras matplotlib tqdm "
+    "panda3d imageio_ffmpeg platformdirs psutil socketio engineio uvicorn websockets"
 ).split()
 # Epochs of training from the base model: a person's laps take longer to learn.
 EPOCHS, EPOCHS_OF_PERSON, QUICK_EPOCHS = 3, 6, 1
@@ -171,7 +171,7 @@ def train(plan: Plan, show: Show) -> str:
 
     def watch() -> None:
         if history.is_file():
-            epoch, most = len(history.read_text().splitlines()) - 1, plan.epochs
+            epoch, most = len(history.read_text("utf-8").splitlines()) - 1, plan.epochs
             show(epoch / most, f"epoch {min(epoch + 1, most)}/{most}")
 
     what: list[object] = ["--resume"]
@@ -301,6 +301,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--epochs", type=int, help=f"epochs of training, 1 or more (default: {usual})")
     port_help = "port that drive.py listens on (default: 0, any free one)"
     add("--port", type=int, default=0, help=port_help)
+    only = "look for what is in the way, also before anything is installed, and end"
+    add("--check", action="store_true", help=only)
     args = parser.parse_args(argv)
     if args.epochs is None:
         args.epochs = usual_epochs(args.data, args.quick)
@@ -332,43 +334,55 @@ def usual_epochs(data: Path | None, is_quick: bool) -> int:
     return EPOCHS_OF_PERSON if data else EPOCHS
 
 
-def check(plan: Plan) -> str:
-    """See now what would end the demo at one of its later steps.
+def check_places(plan: Plan) -> tuple[str, int]:
+    """See, without any package, what would end the demo at one of its later steps.
 
     Returns:
-        The fingerprint of the recording's log.
+        The fingerprint of the recording's log, and the rows that it has or will have.
 
     Raises:
-        InputError: The folder cannot be written, the port is taken, there is no
-            recording or its log cannot be read, or there is too little room.
-        ModuleNotFoundError: A package is missing.
+        InputError: The folder cannot be written, the port is taken, or there is no
+            recording.
     """
     check_writable(plan.out / PAGE, "--out")
     try:
         socket.create_server((HOST, plan.port)).close()
     except OSError as error:
+        # Python adds the address, once more.
+        why = str(error.strerror).partition(" (while")[0]
         raise InputError(
-            f"cannot listen on {HOST}:{plan.port} ({error.strerror}); give another "
-            "--port, or none"
+            f"cannot listen on {HOST}:{plan.port} ({why}); give another --port, or none"
         ) from error
-    for name in PACKAGES:
-        if importlib.util.find_spec(name) is None:
-            raise ModuleNotFoundError(name=name)
     content, num_rows = b"", LAP_ROWS * (1 if plan.is_quick else 2)
     if plan.data:
         from recordings.log import MOST_LOG_BYTES, find_log
-        from recordings.recording import read_recording
 
         content = read_regular(find_log(plan.data), MOST_LOG_BYTES)
-        # What is wrong with its numbers, too: its pictures are looked at in a step.
-        recording = read_recording(plan.data, check_images=False, unit=plan.unit)
-        num_rows = len(recording.samples)
+        num_rows = content.count(b"\n") + 1
+    return hashlib.sha256(content).hexdigest(), num_rows
+
+
+def check_packages_and_space(plan: Plan, num_rows: int) -> None:
+    """See what else would end it, once there is an environment.
+
+    Raises:
+        ModuleNotFoundError: A package is missing.
+        InputError: The log cannot be read, or there is too little room for what is to
+            be written.
+    """
+    for name in PACKAGES:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+    if plan.data:
+        from recordings.recording import read_recording
+
+        # Its numbers; its pictures are looked at in a step.
+        read_recording(plan.data, check_images=False, unit=plan.unit)
     if not plan.begun().check():  # Else some of it is written already.
         from recordings.images import cache_folder
 
         own = MORE_BYTES + (0 if plan.data else num_rows * ROW_BYTES)
         check_space({plan.out: own, cache_folder(): num_rows * ROW_CACHE_BYTES})
-    return hashlib.sha256(content).hexdigest()
 
 
 @ends_in_one_line
@@ -380,7 +394,12 @@ def main(argv: list[str] | None = None) -> int:
     if plan.begun().check() and page.is_file():
         print(shown(f"all of it is done: open {page}; for another, give another --out"))
         return 0
-    begun = plan.begun(**{"driving_log.csv": check(plan)})
+    fingerprint, num_rows = check_places(plan)
+    if args.check:
+        print("nothing is in the way")
+        return 0
+    check_packages_and_space(plan, num_rows)
+    begun = plan.begun(**{"driving_log.csv": fingerprint})
     for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), lambda *_: STOP.set())
     if plan.is_quick:

@@ -178,7 +178,10 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
         gc.collect()
         gc.freeze()
-        asyncio.run(serve_until_signal(cockpit, listener, frames))
+        # Linux has it anyway; that of Windows would accept connections behind the
+        # back of the listener, which refuses what is too much.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(serve_until_signal(cockpit, listener, frames))
     return server.report, cockpit.command or ""
 
 

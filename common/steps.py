@@ -23,7 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import MOST_CONFIG_BYTES, PARTIAL, read_regular, write_json
+from common.files import (
+    MOST_CONFIG_BYTES,
+    PARTIAL,
+    lock_path_of,
+    read_regular,
+    write_json,
+)
 from common.locks import LOCK_NAME, only_writer
 from common.text import shown
 
@@ -72,7 +78,7 @@ class Begun:
         """
         path = self.folder / BEGUN_NAME
         if not path.is_file():
-            ours = {LOCK_NAME, f"{PARTIAL}{BEGUN_NAME}"}
+            ours = {LOCK_NAME, f"{PARTIAL}{BEGUN_NAME}", lock_path_of(path).name}
             if self.folder.is_dir() and {p.name for p in self.folder.iterdir()} - ours:
                 raise InputError(f"{self.folder} exists already; give another --out")
             return False

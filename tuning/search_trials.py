@@ -31,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from common.errors import InputError, NonFiniteLossError
 from common.files import whole_file
+from common.text import ESCAPED
 from training.epochs import is_finished
 from training.progress import Progress
 from training.run_folder import make_run
@@ -357,7 +358,7 @@ def train_trial(
 
     try:
         with (
-            (run_dir / "train.log").open("w", buffering=1) as log,
+            (run_dir / "train.log").open("w", 1, "utf-8", ESCAPED) as log,
             redirect_stdout(log),
             redirect_stderr(log),
         ):

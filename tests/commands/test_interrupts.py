@@ -68,7 +68,7 @@ def test_killed_recording_is_replaced_by_the_next_of_its_name(tmp_path):
     )
     first.kill()
     first.wait()
-    assert names_in(tmp_path) == [".partial.lake"]
+    assert names_in(tmp_path) == [".partial.lake", ".partial.lake.lock"]
     third = subprocess.run([*command, "2"], cwd=ROOT, capture_output=True, text=True)
     assert third.returncode == 0, third.stderr
     assert names_in(tmp_path) == ["lake"]

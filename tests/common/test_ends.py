@@ -164,7 +164,7 @@ def test_other_pipe_that_breaks_is_told():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk_is_one_line():
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = run_main("print('line')", stdout=full, env=environment(""))
     assert done.returncode == 1
     assert done.stderr.startswith("standard output: No space left on device")
