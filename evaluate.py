@@ -16,6 +16,8 @@ everybody (evaluation/benchmark.py), with a card to publish beside the model.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -23,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser, add_max_parameters, seed_of
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_picture
 from common.start_up import quiet_tensorflow
@@ -99,7 +100,7 @@ def make_parser() -> Parser:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate; 0: done, 1: refused, 2: wrong usage."""
+    """Evaluate; return the exit status, as common.ends says."""
     args = parse_args(argv)
     if args.benchmark:
         check_benchmark(args)

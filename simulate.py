@@ -12,6 +12,8 @@ that come back beside themselves as well.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import math
@@ -25,7 +27,6 @@ from typing import TYPE_CHECKING
 from common import text
 from common.car import autonomy_percent
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_picture
 
@@ -174,7 +175,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0: done, 1: refused, 2: wrong usage."""
+    """Run a command; return the exit status, as common.ends says."""
     args = parse_args(argv)
     commands = {"window": window, "record": record, "drive": drive, "render": render}
     from simulator.errors import REFUSALS
@@ -254,6 +255,7 @@ def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
 
     from simulator.practice import record_all
 
+    check_writable(args.out / "a road", "--out")
     jobs = [
         _record_job(args, name, seed, args.out / name.replace(":", "_"))
         for name, seed in roads
@@ -341,10 +343,8 @@ def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
     world, road = _make_world(variant, ("center",)), variant.track
     connection = client.Client(args.url, world)
     total, video = round(road.length_m * args.laps), args.video
-    with (
-        Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext() as film,
-        tqdm(total=total, unit=" m", disable=None) as bar,
-    ):
+    filming = Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext()
+    with filming as film, tqdm(total=total, unit=" m", disable=None) as bar:
         summary = client.drive(
             connection,
             args.laps,
