@@ -141,6 +141,7 @@ def fit(
         compile_network,
         epoch_line,
         is_finished,
+        partly_of,
         with_habits,
     )
     from training.progress import load_state, save_state, write_history
@@ -151,6 +152,7 @@ def fit(
     network = network_of(model)
     trained = engine.prepare(with_habits(network, len(training_set.recordings)))
     compile_network(trained, settings, num_batches)
+    start = network.get_weights()
     progress = load_state(folder, trained)
     if progress.epoch:
         engine.say(f"going on after epoch {progress.epoch}")
@@ -166,12 +168,13 @@ def fit(
         loss, samples_per_s, is_cut_short = engine.train_epoch(trained, batches, title)
         if is_cut_short and (progress.epoch or settings.must_beat_start):
             break  # What is kept is of whole epochs, as --resume takes it to be.
-        validated = engine.validate(network, validation, settings, driving_test)
-        is_best = progress.add(loss, *validated)
+        with partly_of(network, start, settings.keep_start or 0.0):
+            validated = engine.validate(network, validation, settings, driving_test)
+            is_best = progress.add(loss, *validated)
+            if is_best and engine.is_chief:
+                save_weights(model, folder)
         if not engine.is_chief:
             continue
-        if is_best:
-            save_weights(model, folder)
         if not is_cut_short:
             # An epoch cut short is no part of the state: --resume does it whole.
             write_history(folder, progress)
