@@ -56,9 +56,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description="Say what a recording holds, and what of it cannot be used.",
         epilog="Example:\n  python dataset.py data/a --json",
     )
-    parser.add_argument("recording", type=Path, help="recording's folder, or a log")
-    add_unit_flag(parser.add_argument)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add = parser.add_argument
+    folder = "recording's folder, or a log (default: the only one in data)"
+    add("recording", type=Path, nargs="?", help=folder)
+    add_unit_flag(add)
+    add("--json", action="store_true", help="print one JSON document")
     return parser.parse_args(argv)
 
 
@@ -66,9 +68,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Say what a recording holds; return the exit status."""
     args = parse_args(argv)
+    from recordings.found import only_recording
     from recordings.log import find_log
     from recordings.units import unit_of
 
+    if args.recording is None:
+        args.recording = only_recording("python dataset.py", takes_several=False)
     find_log(args.recording)
     from recordings.recording import read_recording
 

@@ -75,6 +75,8 @@ class Plan:
     """Whether it does with less of everything."""
     port: int
     """What drive.py listens on; 0 is any free one."""
+    unit: str | None = None
+    """Of the recording's steering, as recordings/units.py has it; None: normalised."""
 
     @property
     def recording(self) -> Path:
@@ -95,16 +97,23 @@ class Plan:
     def command(self) -> str:
         """What one types to go on; the port need not be the same again."""
         words = ["--data", str(self.data)] if self.data else []
+        words += self.unit_flag
         words += ["--out", str(self.out)] if self.out != Path("demo") else []
         words += ["--quick"] if self.is_quick else []
         usual = usual_epochs(self.data, self.is_quick)
         words += ["--epochs", str(self.epochs)] if self.epochs != usual else []
         return shlex.join(["python", "demo.py", *words])
 
+    @property
+    def unit_flag(self) -> list[str]:
+        """What the commands that read the recording are told of its steering."""
+        return ["--steering-unit", self.unit] if self.unit else []
+
     def begun(self, **more: str) -> Begun:
         """Return the folder with what must be the same again."""
         data = os.path.realpath(self.data) if self.data else None
         given = {"--data": data, "--epochs": self.epochs, "--quick": self.is_quick}
+        given["--steering-unit"] = self.unit
         return Begun(self.out, given | more, self.command)
 
     def steps(self) -> tuple[Step, ...]:
@@ -147,8 +156,8 @@ def look(plan: Plan) -> str:
     folder = plan.out / "report"
     # Without what is written after it, it is from a demo that was killed in between.
     shutil.rmtree(folder, ignore_errors=True)
-    words = ("explore.py", plan.recording, "--out", folder, "--json")
-    found = json.loads(plan.scripts.run("look", *words))
+    words = (plan.recording, *plan.unit_flag, "--out", folder, "--json")
+    found = json.loads(plan.scripts.run("look", "explore.py", *words))
     write_json(plan.out / "report.json", found)
     rows = sum(each["usable"] for each in found["recordings"])
     return f"{rows:,} usable rows, {len(found['advice'])} hints on what to record next"
@@ -167,7 +176,8 @@ def train(plan: Plan, show: Show) -> str:
 
     what: list[object] = ["--resume"]
     if not (plan.run / "config.json").exists():
-        what = [plan.recording, "--from", "base", "--epochs", plan.epochs]
+        what = [plan.recording, *plan.unit_flag]
+        what += ["--from", "base", "--epochs", plan.epochs]
         what += ["--limit", QUICK_ROWS] if plan.is_quick else []
     where = ("--name", plan.run.name, "--models-dir", plan.out)
     plan.scripts.run("train", "train.py", *what, *where, watch=watch)
@@ -272,6 +282,8 @@ def next_commands(plan: Plan) -> list[tuple[str, str]]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = Parser(
         description="Record, look, train and drive: the main job from end to end.\n"
         "Stopped or killed, the same command goes on.",
@@ -280,6 +292,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     recording = "recording to learn (default: the expert makes one)"
     add("--data", type=Path, metavar="DIR", help=recording)
+    add_unit_flag(add)
     folder = "folder to make, or to go on with (default: demo)"
     add("--out", type=Path, default=Path("demo"), metavar="DIR", help=folder)
     quick = "take less of everything, and less than two minutes"
@@ -295,9 +308,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         args.epochs = usual_epochs(args.data, args.quick)
     if args.epochs < 1:
         parser.error(f"--epochs is {args.epochs}, expected 1 or more")
+    if args.steering_unit and not args.data:
+        parser.error("argument --steering-unit: only with --data, which it is of")
     if not 0 <= args.port <= 65535:
         parser.error(f"--port is {args.port}, expected 0 to 65535")
     return args
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """Return what the command line asks for.
+
+    Raises:
+        InputError: There is no recording that a unit is given for.
+    """
+    from recordings.units import unit_of
+
+    unit = unit_of(args.steering_unit, args.data) if args.data else None
+    return Plan(args.out, args.data, args.epochs, args.quick, args.port, unit)
 
 
 def usual_epochs(data: Path | None, is_quick: bool) -> int:
@@ -340,11 +367,17 @@ def check_packages_and_space(plan: Plan, num_rows: int) -> None:
 
     Raises:
         ModuleNotFoundError: A package is missing.
-        InputError: There is too little room for what is to be written.
+        InputError: The log cannot be read, or there is too little room for what is to
+            be written.
     """
     for name in PACKAGES:
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(name=name)
+    if plan.data:
+        from recordings.recording import read_recording
+
+        # Its numbers; its pictures are looked at in a step.
+        read_recording(plan.data, check_images=False, unit=plan.unit)
     if not plan.begun().check():  # Else some of it is written already.
         from recordings.images import cache_folder
 
@@ -356,7 +389,7 @@ def check_packages_and_space(plan: Plan, num_rows: int) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the demo, or what is missing of it; return the exit status."""
     args = parse_args(argv)
-    plan = Plan(args.out, args.data, args.epochs, args.quick, args.port)
+    plan = plan_of(args)
     page = plan.out / PAGE
     if plan.begun().check() and page.is_file():
         print(shown(f"all of it is done: open {page}; for another, give another --out"))
@@ -375,7 +408,6 @@ def main(argv: list[str] | None = None) -> int:
         with begun.writing():
             begun.do(plan.steps())
     except KeyboardInterrupt:
-        print(file=sys.stderr)  # Behind the ^C of the terminal.
         raise KeyboardInterrupt(
             f"stopped; what is done is kept in {plan.out}, the same command goes on"
         ) from None

@@ -160,7 +160,7 @@ def improve(
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Improve a model; 0: done, whether better or not, 1: refused, 2: wrong usage."""
+    """Improve a model; return the exit status, 0 whether it got better or not."""
     args = parse_args(argv)
     folder = args.models_dir / args.name
     plan = plan_of(args)

@@ -24,6 +24,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import STOPPED
 from common.errors import InputError
 from common.locks import only_writer
 from common.start_up import compute_threads, num_cores, quiet_tensorflow
@@ -267,7 +268,7 @@ def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[st
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Train; 0: done, 1: refused or stopped, 2: wrong usage."""
+    """Train; return the exit status, as common.ends says."""
     args = parse_args(argv)
     if args.list is not None:
         from training.run_list import read_runs, runs_table
@@ -284,7 +285,7 @@ def main(argv: list[str] | None = None) -> int:
     files = "model.json, model.weights.h5, metrics.json, pictures"
     print(f"\nwritten to {shown(str(folder))}: {files}")
     print(shown(f"next: python drive.py {folder / 'model.json'}"))
-    return 0
+    return 0 if metrics["is_finished"] else STOPPED
 
 
 if __name__ == "__main__":

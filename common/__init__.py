@@ -10,6 +10,8 @@ import _signal as signal
 import os
 import sys
 
+# The exit status of what Ctrl+C has stopped, as shells count it: 128 and its number.
+STOPPED = 130
 FIRST_PYTHON, LAST_PYTHON = (3, 11), (3, 13)
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
@@ -17,9 +19,10 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PT
 def leave_while_loading(*_: object) -> None:
     """Hear Ctrl+C while packages load, some of which would take it for a fault."""
     try:
-        os.write(2, b"stopped\n")
+        # Behind the ^C that a terminal shows.
+        os.write(2, b"\nstopped\n" if os.isatty(2) else b"stopped\n")
     finally:
-        os._exit(1)
+        os._exit(STOPPED)
 
 
 def is_command() -> bool:

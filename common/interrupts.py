@@ -17,17 +17,34 @@ from common import is_command, leave_while_loading
 LOOK_AGAIN_S = 0.05
 
 
+# Whether Ctrl+C has come: what is raised after it may be what a library makes of it.
+has_come = threading.Event()
+
+
 def hear(_number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, but not within an import: that is left to end first.
 
     What is written in C takes the exception for a package that is missing, or crashes.
     """
     if _is_in_import(frame):
-        again = threading.Timer(LOOK_AGAIN_S, _thread.interrupt_main)
-        again.daemon = True
-        again.start()
+        _hear_again()
         return
+    has_come.set()
     raise KeyboardInterrupt
+
+
+def _hear_again() -> None:
+    again = threading.Timer(LOOK_AGAIN_S, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
+
+
+def hear_what_is_lost(lost: sys.UnraisableHookArgs) -> None:
+    """Hear it again where it was raised and nothing can be: while an object ends."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        _hear_again()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _is_in_import(frame: FrameType | None) -> bool:
@@ -44,8 +61,10 @@ HEARING = (hear, signal.default_int_handler)
 
 def hear_once_loaded() -> None:
     """Take Ctrl+C over from `common.leave_while_loading`."""
+    has_come.clear()
     if signal.getsignal(signal.SIGINT) is leave_while_loading:
         signal.signal(signal.SIGINT, hear)
+        sys.unraisablehook = hear_what_is_lost
 
 
 def leave_once_done(status: int) -> None:
@@ -73,6 +92,7 @@ def hearing_within_imports() -> Iterator[None]:
     def hear_here(*_: object) -> None:
         nonlocal was_interrupted
         was_interrupted = True
+        has_come.set()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, hear_here)

@@ -37,13 +37,14 @@ def recordings_in(folder: Path) -> list[Path]:
     return [path for path in found if not _is_sample(path)]
 
 
-def only_recording(command: str) -> Path:
+def only_recording(command: str, takes_several: bool = True) -> Path:
     """Return the one recording that lies in `data`, for a command that is given none.
 
     It is said on stderr which that is.
 
     Args:
         command: What to type before the recordings, such as "python train.py".
+        takes_several: Whether more than one may be typed.
 
     Raises:
         InputError: There is none or more than one; the message says what to type.
@@ -61,9 +62,11 @@ def only_recording(command: str) -> Path:
         )
     named = [str(path) for path in found[:MOST_NAMED]]
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    which = "one or more" if takes_several else "one of them"
+    example = shlex.join(named if takes_several else named[:1])
     raise InputError(
         f"no recording given, and {DATA} holds {len(found)}: {', '.join(named)}{more}; "
-        f"type the command with one or more: {command} {shlex.join(named)}"
+        f"type the command with {which}: {command} {example}"
     )
 
 

@@ -82,7 +82,7 @@ def tune(folder: Path, settings: Settings, draw: Draw, run: TrainRun) -> Path:
     """Fine-tune as train.py does, in a run folder; return the path of the model.
 
     Raises:
-        InputError: It was interrupted.
+        KeyboardInterrupt: It was stopped before its end, after which it goes on.
     """
     metrics_path = folder / "metrics.json"
     metrics = json.loads(metrics_path.read_bytes()) if metrics_path.is_file() else {}
@@ -91,7 +91,7 @@ def tune(folder: Path, settings: Settings, draw: Draw, run: TrainRun) -> Path:
             make_run(folder, settings)
         metrics = run(folder, settings, draw=draw)
     if not metrics["is_finished"]:
-        raise InputError(f"{folder}: stopped; the same command goes on")
+        raise KeyboardInterrupt
     return folder / "model.json"
 
 

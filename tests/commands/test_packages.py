@@ -24,8 +24,10 @@ COMMANDS = {
     "improve": f"improve.py {BASE} --track random:1 --base bars --name x",
     "model": "model.py",
     "search": "search.py bars",
+    "simulate drive": "simulate.py drive lake",
     "simulate record": "simulate.py record lake --frames 5 --out out",
     "simulate render": "simulate.py render lake --out out.png",
+    "simulate window": "simulate.py window lake",
     "train": "train.py bars --name x",
 }
 # Runs a script as Python does, but without one of the packages.

@@ -231,7 +231,7 @@ def test_ctrl_c_stops_after_the_batch_and_keeps_the_best(recording, tmp_path):
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert "stopping after this batch" in err and "next: python drive.py" in out
     best = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert best["epochs"] < 1000
@@ -253,7 +253,7 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
 
     monkeypatch.setattr("training.epochs.OneProcess.train_epoch", cut_short)
     monkeypatch.setattr("training.epochs.validation_loss", lambda *_: 0.0)
-    assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 0
+    assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 130
     assert (folder / "model.weights.h5").read_bytes() == before
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["epochs"], metrics["is_finished"]) == (3, False)
@@ -266,7 +266,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_name_free(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.preparation.read_split", stopped)
-    folder = train(recording, tmp_path, "early", *SHORT, expect=1)
+    folder = train(recording, tmp_path, "early", *SHORT, expect=130)
     assert capsys.readouterr().err.endswith("stopped\n")
     assert not folder.exists()
 

@@ -69,7 +69,7 @@ EXPECTED = {
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_what_is_expected_ends_in_one_line(kind, capsys):
     error, said = EXPECTED[kind]
-    assert end_with(error) == 1
+    assert end_with(error) == (130 if isinstance(error, KeyboardInterrupt) else 1)
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1) and err.startswith(said)
     if isinstance(error, OSError) and error.errno:
@@ -205,7 +205,7 @@ def test_name_that_is_no_text_can_be_printed():
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
 def test_ctrl_c_is_one_line():
     done = run_main("os.kill(os.getpid(), signal.SIGINT)")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "stopped\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

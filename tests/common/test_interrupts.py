@@ -52,7 +52,7 @@ def test_ctrl_c_at_an_import_is_one_line(tmp_path, package, command):
         text=True,
     )
     said = [line for line in done.stderr.splitlines() if not line.startswith("bars: ")]
-    assert (done.returncode, said) == (1, ["stopped"])
+    assert (done.returncode, said) == (130, ["stopped"])
     assert [path.name for path in tmp_path.iterdir() if path.name != "bars"] in (
         [],
         ["models"],
