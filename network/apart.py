@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from common.bar import Bar
 from common.errors import InputError
 from network.limits import HINT, current_limits
 
@@ -40,13 +41,17 @@ def apart(
     """
     limits = current_limits()
     name = (function.__module__, function.__name__)
-    with subprocess.Popen(
-        [sys.executable, "-m", "network.apart", *name, str(path), *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=_environment(),
-    ) as process:
+    command = [sys.executable, "-m", "network.apart", *name, str(path), *words]
+    with (
+        Bar(f"checking {path}"),
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+        ) as process,
+    ):
         try:
             printed, _ = process.communicate(content, limits.seconds)
         except subprocess.TimeoutExpired:
