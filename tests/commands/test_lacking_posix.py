@@ -38,6 +38,8 @@ def environment(encoding="cp1252"):
         "PYTHONIOENCODING": encoding,
         # So that a text file of ours without an encoding is an error.
         "PYTHONWARNDEFAULTENCODING": "1",
+        # The time in which a model must be read grows with it: here others run beside.
+        "BC_MAX_PARAMETERS": "1000000000",
     }
 
 
@@ -48,7 +50,7 @@ def run(folder, command, encoding="cp1252"):
         cwd=folder,
         env=environment(encoding),
         capture_output=True,
-        timeout=300,
+        timeout=900,
     )
     said = done.stderr.decode(encoding, "replace")
     assert done.returncode == 0, said
