@@ -292,11 +292,11 @@ def about_of(args: argparse.Namespace, commit: str) -> About:
     ]
     date = time.strftime("%Y-%m-%d at %H:%M")
     facts.append(("made", f"on {date}, by the project at {commit}"))
-    facts.append(("by", typed("evaluate.py", *args.words)))
     film = ""
     if args.video:
         film = Path(os.path.relpath(args.video, args.report.parent)).as_posix()
-    return About(tuple(facts), quote(os.fsencode(film)))
+    command = typed("evaluate.py", *args.words)
+    return About(tuple(facts), command, quote(os.fsencode(film)))
 
 
 def jobs_of(args: argparse.Namespace) -> list[Job]:

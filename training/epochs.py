@@ -14,6 +14,7 @@ import numpy as np
 
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
+from common.text import wrapped
 from training.batches import Batches, reprojected
 from training.progress import Progress
 from training.samples import TrainingSet
@@ -183,7 +184,7 @@ def epoch_line(
         interventions = f"{row['interventions_per_min']:.1f} interventions/min"
         cells.append(f"{interventions}, RMS {row['rms_m']:.2f} m")
     eta = f"eta {left * per_epoch_s / 60:.1f} min"
-    return " | ".join([*cells, f"{samples_per_s:,.0f} samples/s", eta])
+    return wrapped(" | ".join([*cells, f"{samples_per_s:,.0f} samples/s", eta]))
 
 
 def is_finished(progress: Progress, settings: Settings) -> bool:

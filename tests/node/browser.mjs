@@ -17,6 +17,8 @@ const browser = await chromium.launch({
 });
 let page;
 const complaints = [];
+// What a page has asked for, but for what it holds itself.
+const requests = [];
 
 const commands = {
   async open({ url, page: options }) {
@@ -25,6 +27,9 @@ const commands = {
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (said) => {
       if (said.type() === "error") complaints.push(said.text());
+    });
+    page.on("request", (asked) => {
+      if (!asked.url().startsWith("data:")) requests.push(asked.url());
     });
     await page.goto(url);
   },
@@ -48,6 +53,7 @@ const commands = {
     await page.screenshot({ path, fullPage });
   },
   complaints: () => complaints.splice(0),
+  requests: () => requests.splice(0),
   // What a crash of the page does to its socket, and a freeze.
   crash: async () => {
     const session = await page.context().newCDPSession(page);
