@@ -85,14 +85,15 @@ bench: setup  ## Run the benchmarks of speed; each prints a table and one JSON l
 # What models/base holds, made anew: 4 GB of roads in data/base, and half an hour on two cores
 # that do nothing else.
 base: setup  ## Record random roads, and train the base model on them, into models/base-anew.
-	$(ROADS) random:1000-1099 --randomise 1 --out data/base/full
-	$(ROADS) random:1100-1159 --randomise 0.4 --out data/base/mild
-	$(ROADS) winding:1200-1269 --randomise 1 --speed 20 --out data/base/winding
+	$(ROADS) serpentine:1300-1379 --frames 260 --randomise 1 --speed 20 --out data/base/serpentine
+	$(ROADS) winding:1200-1239 --frames 225 --randomise 1 --speed 20 --out data/base/winding
+	$(ROADS) random:1000-1089 --frames 225 --randomise 1 --out data/base/full
+	$(ROADS) random:1100-1149 --frames 225 --randomise 0.4 --out data/base/mild
 	$(BIN)/python train.py data/base/*/* --name base-anew --from scratch --deterministic \
-		--look-ahead-s 0.6 --label-before-s 0.1 --label-after-s 0.3 --epochs 12 \
+		--flip 0 --look-ahead-s 0.6 --label-before-s 0.1 --label-after-s 0.3 --epochs 12 \
 		--steps-per-epoch 900 --validation-fraction 0.1
 
-ROADS = $(BIN)/python simulate.py record --frames 450 --lane 0 --noise 0.1 --workers 2
+ROADS = $(BIN)/python simulate.py record --direction both --noise 0.1 --workers 2
 
 clean:  ## Remove the virtual environment and the demo's output.
 	rm -rf $(VENV) demo

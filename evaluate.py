@@ -70,7 +70,9 @@ def make_parser() -> Parser:
     bounds = ("FROM", "TO")
     add("--part", type=float, nargs=2, default=(0.0, 1.0), metavar=bounds, help=part)
     add = parser.add_argument_group("on the embedded simulator's tracks").add_argument
-    names = "lake, jungle, mountain, random:SEED, winding:SEED, random:FIRST-LAST"
+    names = (
+        "lake, jungle, mountain, random:SEED, winding:, serpentine:, random:FIRST-LAST"
+    )
     add("--track", nargs="+", default=[], metavar="NAME", help=names)
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")

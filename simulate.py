@@ -6,7 +6,8 @@
     python simulate.py render jungle --out jungle.png
 
 A track is lake, jungle, mountain, or random:SEED for any of as many roads as one likes,
-winding:SEED for those that bend as tightly as the jungle.
+winding:SEED for those that bend as tightly as the jungle, serpentine:SEED for those
+that come back beside themselves as well.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:4567"
 VIDEO_FPS = 15
+ONE_ROAD = "random:SEED, winding:SEED, serpentine:SEED"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -61,7 +63,7 @@ def _add_command(
     name: str,
     summary: str,
     example: str,
-    roads: str = "random:SEED, winding:SEED",
+    roads: str = ONE_ROAD,
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all of them have."""
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -118,7 +120,7 @@ def _add_record(commands: argparse._SubParsersAction) -> None:
         "--seed and\nits number. Killed, the same command goes on.",
         "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1\n  python simulate.py "
         "record random:1-40 --randomise 1 --frames 700 --out data/practice",
-        roads="random:SEED, winding:SEED, or several: random:FIRST-LAST",
+        roads=f"{ONE_ROAD}, or several: random:FIRST-LAST",
     )
     add = parser.add_mutually_exclusive_group().add_argument
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
@@ -161,7 +163,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
         "places along one road, or of several roads one each.",
         "jungle --out jungle.mp4 --camera chase --seconds 20\n  python simulate.py "
         "render random:1-24 --randomise 1 --out roads.png",
-        roads="random:SEED, winding:SEED, or several: random:FIRST-LAST",
+        roads=f"{ONE_ROAD}, or several: random:FIRST-LAST",
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help=".png or .mp4 to write")
