@@ -21,11 +21,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.bar import Bar
 from common.car import CAMERAS
-from common.command_line import Parser, seed_of
+from common.command_line import Parser, print_settings, seed_of
 from common.errors import InputError
 from common.files import check_writable, write_bytes
-from common.text import shown
+from common.text import unbroken, wrapped
 from recordings.found import only_recording
 from recordings.log import find_log
 from recordings.units import add_unit_flag, unit_of
@@ -483,7 +484,9 @@ def write_preview(
             axes.set(xticks=[], yticks=[])
             text = f"steering {round(changed_steering, 2) + 0.0:+.2f}"
             axes.set_xlabel(text, fontsize=8, labelpad=1)
-    write_bytes(sheet_path, to_png(figure, dpi=90, tight=True), is_new=True)
+    with Bar("drawing the sheet"):
+        png = to_png(figure, dpi=90, tight=True)
+    write_bytes(sheet_path, png, is_new=True)
 
 
 def _preview_columns(
@@ -524,7 +527,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("augment.png"), help=sheet_help)
     add_unit_flag(add)
     add("--seed", type=seed_of, default=0, help="seed of the random rows (default: 0)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.changes = parser.changes(args, "out")
+    return args
 
 
 @ends_in_one_line
@@ -532,7 +537,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the preview sheet; return the exit status."""
     args = parse_args(argv)
     if args.recording is None:
-        args.recording = only_recording("python augment.py", takes_several=False)
+        args.recording = only_recording("augment.py", takes_several=False)
     if args.out.exists():
         raise InputError(f"{args.out} exists already; give another --out")
     if not args.out.parent.is_dir():
@@ -541,7 +546,8 @@ def main(argv: list[str] | None = None) -> int:
     find_log(args.recording)
     unit = unit_of(args.steering_unit, args.recording)
     write_preview(args.recording, args.out, AugmentSettings(), args.seed, unit)
-    print(shown(f"written: {args.out}"))
+    print_settings(args.changes)
+    print(wrapped(f"written: {unbroken(args.out)}"))
     return 0
 
 

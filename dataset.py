@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import Parser
-from common.text import shown
+from common.bar import Bar
+from common.command_line import Parser, print_settings
+from common.text import counted, unbroken, wrapped
 
 if TYPE_CHECKING:
     from recordings.recording import Recording
@@ -61,7 +62,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("recording", type=Path, nargs="?", help=folder)
     add_unit_flag(add)
     add("--json", action="store_true", help="print one JSON document")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.changes = parser.changes(args, "json")
+    return args
 
 
 @ends_in_one_line
@@ -73,22 +76,26 @@ def main(argv: list[str] | None = None) -> int:
     from recordings.units import unit_of
 
     if args.recording is None:
-        args.recording = only_recording("python dataset.py", takes_several=False)
+        args.recording = only_recording("dataset.py", takes_several=False)
     find_log(args.recording)
-    from recordings.recording import read_recording
+    with Bar("starting"):
+        from recordings.recording import read_recording
 
     unit = unit_of(args.steering_unit, args.recording)
     found = describe(read_recording(args.recording, unit=unit))
     if args.json:
         print(json.dumps(found))
         return 0
+    print_settings(args.changes)
     print(
-        f"{shown(found['log'])}: {found['rows']:,} rows, "
-        f"{found['usable']:,} usable, "
-        f"{found['cameras']} cameras, {found['sessions']} sessions"
+        wrapped(
+            f"{unbroken(found['log'])}: {counted(found['rows'], 'row')}, "
+            f"{found['usable']:,} usable, {counted(found['cameras'], 'camera')}, "
+            f"{counted(found['sessions'], 'session')}"
+        )
     )
     for warning in found["warnings"]:
-        print(f"  {shown(warning)}")
+        print(wrapped(f"  {warning}", indent="    "))
     return 0
 
 

@@ -17,7 +17,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -25,14 +24,15 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser
 from common.errors import InputError
 from common.files import check_space, check_writable, read_regular, write_json
 from common.leash import Scripts
+from common.shell import typed
 from common.steps import Begun, Show, Step
-from common.text import ESCAPED, shown
+from common.text import ESCAPED, unbroken, wrapped
 
 if TYPE_CHECKING:
     from evaluation.closed_loop import Job
@@ -42,7 +42,7 @@ HOST = "127.0.0.1"
 PAGE, DRIVES = "index.html", ("drive", "road")
 # What is imported by one step or another, and takes no time to look for.
 PACKAGES = (
-    "numpy cv2 pandas scipy sklearn seaborn h5py tensorflow keras matplotlib tqdm "
+    "numpy cv2 pandas scipy sklearn seaborn h5py tensorflow keras matplotlib jinja2 "
     "panda3d imageio_ffmpeg platformdirs psutil socketio engineio uvicorn websockets"
 ).split()
 # Epochs of training from the base model: a person's laps take longer to learn.
@@ -96,13 +96,13 @@ class Plan:
     @property
     def command(self) -> str:
         """What one types to go on; the port need not be the same again."""
-        words = ["--data", str(self.data)] if self.data else []
+        words: list[object] = ["--data", self.data] if self.data else []
         words += self.unit_flag
-        words += ["--out", str(self.out)] if self.out != Path("demo") else []
+        words += ["--out", self.out] if self.out != Path("demo") else []
         words += ["--quick"] if self.is_quick else []
         usual = usual_epochs(self.data, self.is_quick)
-        words += ["--epochs", str(self.epochs)] if self.epochs != usual else []
-        return shlex.join(["python", "demo.py", *words])
+        words += ["--epochs", self.epochs] if self.epochs != usual else []
+        return typed("demo.py", *words)
 
     @property
     def unit_flag(self) -> list[str]:
@@ -190,8 +190,8 @@ def train(plan: Plan, show: Show) -> str:
 def drive(plan: Plan, name: str, show: Show) -> str:
     """Serve the model to the embedded simulator over the socket, and film the drive."""
     from common.files import write_bytes
-    from common.page import to_png
-    from evaluation.report import draw_maps
+    from common.page import to_svg
+    from evaluation.charts import draw_drive
     from evaluation.wire import drive_over_wire
 
     job, title = drives(plan)[name]
@@ -207,7 +207,8 @@ def drive(plan: Plan, name: str, show: Show) -> str:
     with plan.scripts.serving(*words) as port:
         url, film_path = f"http://{HOST}:{port}", plan.out / f"{name}.mp4"
         result = drive_over_wire(job, url, film_path, watch)
-    write_bytes(plan.out / f"{name}.png", to_png(draw_maps([result.rollout])))
+    drawing = to_svg(draw_drive(result.rollout))
+    write_bytes(plan.out / f"{name}.svg", drawing.encode(errors=ESCAPED))
     figures = result.figures() | {"title": title, "speed_mph": job.speed_mph}
     write_json(plan.out / f"{name}.json", figures)
     return (
@@ -264,9 +265,9 @@ def left_out(plan: Plan) -> str:
 
 def next_commands(plan: Plan) -> list[tuple[str, str]]:
     """Return what one might do next, each with the command for it."""
-    model, mine = str(plan.run), str(Path("data", "mine"))
-    report = ("--report", str(plan.out / "evaluation.html"))
-    commands = {
+    model, mine = plan.run, Path("data", "mine")
+    report = ("--report", plan.out / "evaluation.html")
+    commands: dict[str, tuple[Any, ...]] = {
         "Drive Udacity's simulator, started in Autonomous mode": ("drive.py", model),
         "Measure the model beside one that never steers": (
             *("evaluate.py", model, "zero", "--track", "lake", "jungle", *report),
@@ -274,7 +275,7 @@ def next_commands(plan: Plan) -> list[tuple[str, str]]:
         "Drive, and record, yourself": ("simulate.py", "window", "lake", "--out", mine),
         "Learn what you have recorded": ("train.py", mine, "--from", model),
     }
-    return [(what, shlex.join(["python", *words])) for what, words in commands.items()]
+    return [(what, typed(*words)) for what, words in commands.items()]
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -392,7 +393,10 @@ def main(argv: list[str] | None = None) -> int:
     plan = plan_of(args)
     page = plan.out / PAGE
     if plan.begun().check() and page.is_file():
-        print(shown(f"all of it is done: open {page}; for another, give another --out"))
+        where = unbroken(page)
+        print(
+            wrapped(f"all of it is done: open {where}; for another, give another --out")
+        )
         return 0
     fingerprint, num_rows = check_places(plan)
     if args.check:
@@ -403,7 +407,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), lambda *_: STOP.set())
     if plan.is_quick:
-        print(left_out(plan), flush=True)
+        print(wrapped(left_out(plan)), flush=True)
     try:
         with begun.writing():
             begun.do(plan.steps())
@@ -417,12 +421,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def say_how_it_went(plan: Plan) -> None:
     """Print the figures of the drives, what to open and what to type next."""
-    from evaluation.demo_page import figures_text, read_drives
+    from evaluation.demo_page import figures_table, read_drives
 
-    print("", figures_text(read_drives(plan.out, DRIVES)), "", sep="\n")
+    print("", figures_table(read_drives(plan.out, DRIVES)).text(), "", sep="\n")
     for what, command in next_commands(plan):
-        print(shown(f"{what}:"), shown(f"  {command}"), sep="\n", end="\n\n")
-    print(shown(f"all of it, with the films: open {plan.out / PAGE}"))
+        print(f"{what}:", f"  {command}", sep="\n", end="\n\n")
+    page = unbroken(plan.out / PAGE)
+    print(wrapped(f"all of it, with the films: open {page}"))
 
 
 if __name__ == "__main__":

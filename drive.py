@@ -28,7 +28,6 @@ import json
 import logging
 import os
 import secrets
-import shlex
 import signal
 import socket
 import sys
@@ -40,9 +39,10 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters
 from common.errors import InputError
-from common.files import MOST_CONFIG_BYTES, check_writable, read_regular
+from common.files import MOST_CONFIG_BYTES, check_writable, free_name, read_regular
+from common.shell import from_here, option, typed
 from common.start_up import quiet_tensorflow
-from common.text import ShownFormatter, shown
+from common.text import ShownFormatter
 
 if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is light.
     import numpy as np
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
         raise without_package(error, args.model) from error
     print(json.dumps(report.document()) if args.json else report.summary())
     if next_command and not args.json:
-        print(shown(f"next: {next_command}"))
+        print(f"next: {next_command}")
     return 0
 
 
@@ -238,7 +238,7 @@ def without_package(error: ImportError, path: Path) -> Exception:
     line = line_of(error)
     if line is None or is_exported(path):
         return error
-    to_export = shlex.join(["python", "export.py", str(path), "--to", "tflite"])
+    to_export = typed("export.py", path, "--to", "tflite")
     return InputError(
         f"{line}; or, to drive without TensorFlow, where that is: {to_export}, and "
         "here: pip install --group drive"
@@ -372,28 +372,32 @@ def say_where(cockpit: Cockpit, listener: socket.socket) -> None:
 
 
 def train_command(model_path: Path, corrections: Corrections) -> str:
-    """Return the command that trains a model on what it was taught, "" for nothing."""
+    """Return the command that trains a model on what it was taught, "" for nothing.
+
+    What the model was trained on is trained on as well, as far as it is there.
+    """
     from network.exported import is_exported
+    from recordings.units import unit_words
 
     if corrections.is_empty or is_exported(model_path):
         return ""
-    run, here = model_path.parent, Path.cwd()
+    run = model_path.parent
     try:
         config = json.loads(read_regular(run / "config.json", MOST_CONFIG_BYTES))
         paths = [Path(path) for path in config["settings"]["recordings"]]
         units = dict(config["settings"].get("steering_units", {}))
-    except (ValueError, LookupError, TypeError, RecursionError):
-        paths, units = [Path("DATA")], {}  # Nobody knows them of others' models.
-    folders = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
-    folders.append(corrections.folder)
-    name, number = f"{run.name}-corrected", 1
-    while Path("models", name).exists():
-        number += 1
-        name = f"{run.name}-corrected-{number}"
-    share = f"{corrections.folder.name}={CORRECTIONS_SHARE:g}"
-    in_units = [f"--steering-unit={path}={unit}" for path, unit in units.items()]
-    words = [*map(str, folders), *in_units, "--share", share, "--from", str(model_path)]
-    return shlex.join(["python", "train.py", *words, "--name", name])
+    except (InputError, ValueError, LookupError, TypeError, RecursionError):
+        paths, units = [], {}  # Nobody knows them of others' models.
+    paths = [path for path in paths if (path / "driving_log.csv").is_file()]
+    in_units = unit_words([(p, u) for p, u in units.items() if Path(p) in paths])
+    words: list[object] = [*map(from_here, paths), corrections.folder, *in_units]
+    if paths:
+        share = f"{corrections.folder.name}={CORRECTIONS_SHARE:g}"
+        words += option("--share", share)
+    else:  # There may be too little of it to set some aside.
+        words += ["--validation-fraction", 0]
+    name = option("--name", free_name(MODELS, f"{run.name}-corrected"))
+    return typed("train.py", *words, "--from", model_path, *name)
 
 
 if __name__ == "__main__":

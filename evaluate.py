@@ -20,28 +20,38 @@ from common.ends import ends_in_one_line
 
 import argparse
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from common.command_line import Parser, add_max_parameters, seed_of
+from common.bar import Bar
+from common.command_line import Parser, add_max_parameters, print_settings, seed_of
 from common.errors import InputError
 from common.files import check_writable, write_picture
+from common.shell import typed
 from common.start_up import quiet_tensorflow
 from common.text import shown
 
 if TYPE_CHECKING:
     from evaluation.closed_loop import Job
+    from evaluation.report import About
 
 
 # What goes with --benchmark; all else is fixed there.
 OF_BENCHMARK = "drivers benchmark card workers json report".split()
+# What is written, and how; the units of recordings are added in words.
+NO_SETTINGS = "json report video card saliency recording track".split()
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; `given` holds the names of what is given there."""
     parser = make_parser()
     args = parser.parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv
+    args.changes = parser.changes(args, *NO_SETTINGS)
     nothing = argparse.Namespace(**dict.fromkeys(vars(args)))
     found = vars(parser.parse_args(argv, nothing))
     args.given = [name for name, value in found.items() if value is not None]
@@ -183,7 +193,7 @@ def check_benchmark(args: argparse.Namespace) -> None:
 def run_benchmark(args: argparse.Namespace) -> None:
     """Let every driver drive the benchmark; print, report and write the cards."""
     from evaluation import benchmark
-    from evaluation.benchmark_report import benchmark_table, write_benchmark_page
+    from evaluation.benchmark_table import benchmark_text
     from training.model_card import (
         cards_to_write,
         kept_cards,
@@ -200,16 +210,18 @@ def run_benchmark(args: argparse.Namespace) -> None:
         print(shown(kept), file=sys.stderr)
     document, drives = benchmark.judge(args.drivers, args.workers)
     # Before the files, which may not find a place to be written to.
-    print(json.dumps(document) if args.json else benchmark_table(document), flush=True)
+    print(json.dumps(document) if args.json else benchmark_text(document), flush=True)
     for driver, path in cards.items():
         write_card(path, models[driver], document, commit)
         print(shown(f"written: {path}"), file=sys.stderr)
     if args.report:
         quiet_tensorflow()
         from evaluation.judging import load_saliency
+        from evaluation.report import write_benchmark_page
 
         saliency = load_saliency(args.drivers)
-        write_benchmark_page(args.report, document, drives, saliency)
+        about = about_of(args, commit)
+        write_benchmark_page(args.report, document, drives, saliency, about)
         print(shown(f"written: {args.report}"), file=sys.stderr)
 
 
@@ -220,11 +232,12 @@ def evaluate(args: argparse.Namespace) -> None:
     jobs = jobs_of(args)
     if any(is_model(driver) for driver in args.drivers):
         quiet_tensorflow()
-    from evaluation import judging
-    from evaluation.report import figures_table, write_report
-    from evaluation.video import film_drive, film_recording
-    from network.saliency import make_saliency
-    from recordings.units import units_by_path
+    with Bar("starting"):
+        from evaluation import judging
+        from evaluation.summary import figures_text
+        from evaluation.video import film_drive, film_recording
+        from network.saliency import make_saliency
+        from recordings.units import units_by_path
 
     # The workers that drive tracks load theirs themselves.
     is_needed = args.recording or args.report or args.video
@@ -233,6 +246,8 @@ def evaluate(args: argparse.Namespace) -> None:
     units = units_by_path(dict(args.steering_unit), folders)
     read = judging.read_recordings
     recordings = read(folders, args.part, units) if folders else []
+    if not args.json:
+        print_settings(args.changes)
     if args.video:
         model = models.get(args.drivers[0])
         saliency = make_saliency(model) if model else None
@@ -244,14 +259,44 @@ def evaluate(args: argparse.Namespace) -> None:
     replayed, replays = judging.judge_recordings(args.drivers, models, recordings)
     driven, drives = judging.judge_tracks(jobs, args.workers) if jobs else ({}, [])
     document = {"recordings": replayed, "tracks": driven}
+    drives = replays + drives
     # Before the page, which may not find a place to be written to.
-    print(json.dumps(document) if args.json else figures_table(document), flush=True)
+    text = json.dumps(document) if args.json else figures_text(document, drives)
+    print(text, flush=True)
     if args.report:
+        from evaluation.report import write_report
+        from training.run_folder import git_commit
+
         saliency_of = {path: make_saliency(model) for path, model in models.items()}
-        write_report(args.report, document, replays + drives, saliency_of)
+        about = about_of(args, git_commit())
+        write_report(args.report, document, drives, saliency_of, about)
     for path in (args.report, args.video):
         if path:
             print(shown(f"written: {path}"), file=sys.stderr)
+
+
+def about_of(args: argparse.Namespace, commit: str) -> About:
+    """Return what a page says of itself: models, date, command, and where a film is."""
+    from evaluation.drivers import folder_name, is_model
+    from evaluation.report import About
+
+    def date_of(path: Path) -> str:
+        weights = path.with_name(f"{path.stem}.weights.h5")
+        changed_s = (weights if weights.exists() else path).stat().st_mtime
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(changed_s))
+
+    models = [path for path in dict.fromkeys(args.drivers) if is_model(path)]
+    facts = [
+        (folder_name(path), f"{path}, its weights of {date_of(Path(path))}")
+        for path in models
+    ]
+    date = time.strftime("%Y-%m-%d at %H:%M")
+    facts.append(("made", f"on {date}, by the project at {commit}"))
+    facts.append(("by", typed("evaluate.py", *args.words)))
+    film = ""
+    if args.video:
+        film = Path(os.path.relpath(args.video, args.report.parent)).as_posix()
+    return About(tuple(facts), quote(os.fsencode(film)))
 
 
 def jobs_of(args: argparse.Namespace) -> list[Job]:

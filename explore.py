@@ -11,23 +11,25 @@ from __future__ import annotations
 from common.ends import ends_in_one_line
 
 import argparse
-import html
 import json
 import math
-import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from common.car import MPS_PER_MPH, curvature_of
-from common.command_line import Parser
+from common.bar import Bar
+from common.car import MPS_PER_MPH, curvature_of, mph_and_mps
+from common.command_line import Parser, print_settings
 from common.errors import InputError
-from common.files import check_writable, whole_folder
-from common.page import html_page, html_picture, html_table, to_png
-from common.text import ESCAPED, shown
+from common.files import check_writable
+from common.shell import typed
+from common.table import Table
+from common.text import counted, shown, unbroken, wrapped
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from recordings.recording import Recording
 
 # Steering within this of 0 counts as straight on.
@@ -197,105 +199,55 @@ def what_to_record(findings: list[Findings]) -> list[str]:
     return advice or ["Nothing is plainly missing."]
 
 
-# --- Report ---------------------------------------------------------------------------
+# --- In words -------------------------------------------------------------------------
 
 # Heading and meaning of each row of the table of numbers.
 TABLE = {
-    "rows": ("rows", "{:,}"),
-    "usable": ("usable", "{:,}"),
-    "sessions": ("sessions", "{}"),
-    "minutes": ("minutes", "{:.1f}"),
-    "rate_hz": ("rows a second", "{:.1f}"),
-    "distance_m": ("distance [m]", "{:,.0f}"),
-    "mean_speed_mph": ("mean speed [mph]", "{:.1f}"),
-    "straight": (f"straight (within {STRAIGHT})", "{:.1%}"),
-    "left": ("left", "{:.1%}"),
-    "right": ("right", "{:.1%}"),
-    "sharp_left": (f"sharp left (beyond {SHARP})", "{:.1%}"),
-    "sharp_right": (f"sharp right (beyond {SHARP})", "{:.1%}"),
-    "clockwise": ("turns clockwise", "{:.1f}"),
-    "counter_clockwise": ("turns counter-clockwise", "{:.1f}"),
-    "jumps": (f"jumps beyond {JUMP} (keyboard)", "{:.1%}"),
-    "corrections_per_min": ("corrections a minute", "{:.1f}"),
-    "cameras": ("cameras", "{}"),
-}
-# Heading of each picture.
-HEADINGS = {
-    "contact_sheet": "Frames, from left to right",
-    "balancing": "Steering before and after balancing",
-    "cameras": "Steering by camera",
-    "time": "Over time",
-    "sessions": "Sessions and gaps",
+    "rows": "{rows:,}",
+    "usable": "{usable:,}",
+    "sessions": "{sessions}",
+    "minutes": "{minutes:.1f}",
+    "rows a second": "{rate_hz:.1f}",
+    "distance": "{distance_m:,.0f} m",
+    "mean speed": "{speed}",
+    f"straight (within {STRAIGHT})": "{straight:.1%}",
+    "left": "{left:.1%}",
+    "right": "{right:.1%}",
+    f"sharp left (beyond {SHARP})": "{sharp_left:.1%}",
+    f"sharp right (beyond {SHARP})": "{sharp_right:.1%}",
+    "turns clockwise": "{clockwise:.1f}",
+    "turns counter-clockwise": "{counter_clockwise:.1f}",
+    f"jumps beyond {JUMP} (keyboard)": "{jumps:.1%}",
+    "corrections a minute": "{corrections_per_min:.1f}",
+    "cameras": "{cameras}",
 }
 
 
-def write_report(
-    folder: Path,
-    recordings: list[Recording],
-    findings: list[Findings],
-    smooth_s: float,
-) -> None:
-    """Write report.html and its pictures into a new folder, all or nothing.
-
-    Args:
-        smooth_s: Window of the filter laid over the steering, in seconds; 0 for none.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
-    from recordings import pictures as draw
-
-    figures = {
-        "contact_sheet": draw.draw_contact_sheet(recordings),
-        "balancing": draw.draw_balancing(recordings),
-        "cameras": draw.draw_cameras(recordings),
-        "time": draw.draw_time(recordings, smooth_s),
-        "sessions": draw.draw_sessions(recordings),
-    }
-    names = [finding.name for finding in findings]
-    rows = [
-        [title, *(form.format(getattr(f, field)) for f in findings)]
-        for field, (title, form) in TABLE.items()
+def numbers_of(findings: list[Findings]) -> Table:
+    """Return the table of numbers, a column for each recording."""
+    columns = [
+        asdict(found) | {"speed": mph_and_mps(found.mean_speed_mph)}
+        for found in findings
     ]
-    advice = "".join(f"<li>{html.escape(text)}" for text in what_to_record(findings))
-    body = (
-        f"<h2>What to record next</h2><ul>{advice}</ul>"
-        f"<h2>Numbers</h2>{html_table(names, rows)}"
-        f"<h2>Left out</h2><ul>{_excluded_html(recordings)}</ul>"
+    rows = (
+        (title, *(cell.format(**column) for column in columns))
+        for title, cell in TABLE.items()
     )
-    with whole_folder(folder) as partial:
-        for file_name, figure in figures.items():
-            png = to_png(figure)
-            (partial / f"{file_name}.png").write_bytes(png)
-            body += html_picture(HEADINGS[file_name], png)
-        page = html_page(f"Recordings: {', '.join(names)}", body)
-        (partial / "report.html").write_text(page, "utf-8", ESCAPED)
+    return Table(("", *(found.name for found in findings)), tuple(rows))
 
 
-def _excluded_html(recordings: list[Recording]) -> str:
-    """Return the items of a list: what was found amiss, and the rows of each reason."""
-    items = ""
-    for recording in recordings:
-        name = html.escape(recording.name)
-        items += "".join(f"<li>{name}: {html.escape(w)}" for w in recording.warnings)
-        excluded = recording.samples[recording.samples["excluded"] != ""]
-        for reason, group in excluded.groupby("excluded"):
-            items += (
-                f"<li><details><summary>{name}: all {len(group):,} rows of {reason}"
-                f"</summary>{row_ranges(list(group['line']))}</details>"
-            )
-    return items or "<li>nothing"
-
-
-def row_ranges(lines: list[int]) -> str:
-    """Write ascending numbers of rows as ranges: 1-3, 7."""
-    ranges: list[list[int]] = []
-    for line in lines:
-        if ranges and line == ranges[-1][1] + 1:
-            ranges[-1][1] = line
-        else:
-            ranges.append([line, line])
-    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
+def verdict_of(findings: list[Findings], refusal: str) -> str:
+    """Return in a sentence how much there is, and whether it can be trained on."""
+    minutes = sum(found.minutes for found in findings)
+    usable = sum(found.usable for found in findings)
+    rows = sum(found.rows for found in findings)
+    what = (
+        f"{minutes:.1f} minutes in {counted(len(findings), 'recording')}, "
+        f"{usable:,} of {counted(rows, 'row')} usable"
+    )
+    if refusal:
+        return f"{what}: too little to train on."
+    return f"{what}: {'enough' if minutes >= ENOUGH_MIN else 'little'} to train on."
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -318,7 +270,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--smooth-s", type=_seconds, default=0.0, metavar="S", help=smooth_help)
     add_unit_flag(add)
     add("--json", action="store_true", help="print one JSON document")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.changes = parser.changes(args, "out", "json")
+    return args
 
 
 def _seconds(text: str) -> float:
@@ -337,43 +291,77 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from recordings.found import only_recording
     from recordings.log import find_log
-    from recordings.units import units_by_path
+    from recordings.units import unit_words, units_by_path
 
     if not args.recordings:
-        args.recordings = [only_recording("python explore.py")]
+        args.recordings = [only_recording("explore.py")]
     if args.out.exists():
         raise InputError(f"{args.out} exists already; give another --out")
     check_writable(args.out, "--out")
     for path in args.recordings:
         find_log(path)
     units = units_by_path(dict(args.steering_unit), args.recordings)
-    from recordings.recording import read_recordings, unique_names, usable_samples
+    with Bar("starting"):
+        from recordings.recording import read_recordings, unique_names, usable_samples
+        from recordings.report import write_report
 
     recordings = read_recordings(args.recordings, units)
-    usable_samples(recordings)  # Refuses what training would refuse.
+    refusal = why_not_trained_on(usable_samples(recordings))
     names = unique_names(recordings)
     recordings = [
         replace(r, name=shown(name), warnings=tuple(map(shown, r.warnings)))
         for r, name in zip(recordings, names, strict=True)
     ]
     findings = [find_out(recording) for recording in recordings]
-    write_report(args.out, recordings, findings, args.smooth_s)
     advice = what_to_record(findings)
+    said = (verdict_of(findings, refusal), advice, numbers_of(findings))
+    write_report(args.out, recordings, *said, args.smooth_s)
     if args.json:
-        said = {"recordings": [asdict(f) for f in findings], "advice": advice}
-        print(json.dumps(said))
+        document = {"recordings": list(map(rounded, findings)), "advice": advice}
+        print(json.dumps(document))
         return 0
-    for finding in findings:
+    print_settings(args.changes)
+    for found in findings:
         print(
-            f"{finding.name}: {finding.usable:,} of {finding.rows:,} rows usable, "
-            f"{finding.minutes:.1f} min, left {finding.left:.0%}, straight "
-            f"{finding.straight:.0%}, right {finding.right:.0%}"
+            wrapped(
+                f"{unbroken(found.name)}: {found.usable:,} of "
+                f"{counted(found.rows, 'row')} usable, {found.minutes:.1f} min, left "
+                f"{found.left:.0%}, straight {found.straight:.0%}, right "
+                f"{found.right:.0%}"
+            )
         )
-    print("what to record next:", *advice, sep="\n  ")
-    print(f"written: {shown(str(args.out / 'report.html'))}")
-    paths = shown(shlex.join(map(str, args.recordings)))
-    print(f"next: python train.py {paths} --name first")
+    print("what to record next:")
+    print(*(wrapped(f"  {text}", indent="    ") for text in advice), sep="\n")
+    print(wrapped(f"written: {unbroken(args.out / 'report.html')}"))
+    if refusal:
+        print(wrapped(f"too little to train on: {refusal}"))
+        return 0
+    words = (*args.recordings, *unit_words(args.steering_unit))
+    print(f"next: {typed('train.py', *words)}")
     return 0
+
+
+def why_not_trained_on(samples: pd.DataFrame) -> str:
+    """Return why train.py would refuse samples as it usually splits them, else ""."""
+    import numpy as np
+
+    from recordings.split import split_by_time
+    from training.settings import Settings
+
+    rng = np.random.default_rng(Settings.seed)
+    try:
+        split_by_time(samples, Settings.validation_fraction, rng)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def rounded(found: Findings) -> dict[str, Any]:
+    """Return what was found as a document, without what its bits add to numbers."""
+    return {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in asdict(found).items()
+    }
 
 
 if __name__ == "__main__":

@@ -17,17 +17,19 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.bar import Bar
 from common.car import CAMERAS
-from common.command_line import Parser, add_max_parameters
+from common.command_line import Parser, add_max_parameters, print_settings
 from common.errors import InputError
 from common.files import check_writable, whole_file
+from common.shell import typed
 from common.start_up import quiet_tensorflow
-from common.text import shown
+from common.text import counted, unbroken, wrapped
 from recordings.found import SAMPLE
 
 if TYPE_CHECKING:
@@ -82,15 +84,18 @@ def export(
     if path.exists():
         raise InputError(f"{path} exists already; give another --out")
     network = exportable(view_of(model), network_of(model))
-    if path.suffix == ".onnx":
-        content = to_onnx(network, quantize)
-    else:
-        content = to_tflite(network, quantize, frames)
+    with Bar(f"converting to {path.suffix}"):
+        if path.suffix == ".onnx":
+            content = to_onnx(network, quantize)
+        else:
+            content = to_tflite(network, quantize, frames)
     with whole_file(path, is_new=True) as partial_path:
         # What is checked is what was written.
         partial_path.write_bytes(content)
-        steering, latency_ms = steer(load_exported(partial_path), frames)
-        expected, keras_latency_ms = steer(make_predictor(model), frames)
+        of_file, of_model = load_exported(partial_path), make_predictor(model)
+        with Bar("steering by file and model", 2 * len(frames), "frames") as bar:
+            steering, latency_ms = steer(of_file, bar.over(frames))
+            expected, keras_latency_ms = steer(of_model, bar.over(frames))
         difference = steering - expected
         check = Check(
             frames=len(frames),
@@ -128,11 +133,12 @@ def sample_frames(recording: Path, most: int, unit: str | None = None) -> np.nda
     samples = usable_rows(read_recording(recording, unit=unit))
     paths = [path for camera in CAMERAS for path in samples[camera] if path]
     chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int)
-    return np.stack([read_frame(paths[i]) for i in chosen])
+    with Bar("reading frames", len(chosen), "frames") as bar:
+        return np.stack([read_frame(paths[i]) for i in bar.over(chosen)])
 
 
 def steer(
-    predict: Callable[[np.ndarray], float], frames: np.ndarray
+    predict: Callable[[np.ndarray], float], frames: Iterable[np.ndarray]
 ) -> tuple[np.ndarray, float]:
     """Return the steering for each frame, float64 (n,), and the median time in ms."""
     import numpy as np
@@ -180,6 +186,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--quantize full goes with --to tflite only")
     if args.limit < 1:
         parser.error(f"--limit is {args.limit}, expected at least 1")
+    args.changes = parser.changes(args, "out", "json", "to")
     return args
 
 
@@ -218,14 +225,15 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps({"written": str(path), **asdict(check)}))
         return 0
-    print(
-        f"{shown(str(path))}: {check.size_bytes / 1024:,.0f} KiB\n"
-        f"steering beside the model's on {check.frames} frames: largest difference "
-        f"{check.largest_difference:.5f}, RMS {check.rms_difference:.5f}\n"
+    print_settings(args.changes)
+    lines = (
+        f"{unbroken(path)}: {check.size_bytes / 1024:,.0f} KiB",
+        f"steering beside the model's on {counted(check.frames, 'frame')}: largest "
+        f"difference {check.largest_difference:.5f}, RMS {check.rms_difference:.5f}",
         f"one frame: {check.latency_ms:.2f} ms, the model itself "
-        f"{check.keras_latency_ms:.2f} ms\n"
-        f"next: python drive.py {shown(str(path))}"
+        f"{check.keras_latency_ms:.2f} ms",
     )
+    print(*map(wrapped, lines), f"next: {typed('drive.py', path)}", sep="\n")
     return 0
 
 

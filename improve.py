@@ -21,12 +21,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import Parser, add_max_parameters, seed_of
+from common.command_line import Parser, add_max_parameters, print_settings, seed_of
 from common.errors import InputError
 from common.files import check_writable
 from common.locks import LOCK_NAME, only_writer
+from common.shell import typed
 from common.start_up import quiet_tensorflow
-from common.text import shown
+from common.text import unbroken, wrapped
 
 if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
     from tuning.plans import DaggerPlan, HardPlacesPlan
@@ -86,7 +87,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--new-share", **number(Tuning.new_share, share))
     seed = number(Tuning.seed, "seed of the batches and the scenery")
     add("--seed", **(seed | {"type": seed_of}))
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.changes = parser.changes(args, "json", "name", "models_dir")
+    return args
 
 
 def plan_of(args: argparse.Namespace) -> DaggerPlan | HardPlacesPlan:
@@ -128,7 +131,7 @@ def given_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
     return {
         name: [str(each) for each in value] if isinstance(value, list) else str(value)
         for name, value in vars(args).items()
-        if name not in ("workers", "json", "rounds")
+        if name not in ("workers", "json", "rounds", "changes")
         # A folder of before this flag was begun without it.
         and (name != "steering_unit" or value)
     }
@@ -178,16 +181,20 @@ def main(argv: list[str] | None = None) -> int:
             quiet_tensorflow(threads_of(args.model.parent))
             from tuning.fine_tuning import keep
 
+            if not args.json:
+                print_settings(args.changes)
             document, text, model_path = improve(plan, folder, given_of(args))
             if model_path:
                 keep(folder, model_path)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on") from None
-    print(json.dumps(document) if args.json else text)
+    print(json.dumps(document) if args.json else text, flush=True)
+    said = f"no better; keep {unbroken(args.model)}"
     if model_path:
-        print(shown(f"better; written: {folder / 'model.json'}"), file=sys.stderr)
-    else:
-        print(shown(f"no better; keep {args.model}"), file=sys.stderr)
+        said = f"better; written: {unbroken(folder / 'model.json')}"
+    print(wrapped(said), file=sys.stderr)
+    if model_path and not args.json:
+        print(f"next: {typed('drive.py', folder)}")
     return 0
 
 

@@ -25,6 +25,7 @@ from common.car import FRAME_SHAPE
 from common.command_line import Parser, add_max_parameters
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
+from common.text import WIDTH
 from network.files import check_model, load_model, model_path
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
         check_model(args.model)
     quiet_tensorflow()
     model = load_model(args.model) if args.model else build_model(args.preset)
-    model.summary(line_length=88)
+    model.summary(line_length=WIDTH - 1)
     return 0
 
 

@@ -23,18 +23,19 @@ from common.ends import ends_in_one_line
 import argparse
 import importlib.util
 import math
-import shlex
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.bar import Bar
 from common.command_line import Parser
 from common.errors import InputError
-from common.files import check_writable
+from common.files import check_writable, free_name
+from common.shell import option, typed
 from common.start_up import quiet_tensorflow
-from common.text import shown
+from common.text import counted, unbroken, wrapped
 
 if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
     import optuna
@@ -42,6 +43,8 @@ if TYPE_CHECKING:  # A command imports packages where it needs them: --help is l
     from training.settings import Settings
     from tuning.search_space import Search
 
+# Where train.py puts its runs, if nothing else is said.
+MODELS = Path("models")
 # Flags of train.py that the search gives itself, and what to do instead.
 NOT_BEHIND = {
     "part": "give --part before the --",
@@ -66,14 +69,16 @@ def run_search(args: argparse.Namespace) -> None:
     quiet_tensorflow(settings.threads)
     from train import run
     from tuning.search_space import prepare
-    from tuning.search_trials import Worker, open_study
+    from tuning.search_trials import Worker, finished_trials, open_study
     from tuning.search_workers import run_workers
 
     search = prepare(settings, fixed)
     study = open_study(args.study, search.plan, search.fingerprints)
     print_plan(search, args)
     worker = Worker(args.study, search.plan, args.trials, run, stop_at_s)
-    run_workers(worker, args.workers)
+    with Bar("searching", args.trials, "trials") as bar:
+        look = lambda: bar.to(len(finished_trials(study)))  # noqa: E731
+        run_workers(worker, args.workers, look)
     print_report(study, search, args)
 
 
@@ -91,7 +96,7 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
     if importlib.util.find_spec("optuna") is None:
         raise InputError("optuna is not installed; pip install --group search")
     if not args.recordings:
-        args.recordings = [str(only_recording("python search.py"))]
+        args.recordings = [str(only_recording("search.py"))]
     for path in args.recordings:
         find_log(Path(path))
     from training.flags import add_settings, given_settings, settings_from
@@ -126,15 +131,16 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
 def print_plan(search: Search, args: argparse.Namespace) -> None:
     """Print what is searched, on what."""
     plan = search.plan
-    print(
-        f"{args.trials} trials of at most {plan.base.epochs} epochs, on "
-        f"{search.num_samples:,} samples ({plan.base.part[0]:g} to "
-        f"{plan.base.part[1]:g} of each recording); {len(search.rest):,} held out\n"
-        f"objective: {plan.objective}, the least\n"
-        f"searched: {', '.join(plan.searched)}\n"
-        f"study: {shown(str(args.study))}",
-        flush=True,
+    lines = (
+        f"{counted(args.trials, 'trial')} of at most "
+        f"{counted(plan.base.epochs, 'epoch')}, on {search.num_samples:,} samples "
+        f"({plan.base.part[0]:g} to {plan.base.part[1]:g} of each recording); "
+        f"{len(search.rest):,} held out",
+        f"objective: {plan.objective}, the least",
+        f"searched: {', '.join(plan.searched)}",
+        f"study: {unbroken(args.study)}",
     )
+    print(*map(wrapped, lines), sep="\n", flush=True)
 
 
 def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) -> None:
@@ -152,16 +158,15 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     print(f"{report.trials_table(study, plan)}\n")
     print(report.verdict(study, folder, search))
     flags = flags_of(settings_of(plan, best.params))
-    named = ["--name", f"{args.study.stem}-best"]
+    named = option("--name", free_name(MODELS, f"{args.study.stem}-best"))
     print(f"\nthe best trial again ({plan.objective} {best.value:.4f}):")
-    command = shlex.join(["python", "train.py", *args.recordings, *flags, *named])
-    print(shown(command))
-    num_finished = len(finished_trials(study))
-    if num_finished < args.trials:
+    print(typed("train.py", *map(Path, args.recordings), *flags, *named))
+    if (num_finished := len(finished_trials(study))) < args.trials:
         print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
-    names = ", ".join(path.name for path in report.draw_plots(study, folder))
+    with Bar("drawing the trials"):
+        names = ", ".join(path.name for path in report.draw_plots(study, folder))
     pictures = names or "no picture: too few to compare"
-    print(f"\nwritten to {shown(str(folder))}: trials, {pictures}")
+    print(wrapped(f"\nwritten to {unbroken(folder)}: trials, {pictures}"))
 
 
 # --- Command line ---------------------------------------------------------------------

@@ -24,16 +24,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import text
-from common.car import autonomy_percent
-from common.command_line import Parser
+from common.bar import Bar, say_beside
+from common.car import autonomy_percent, mph_and_mps
+from common.command_line import Parser, print_settings
 from common.errors import InputError
 from common.files import check_writable, write_picture
+from common.shell import quoted, typed
+from common.text import counted, unbroken, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tqdm import tqdm
+    from collections.abc import Iterator
 
     from simulator.client import DriveSummary
     from simulator.practice import RecordJob
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:4567"
 VIDEO_FPS = 15
 ONE_ROAD = "random:SEED, winding:SEED, serpentine:SEED"
+# What is written, and where to, is said when it is.
+NO_SETTINGS = ("out", "video", "json")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -55,7 +57,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     _add_record(commands)
     _add_drive(commands)
     _add_render(commands)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    # Of the command that is given, whose flags these are.
+    args.changes = args.parser.changes(args, *NO_SETTINGS)
+    return args
 
 
 def _add_command(
@@ -64,14 +69,15 @@ def _add_command(
     summary: str,
     example: str,
     roads: str = ONE_ROAD,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Add a command with the options that all of them have."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         name,
         help=summary.splitlines()[0],
         description=summary,
         epilog=f"Example:\n  python simulate.py {name} {example}",
     )
+    parser.set_defaults(parser=parser)
     add = parser.add_argument
     add("track", help=f"lake, jungle, mountain, {roads}")
     seed = "seed of land, plants, textures and noise (default: 0)"
@@ -203,19 +209,21 @@ def window(args: argparse.Namespace) -> int:
     from simulator.window import LiveWorld, Session, Window
 
     check_new(args.out, "--out")
-    _print_settings(args)
     variant = next(_variants(args, args.track, args.seed))
+    print_settings(args.changes)
     road = variant.track
-    with Window(f"{road.name} - simulate.py", args.renderer) as shown:
-        print(f"drawn by {shown.renderer}; Esc leaves", flush=True)
-        world = LiveWorld(road, cameras=(), settings=variant.settings)
-        session = Session(world, shown, args.out, args.seed)
+    with Window(f"{road.name} - simulate.py", args.renderer) as opened:
+        print(f"drawn by {opened.renderer}; Esc leaves", flush=True)
+        with Bar("building the road"):
+            world = LiveWorld(road, cameras=(), settings=variant.settings)
+        session = Session(world, opened, args.out, args.seed)
         session.run()
     for take in session.takes:
-        rows = f"{take.num_rows:,} rows of 3 images"
-        print(f"wrote {take.folder}: {rows}, at {take.pace:.0%} of real time")
+        rows = f"{counted(take.num_rows, 'row')} of 3 images"
+        pace = f"at {take.pace:.0%} of real time"
+        print(wrapped(f"wrote {unbroken(take.folder)}: {rows}, {pace}"))
     if session.takes:
-        print(f"next: python explore.py {session.takes[0].folder}")
+        print(f"next: {typed('explore.py', session.takes[0].folder)}")
     if session.failure:
         raise InputError(f"{session.failure}; mend that, and record the rest")
     return 0
@@ -223,8 +231,6 @@ def window(args: argparse.Namespace) -> int:
 
 def record(args: argparse.Namespace) -> int:
     """Write a recording of the expert's drive, or one of each of several roads."""
-    from tqdm import tqdm
-
     from simulator import practice
 
     if args.workers < 1:
@@ -235,25 +241,30 @@ def record(args: argparse.Namespace) -> int:
     check_new(args.out, "--out")
     job = _record_job(args, args.track, args.seed, args.out)
     variants = job.variants()
-    _print_settings(args)
+    print_settings(args.changes)
     started_s = time.monotonic()
-    lengths_m = [round(variant.track.length_m) * args.laps for variant in variants]
-    total = args.frames * len(variants) if args.frames else sum(lengths_m)
-    unit = " frames" if args.frames else " m"
-    with tqdm(total=total, unit=unit, disable=None) as bar:
-        num_rows = practice.record(job, _progress(bar, by_frames=bool(args.frames)))
+    length_m = sum(variant.track.length_m * args.laps for variant in variants)
+    total = args.frames * len(variants) if args.frames else length_m
+    driven_m = 0.0
+
+    def move(seen: Observation) -> None:
+        nonlocal driven_m
+        # Put back onto the road, or on its way back, it drives no less than it has.
+        bar.add(1 if args.frames else max(0.0, seen.progress_m - driven_m))
+        driven_m = seen.progress_m
+
+    with Bar(f"recording {args.track}", total, "rows" if args.frames else "m") as bar:
+        num_rows = practice.record(job, move)
     rate = num_rows / (time.monotonic() - started_s)
-    out = text.shown(str(args.out))
-    print(f"wrote {out}: {num_rows:,} rows of 3 images, {rate:.0f} rows/s")
-    print(f"next: python explore.py {out}")
+    rows = f"{counted(num_rows, 'row')} of 3 images"
+    print(wrapped(f"wrote {unbroken(args.out)}: {rows}, {rate:.0f} rows/s"))
+    print(f"next: {typed('explore.py', args.out)}")
     return 0
 
 
 def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
     """Write a recording of each road that has none yet."""
-    from tqdm import tqdm
-
-    from simulator.practice import record_all
+    from simulator.practice import is_recorded, record_all
 
     check_writable(args.out / "a road", "--out")
     jobs = [
@@ -261,17 +272,25 @@ def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
         for name, seed in roads
     ]
     jobs[0].variants()  # What no road can have is said before any is recorded.
-    _print_settings(args)
+    done = sum(map(is_recorded, jobs))
+    print_settings(args.changes)
     failed = 0
-    with tqdm(total=len(jobs), unit=" roads", disable=None) as bar:
+    with Bar("recording", len(jobs), "roads") as bar:
+        bar.to(done)
         for job, found in record_all(jobs, args.workers):
-            bar.update()
+            bar.add()
             if isinstance(found, str):
                 failed += 1
-                bar.write(f"{job.track} is left out: {found}", file=sys.stderr)
-    print(f"{len(jobs) - failed} of {len(jobs)} roads are in {args.out}")
-    print(f"next: python train.py {args.out}/* --name practice")
-    return 1 if failed == len(jobs) else 0
+                say_beside(wrapped(f"{job.track} is left out: {found}"))
+    print(
+        wrapped(
+            f"{len(jobs) - failed} of {len(jobs)} roads are in {unbroken(args.out)}"
+        )
+    )
+    if failed == len(jobs):
+        return 1
+    print(f"next: {typed('train.py')} {quoted(args.out)}/*")
+    return 0
 
 
 def _record_job(
@@ -294,18 +313,6 @@ def _record_job(
     )
 
 
-def _progress(bar: tqdm, by_frames: bool) -> Callable[[Observation], None]:
-    """Return what moves a progress bar on by each frame, or by the metres driven."""
-    driven_m = 0.0
-
-    def move(seen: Observation) -> None:
-        nonlocal driven_m
-        bar.update(1 if by_frames else max(0.0, round(seen.progress_m - driven_m, 1)))
-        driven_m = seen.progress_m
-
-    return move
-
-
 def drive(args: argparse.Namespace) -> int:
     """Drive for a server, and print how it went."""
     if args.laps < 1:
@@ -314,10 +321,11 @@ def drive(args: argparse.Namespace) -> int:
         raise InputError(f"--max-time is {args.max_time}, expected above 0")
     if args.video:
         check_writable(args.video, "--video")
+    variants = list(_variants(args, args.track, args.seed))
     if not args.json:
-        _print_settings(args)
+        print_settings(args.changes)
     complete = True
-    for variant in _variants(args, args.track, args.seed):
+    for variant in variants:
         road, summary = variant.track, _drive_road(args, variant)
         complete &= summary.complete
         autonomy = autonomy_percent(summary.interventions, summary.simulated_s)
@@ -330,21 +338,22 @@ def drive(args: argparse.Namespace) -> int:
 
 def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
     """Drive one road for the server, and film it if that is wanted."""
-    from tqdm import tqdm
-
     from simulator import client
     from simulator.film import FILM_SIZE, Film, film_frame
 
     def show(seen: Observation) -> None:
-        bar.update(max(0, round(seen.progress_m) - bar.n))
+        bar.to(seen.progress_m, f"{seen.time_s:.0f} s driven")
         if film is not None:
             film.add(film_frame(world, seen))
 
-    world, road = _make_world(variant, ("center",)), variant.track
-    connection = client.Client(args.url, world)
-    total, video = round(road.length_m * args.laps), args.video
-    filming = Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext()
-    with filming as film, tqdm(total=total, unit=" m", disable=None) as bar:
+    road, video = variant.track, args.video
+    with Bar(f"connecting to {args.url}"):
+        world = _make_world(variant, ("center",))
+        connection = client.Client(args.url, world)
+    with (
+        Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext() as film,
+        Bar(f"driving {road.name}", road.length_m * args.laps, "m") as bar,
+    ):
         summary = client.drive(
             connection,
             args.laps,
@@ -359,17 +368,20 @@ def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
 
 def _describe(road: Track, summary: DriveSummary, autonomy: float) -> str:
     """Return a summary as lines for a person."""
-    laps = ", ".join(f"{time_s:.1f} s" for time_s in summary.lap_times_s) or "none"
-    return (
-        f"{road.name}: {summary.laps} laps ({laps}), {summary.interventions} "
-        f"interventions ({summary.off_road} off road, {summary.collisions} collisions, "
-        f"{summary.stuck} stuck), autonomy {autonomy:.1f} %\n"
+    times = ", ".join(f"{time_s:.1f} s" for time_s in summary.lap_times_s)
+    laps = counted(summary.laps, "lap") + (f" ({times})" if times else "")
+    lines = (
+        f"{road.name}: {laps}, {counted(summary.interventions, 'intervention')} "
+        f"({summary.off_road} off road, {counted(summary.collisions, 'collision')}, "
+        f"{summary.stuck} stuck), autonomy {autonomy:.1f} %",
         f"cross-track error: mean {summary.mean_abs_cross_track_error_m:.2f} m, "
         f"RMS {summary.rms_cross_track_error_m:.2f} m, "
-        f"at most {summary.max_abs_cross_track_error_m:.2f} m\n"
-        f"{summary.frames:,} frames answered, mean {summary.mean_speed_mph:.1f} mph, "
-        f"{summary.simulated_s:.0f} s simulated in {summary.wall_s:.0f} s"
+        f"at most {summary.max_abs_cross_track_error_m:.2f} m",
+        f"{counted(summary.frames, 'frame')} answered, mean "
+        f"{mph_and_mps(summary.mean_speed_mph)}, "
+        f"{summary.simulated_s:.0f} s simulated in {summary.wall_s:.0f} s",
     )
+    return "\n".join(map(wrapped, lines))
 
 
 def render(args: argparse.Namespace) -> int:
@@ -384,12 +396,16 @@ def render(args: argparse.Namespace) -> int:
     variants = [next(_variants(args, *road)) for road in _named_roads(args)]
     if args.out.suffix == ".mp4" and len(variants) > 1:
         raise InputError(f"{args.track}: a film shows one road")
-    _print_settings(args)
+    print_settings(args.changes)
     if args.out.suffix == ".mp4":
-        film.film_expert(variants[0], args.camera, args.seconds, args.out)
+        with Bar("filming", film.num_frames(args.seconds), "frames") as bar:
+            one = (variants[0], args.camera, args.seconds, args.out)
+            film.film_expert(*one, on_frame=bar.add)
     else:
-        write_picture(args.out, film.contact_sheet(variants, args.camera))
-    print(text.shown(f"wrote {args.out}"))
+        with Bar("drawing", len(variants), "roads") as bar:
+            sheet = film.contact_sheet(variants, args.camera, on_road=bar.add)
+            write_picture(args.out, sheet)
+    print(wrapped(f"wrote {unbroken(args.out)}"))
     return 0
 
 
@@ -434,14 +450,6 @@ def _scene_settings(args: argparse.Namespace, seed: int) -> SceneSettings:
         shadows=0.0 if args.no_shadows else None,
         variation=args.variation,
     )
-
-
-def _print_settings(args: argparse.Namespace) -> None:
-    """Print the settings on one line."""
-    settings = {name: value for name, value in vars(args).items() if value is not None}
-    command = settings.pop("command")
-    pairs = [f"{name}={value}" for name, value in settings.items()]
-    print(f"{command}:", *map(text.shown, pairs))
 
 
 if __name__ == "__main__":

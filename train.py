@@ -16,19 +16,20 @@ from __future__ import annotations
 from common.ends import ends_in_one_line, line_of
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import STOPPED
+from common.command_line import settings_line
 from common.errors import InputError
+from common.files import free_name
 from common.locks import only_writer
 from common.start_up import compute_threads, num_cores, quiet_tensorflow
-from common.text import shown
+from common.text import unbroken, wrapped
 
 if TYPE_CHECKING:
     import keras
@@ -72,6 +73,7 @@ def run(
     from network.files import save_model
     from training.epochs import OneProcess
     from training.figures import write_report
+    from training.flags import changes_in_words
     from training.preparation import (
         make_driving_test,
         make_sets,
@@ -90,6 +92,8 @@ def run(
     model = starting_model(settings)
     # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)
+    if engine.is_chief and (changed := changes_in_words(settings)):
+        engine.say(settings_line(changed, "all are in config.json"))
     engine.say(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
@@ -141,6 +145,7 @@ def fit(
         compile_network,
         epoch_line,
         is_finished,
+        partly_of,
         with_habits,
     )
     from training.progress import load_state, save_state, write_history
@@ -151,6 +156,7 @@ def fit(
     network = network_of(model)
     trained = engine.prepare(with_habits(network, len(training_set.recordings)))
     compile_network(trained, settings, num_batches)
+    start = network.get_weights()
     progress = load_state(folder, trained)
     if progress.epoch:
         engine.say(f"going on after epoch {progress.epoch}")
@@ -166,12 +172,13 @@ def fit(
         loss, samples_per_s, is_cut_short = engine.train_epoch(trained, batches, title)
         if is_cut_short and (progress.epoch or settings.must_beat_start):
             break  # What is kept is of whole epochs, as --resume takes it to be.
-        validated = engine.validate(network, validation, settings, driving_test)
-        is_best = progress.add(loss, *validated)
+        with partly_of(network, start, settings.keep_start or 0.0):
+            validated = engine.validate(network, validation, settings, driving_test)
+            is_best = progress.add(loss, *validated)
+            if is_best and engine.is_chief:
+                save_weights(model, folder)
         if not engine.is_chief:
             continue
-        if is_best:
-            save_weights(model, folder)
         if not is_cut_short:
             # An epoch cut short is no part of the state: --resume does it whole.
             write_history(folder, progress)
@@ -213,12 +220,12 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     from recordings.found import only_recording
     from recordings.log import find_log
     from training.flags import given_settings
-    from training.run_folder import free_name, settings_of_new, settings_to_resume
+    from training.run_folder import name_of, settings_of_new, settings_to_resume
 
     if not (args.resume or vars(args).get("recordings")):
-        args.recordings = [str(only_recording("python train.py"))]
+        args.recordings = [str(only_recording("train.py"))]
     given = given_settings(vars(args))
-    name = args.name or free_name(args.models_dir, given["recordings"])
+    name = args.name or free_name(args.models_dir, name_of(given["recordings"]))
     folder = args.models_dir / name
     open_settings = settings_to_resume if args.resume else settings_of_new
     settings = open_settings(folder, given)
@@ -249,7 +256,6 @@ def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[st
         try:
             if args.tensorboard:
                 follow_with_tensorboard(folder)
-            print(json.dumps(asdict(settings), indent=1))
             if compute_threads() != num_cores():
                 cores = "1 core" if num_cores() == 1 else f"{num_cores()} cores"
                 print(f"{compute_threads()} threads compute, on {cores}")
@@ -277,14 +283,15 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     folder, settings = open_run(args)
     if args.name is None:
-        print(shown(f"the run is called {folder.name}, and lies in {folder}"))
-    metrics = train(args, folder, settings)
-    from training.figures import metrics_table
+        name, where = unbroken(folder.name), unbroken(folder)
+        print(wrapped(f"the run is called {name}, and lies in {where}"), flush=True)
+    from training.ending import said_of, stopped
 
-    print(metrics_table(metrics))
-    files = "model.json, model.weights.h5, metrics.json, pictures"
-    print(f"\nwritten to {shown(str(folder))}: {files}")
-    print(shown(f"next: python drive.py {folder / 'model.json'}"))
+    try:
+        metrics = train(args, folder, settings)
+    except KeyboardInterrupt:
+        raise stopped(folder, args.workers) from None
+    print(said_of(folder, metrics, settings, args.workers))
     return 0 if metrics["is_finished"] else STOPPED
 
 

@@ -46,6 +46,11 @@ def steering_of(curvature_per_m: np.ndarray | float) -> np.ndarray:
     return np.clip(angle_rad / MAX_STEERING_RAD, -1, 1)
 
 
+def mph_and_mps(speed_mph: float) -> str:
+    """Return a speed as the simulator's users know it, and in SI units beside."""
+    return f"{speed_mph:.1f} mph ({speed_mph * MPS_PER_MPH:.1f} m/s)"
+
+
 def autonomy_percent(num_interventions: int, elapsed_s: float) -> float:
     """Return NVIDIA's autonomy: (1 - interventions x 6 s / elapsed) x 100, at least 0.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from common.text import shown
+from common.text import number, shown, unbroken, wrapped
 
 # An environment without a terminal would be 80 columns wide, and break the lines.
 WIDTH = 100
@@ -18,6 +19,9 @@ FLAG_WIDTH = 34
 MAX_PARAMETERS = "BC_MAX_PARAMETERS"
 # Keras takes no larger seed, and NumPy none below 0.
 MOST_SEED = 2**32 - 1
+
+
+_AppendAction = argparse._AppendAction
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -74,6 +78,56 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **about: Any) -> None:
         super().__init__(**({"formatter_class": HelpFormatter} | about))
 
+    def changes(self, args: argparse.Namespace, *but: str) -> list[str]:
+        """Return what differs from the defaults, as flags with their values.
+
+        Args:
+            args: What this parser has read.
+            but: Names that are left out, as those of what is to be written.
+        """
+        changed = []
+        for action in self._actions:
+            value = getattr(args, action.dest, action.default)
+            if action.option_strings and action.dest not in but:
+                is_repeated = isinstance(value, list) and action.nargs is None
+                values = value if is_repeated else [value]
+                changed += [
+                    f"{action.option_strings[-1]} {_value_text(each)}".strip()
+                    for each in values
+                    if value != action.default
+                ]
+        return changed
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end with 2."""
         super().error(shown(message))
+
+
+def _value_text(value: Any) -> str:
+    """Return the value of a setting as it is typed; of a switch nothing."""
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return "=".join(filter(None, value))  # NAME=VALUE, or VALUE alone.
+    if isinstance(value, list | tuple):
+        return " ".join(map(_value_text, value))
+    return str(value)
+
+
+def print_settings(changes: Sequence[str]) -> None:
+    """Print the settings that differ from the defaults; nothing if there are none."""
+    if changes:
+        print(settings_line(changes), flush=True)
+
+
+def settings_line(changes: Sequence[str], note: str = "") -> str:
+    """Return what is said of settings that differ from the defaults.
+
+    Args:
+        changes: What Parser.changes returns, or the like.
+        note: What is to be said of them besides.
+    """
+    said = ", ".join(map(unbroken, changes))
+    return wrapped(f"settings: {said}{note and f'; {note}'}")

@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import select
-import shlex
 import sqlite3
 import sys
 import traceback
@@ -23,6 +22,7 @@ from pathlib import Path
 from common import ROOT, STOPPED
 from common.errors import InputError, NonFiniteLossError
 from common.interrupts import has_come, hear_once_loaded, leave_once_done
+from common.shell import from_here, quoted
 from common.text import ESCAPED, shown
 
 Main = Callable[..., int]
@@ -199,23 +199,17 @@ def _lack_of(error: ImportError) -> str | None:
 def _way_to_packages() -> str:
     """Return how to come by what the project needs."""
     venv, is_windows = ROOT / ".venv", sys.platform == "win32"
-    activate = _from_here(venv / ("Scripts" if is_windows else "bin") / "activate")
-    activate = activate if is_windows else f"source {activate}"
-    install = f"pip install -r {_from_here(ROOT / 'requirements.txt')}"
+    folder, script = (
+        quoted(from_here(path))
+        for path in (venv, venv / ("Scripts" if is_windows else "bin") / "activate")
+    )
+    activate = script if is_windows else f"source {script}"
+    install = f"pip install -r {quoted(from_here(ROOT / 'requirements.txt'))}"
     if sys.prefix != sys.base_prefix:  # An environment is active, if not ours.
         return f"install it: {install}"
     if venv.is_dir():
         return f"activate the project's environment: {activate}"
-    return (
-        f"make an environment: python -m venv {_from_here(venv)}; {activate}; {install}"
-    )
-
-
-def _from_here(path: Path) -> str:
-    here = Path.cwd()
-    return shlex.quote(
-        str(path.relative_to(here) if path.is_relative_to(here) else path)
-    )
+    return f"make an environment: python -m venv {folder}; {activate}; {install}"
 
 
 def _as_text(name: object) -> str:
@@ -288,7 +282,7 @@ def _let_go_of_stdout() -> None:
 def _report_of(error: Exception) -> str:
     """Return an error's traceback, and what to do with it, as lines."""
     lines = "".join(traceback.format_exception(error)).splitlines()
-    command = shlex.join(sys.argv)
+    command = " ".join(map(quoted, sys.argv))
     where = f"Python {platform.python_version()} on {platform.platform()}"
     lines += [
         "This is a mistake in the program. Please report it where you have the program "

@@ -163,6 +163,15 @@ def check_writable(path: Path, flag: str) -> None:
         ) from error
 
 
+def free_name(folder: Path, stem: str) -> str:
+    """Return a name that nothing in a folder has yet: the stem, or with a number."""
+    name, number = stem, 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
 def check_space(needed: Mapping[Path, int]) -> None:
     """See that there is room for what is to be written, before any work is done.
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 
+from common.bar import Bar
 from common.interrupts import hearing_within_imports
 from common.stderr import without_lines
 
@@ -59,5 +60,5 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         return
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
-    with without_lines(NOTICE), hearing_within_imports():
+    with Bar("loading TensorFlow"), without_lines(NOTICE), hearing_within_imports():
         import keras  # noqa: F401

@@ -5,8 +5,7 @@
     with begun.writing():
         begun.do(steps)
 
-On a terminal the line is written over again and again; into a file it goes when a step
-begins, and once in a while after that.
+Into a file the line goes when a step begins, and once in a while after that.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 from common.ends import line_of
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.bar import Line
 from common.errors import InputError
 from common.files import (
     MOST_CONFIG_BYTES,
@@ -34,10 +33,6 @@ from common.locks import LOCK_NAME, only_writer
 from common.text import shown
 
 BEGUN_NAME = "begun.json"
-# Wider, the line would wrap on the narrowest of terminals, and not be written over.
-WIDTH = 79
-# So often the line is written anew, on a terminal and into a file.
-EVERY_S, EVERY_S_INTO_FILE = 0.5, 30.0
 # No machine is so much faster or slower than two cores of 2026.
 LEAST_PACE, MOST_PACE = 0.3, 10.0
 
@@ -117,55 +112,53 @@ class Begun:
             InputError: A step failed; the message says why, and how to go on.
         """
         done = [step.name for step in steps if (self.folder / step.result).is_file()]
-        overall = Overall({step.name: step.usual_s for step in steps}, done)
-        for step in steps:
-            if step.name in done:
-                continue
-            overall.begin(step.name)
-            try:
-                said = step.do(overall.show)
-            except (InputError, ImportError, OSError) as error:
-                overall.clear()
-                if (line := line_of(error)) is None:
-                    raise
-                raise InputError(
-                    f"{step.name}: {line}; all that is done is kept; to go on: "
-                    f"{self.command}"
-                ) from error
-            overall.end(said)
+        usual_s = {step.name: step.usual_s for step in steps}
+        with Overall(usual_s, done) as overall:
+            for step in steps:
+                if step.name in done:
+                    continue
+                overall.begin(step.name)
+                try:
+                    said = step.do(overall.show)
+                except (InputError, ImportError, OSError) as error:
+                    if (line := line_of(error)) is None:
+                        raise
+                    raise InputError(
+                        f"{step.name}: {line}; all that is done is kept; to go on: "
+                        f"{self.command}"
+                    ) from error
+                overall.end(said)
 
 
-@dataclass
-class Overall:
-    """How far some steps are; the line goes to stderr, what came of them to stdout."""
+class Overall(Line):
+    """How far some steps are; the line goes to stderr, what came of them to stdout.
 
-    usual_s: dict[str, float]
-    """The steps in their order, and the time that each usually takes."""
-    done: list[str]
-    """Those of them that need not be done again."""
+    Args:
+        usual_s: The steps in their order, and the time that each usually takes.
+        done: Those of them that need not be done again.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, usual_s: dict[str, float], done: list[str]) -> None:
+        super().__init__(self.line)
+        self.usual_s, self.done = usual_s, done
         self._now, self._part, self._note = "", 0.0, ""
-        self._begun_s = self._written_s = 0.0
+        self._step_begun_s = 0.0
         # What the steps that this process has done took, and what they usually take.
         self._spent_s = self._usual_s = 0.0
 
     def begin(self, name: str) -> None:
         """Say that a step begins."""
         self._now, self._part, self._note = name, 0.0, ""
-        self._begun_s = time.monotonic()
-        self._write()
+        self._step_begun_s = time.monotonic()
+        self.write()
 
     def show(self, part: float, note: str = "") -> None:
         """Say how much of the step is done, 0 to 1, and what it is at."""
         self._part, self._note = min(1.0, max(self._part, part)), note
-        every_s = EVERY_S if sys.stderr.isatty() else EVERY_S_INTO_FILE
-        if time.monotonic() - self._written_s >= every_s:
-            self._write()
 
     def end(self, said: str) -> None:
         """Say that the step is done, and what came of it."""
-        took_s = time.monotonic() - self._begun_s
+        took_s = time.monotonic() - self._step_begun_s
         self._spent_s += took_s
         self._usual_s += self.usual_s[self._now]
         self.done.append(self._now)
@@ -173,11 +166,6 @@ class Overall:
         count = f"{len(self.done)}/{len(self.usual_s)}"
         print(shown(f"{count} {self._now}, {took_s:.0f} s: {said}"), flush=True)
         self._now = ""
-
-    def clear(self) -> None:
-        """Take the line away, on a terminal."""
-        if sys.stderr.isatty():
-            print(f"\r{'':{WIDTH}}\r", end="", file=sys.stderr, flush=True)
 
     def line(self) -> str:
         """Return the line: what is done, what is not, and how long that takes."""
@@ -196,14 +184,6 @@ class Overall:
         """Return how long this machine takes for what usually takes a second."""
         spent_s, usual_s = self._spent_s, self._usual_s
         if self._now and self._part > 0.1:
-            spent_s += time.monotonic() - self._begun_s
+            spent_s += time.monotonic() - self._step_begun_s
             usual_s += self._part * self.usual_s[self._now]
         return min(MOST_PACE, max(LEAST_PACE, spent_s / usual_s)) if usual_s else 1.0
-
-    def _write(self) -> None:
-        self._written_s = time.monotonic()
-        if sys.stderr.isatty():
-            line = f"\r{self.line()[:WIDTH]:{WIDTH}}"
-            print(line, end="", file=sys.stderr, flush=True)
-        else:
-            print(self.line(), file=sys.stderr, flush=True)

@@ -179,6 +179,7 @@ class WebServer(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_saying)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in sockets or []:
@@ -192,6 +193,11 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone: uvicorn would close before the cars have stopped."""
         yield
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Say whether it is news: that what hangs at the end is cut is none."""
+    return not str(record.msg).startswith("Cancel ")
 
 
 # --- Who is refused -------------------------------------------------------------------

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from common.car import MPS_PER_MPH, autonomy_percent
+from common.text import counted, wrapped
 from driving.wheel import STANDING_MPH
 
 # A car that stands at full throttle for this time is stuck: a person would have come.
@@ -127,17 +128,20 @@ class DriveReport:
         """Return the report as lines for a person."""
         said = self.document()
         latency = said["latency_ms"]
-        never = self.frames and not self.has_moved
-        note = "\nthe car has never moved: no figure of this drive says anything"
-        return (
-            f"{said['frames']:,} frames in {said['elapsed_s']:.0f} s "
+        lines = [
+            f"{counted(said['frames'], 'frame')} in {said['elapsed_s']:.0f} s "
             f"({said['rate_hz']:.1f}/s), latency p50 {latency['p50']:.1f} ms, "
             f"p99 {latency['p99']:.1f} ms, {said['unusable']} unusable, "
-            f"{said['faults']} faults, {said['late']} late\n"
-            f"{said['interventions']} interventions, {said['stuck']} of them standing; "
-            "autonomy (1 - interventions x 6 s / elapsed) "
-            f"{said['autonomy_percent']:.1f} %{note if never else ''}"
-        )
+            f"{counted(said['faults'], 'fault')}, {said['late']} late",
+            f"{counted(said['interventions'], 'intervention')}, {said['stuck']} of "
+            "them standing; autonomy (1 - interventions x 6 s / elapsed) "
+            f"{said['autonomy_percent']:.1f} %",
+        ]
+        if self.frames and not self.has_moved:
+            lines.append(
+                "the car has never moved: no figure of this drive says anything"
+            )
+        return "\n".join(map(wrapped, lines))
 
     def status(self, frames_per_s: float) -> str:
         """Return the line that is shown every second."""

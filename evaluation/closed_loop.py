@@ -16,15 +16,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from common.bar import Bar
 from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
 from common.interrupts import deaf_to_interrupts
@@ -44,6 +44,8 @@ from simulator.world import FRAME_DT_S, Observation, World
 LIMITS_M = (1.0, 2.0)
 # A lap of the longest track takes three minutes at 20 mph.
 MOST_S_PER_LAP = 600.0
+# So often it is asked how far the drives of other processes are.
+LOOK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def drive(
     job: Job,
     on_frame: Callable[[Observation, Command], None] | None = None,
     predict: Predict | None = None,
+    on_part: Callable[[float], None] | None = None,
 ) -> LoopResult:
     """Drive until all laps are done, or it is given up.
 
@@ -159,6 +162,7 @@ def drive(
         job: The drive to do.
         on_frame: Is called with each observation and what the driver makes of it.
         predict: Steers in place of a model.json; job.driver is no more than its name.
+        on_part: Is told after each frame which part of the drive is done, 0 to 1.
 
     Raises:
         InputError: The model cannot be loaded.
@@ -172,7 +176,11 @@ def drive(
     most_s = job.most_s or job.laps * MOST_S_PER_LAP
     sees = bool(predict or on_frame) or is_model(job.driver)
     cameras = ("center",) if sees else ()
-    with closing(World(road, cameras=cameras, settings=variant.settings)) as world:
+    way_m, name = road.length_m * job.laps, f"{job.track} {job.direction}"
+    with (
+        Bar(f"driving {name}", way_m, "m") as bar,
+        closing(World(road, cameras=cameras, settings=variant.settings)) as world,
+    ):
         steer, seen = make_driver(job, world, predict), world.reset()
         while seen.lap < job.laps and seen.time_s < most_s and not log.is_enough(job):
             command = steer(seen)
@@ -184,7 +192,10 @@ def drive(
             if seen.off_road or seen.collision or seen.stuck:
                 log.intervene(seen, before.frames.get("center"))
                 seen = world.move_to_road()
-    return log.result(job, f"{job.track} {job.direction}", FRAME_DT_S)
+            bar.to(seen.progress_m, f"{seen.time_s:.0f} s driven")
+            if on_part is not None:
+                on_part(max(seen.progress_m / way_m, seen.time_s / most_s))
+    return log.result(job, name, FRAME_DT_S)
 
 
 def make_driver(job: Job, world: World, predict: Predict | None = None) -> Steer:
@@ -301,7 +312,7 @@ class DriveLog:
 def drive_all(
     jobs: Sequence[Job], workers: int, is_exact: bool = False
 ) -> Iterator[LoopResult]:
-    """Drive many jobs in a pool of processes; a progress bar shows on a terminal.
+    """Drive many jobs in a pool of processes.
 
     One worker is this process. The results come in the order of the jobs.
 
@@ -313,36 +324,58 @@ def drive_all(
     Raises:
         InputError: A model cannot be loaded.
     """
-    with tqdm(total=len(jobs), unit=" drives", disable=None) as bar:
-        if not is_exact and (workers == 1 or len(jobs) == 1):
-            for job in jobs:
-                yield drive(job)
-                bar.update()
-            return
-        # A forked TensorFlow hangs; each process begins afresh.
-        context = multiprocessing.get_context("spawn")
-        needs_keras = any(is_model(job.driver) for job in jobs)
-        with ProcessPoolExecutor(
-            min(workers, len(jobs)), context, _prepare_worker, (needs_keras,)
-        ) as pool:
-            others = set(multiprocessing.active_children())
-            try:
-                with deaf_to_interrupts():
-                    drives = [pool.submit(drive, job) for job in jobs]
-                for each in drives:
-                    yield each.result()
-                    bar.update()
-            except BaseException:
-                # The pool would wait for the drives that are under way.
-                for worker in set(multiprocessing.active_children()) - others:
-                    worker.terminate()
-                raise
+    if not is_exact and (workers == 1 or len(jobs) == 1):
+        yield from map(drive, jobs)
+        return
+    # A forked TensorFlow hangs; each process begins afresh.
+    context = multiprocessing.get_context("spawn")
+    needs_keras = any(is_model(job.driver) for job in jobs)
+    parts = context.Array("d", len(jobs))
+    with (
+        Bar("driving", len(jobs), "drives") as bar,
+        ProcessPoolExecutor(
+            min(workers, len(jobs)), context, _prepare_worker, (needs_keras, parts)
+        ) as pool,
+    ):
+        others = set(multiprocessing.active_children())
+        try:
+            with deaf_to_interrupts():
+                drives = [
+                    pool.submit(_drive_part, job, i) for i, job in enumerate(jobs)
+                ]
+            for each in drives:
+                while not wait([each], LOOK_EVERY_S).done:
+                    bar.to(sum(parts[:]))
+                yield each.result()
+                bar.to(sum(parts[:]))
+        except BaseException:
+            # The pool would wait for the drives that are under way.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
 
 
-def _prepare_worker(needs_keras: bool) -> None:
+# In a worker: which part of each job is done, by whomever.
+_parts: Any = None
+
+
+def _prepare_worker(needs_keras: bool, parts: Any) -> None:
     """Keep a worker's TensorFlow quiet, and it and OpenCV to one core of the many."""
+    global _parts
+    _parts = parts
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
     cv2.setNumThreads(1)
     if needs_keras:
         quiet_tensorflow()
+
+
+def _drive_part(job: Job, number: int) -> LoopResult:
+    """Drive in a worker, and say all the time how far it is."""
+
+    def tell(part: float) -> None:
+        _parts[number] = min(1.0, part)
+
+    result = drive(job, on_part=tell)
+    tell(1.0)
+    return result

@@ -6,16 +6,16 @@ opens without a network.
 
 from __future__ import annotations
 
-import html
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.car import MPS_PER_MPH
-from common.page import html_page, html_picture, html_table
-from common.table import text_table
+from common.page import Picture, png_data, render
+from common.table import Table
+from common.text import counted
 
 # Heading of each row of the table of figures, and how its cell is made of a drive's.
 FIGURES = {
@@ -33,6 +33,7 @@ REPORT_PICTURES = {
     "contact_sheet": "Frames, from left to right",
     "time": "Speed and steering over time",
 }
+RUN_PICTURES = {"loss": "Loss over epochs", "predictions": "Predicted and recorded"}
 
 
 def read_drives(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -45,18 +46,13 @@ def read_drives(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]
     return drives
 
 
-def figures_rows(drives: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """Return the rows of the table of figures, the headings first."""
-    rows = [
-        [what, *(cell.format(**d) for d in drives.values())]
+def figures_table(drives: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the figures, a column for each drive."""
+    rows = (
+        (what, *(cell.format(**figures) for figures in drives.values()))
         for what, cell in FIGURES.items()
-    ]
-    return [["", *drives], *rows]
-
-
-def figures_text(drives: dict[str, dict[str, Any]]) -> str:
-    """Return the figures of drives as lines for the terminal."""
-    return text_table(figures_rows(drives), "<")
+    )
+    return Table(("", *drives), tuple(rows))
 
 
 def demo_page(
@@ -75,86 +71,74 @@ def demo_page(
         notes: What is to be known of this demo, such as what it leaves out.
         commands: What one might do next, and the command for it.
     """
+    from markupsafe import Markup  # With what demo.py checks for before it begins.
+
     figures = read_drives(folder, drives)
-    heads, *rows = figures_rows(figures)
-    parts = [
-        f"<p>{_verdict(figures)}</p>",
-        f"<ul>{''.join(f'<li>{html.escape(note)}' for note in notes)}</ul>",
-        f"<h2>The drive</h2>{html_table(heads[1:], rows)}",
-        *(
-            _drive(folder, name, of)
-            for name, of in zip(drives, figures.values(), strict=True)
-        ),
-        f"<h2>What was learnt</h2>{_learnt(folder / 'model')}",
-        f"<h2>The recording: {html.escape(recording)}</h2>{_recorded(folder)}",
-        "<h2>What next</h2>",
-        *(
-            f"<p>{html.escape(what)}<pre>{html.escape(command)}</pre>"
-            for what, command in commands
-        ),
-    ]
-    date = time.strftime("%Y-%m-%d %H:%M")
-    parts.append(f"<p><small>Made by demo.py on {date}.</small>")
-    return html_page("Recorded, looked at, learnt, driven", "".join(parts))
-
-
-def _verdict(drives: dict[str, dict[str, Any]]) -> str:
-    """Return in a sentence for each drive how it went."""
-    said = []
-    for title, of in drives.items():
-        count = of["interventions"]
-        how = "without an intervention" if not count else f"with {count} interventions"
-        if count == 1:
-            how = "with one intervention"
-        how += f" ({of['autonomy_percent']:.1f} % autonomous)"
-        said.append(f"<b>{html.escape(title)}: driven {how}.</b>")
-    return " ".join(said)
-
-
-def _drive(folder: Path, name: str, figures: dict[str, Any]) -> str:
-    """Return the film and the map of a drive; the film is a file beside the page."""
-    title = html.escape(figures["title"])
-    where = "".join(
-        f"<li>{each['time_s']:.0f} s, {each['distance_m']:.0f} m: "
-        f"{html.escape(each['reason'])}"
-        for each in figures["interventions_at"]
+    facts = [("made", f"by demo.py on {time.strftime('%Y-%m-%d at %H:%M')}")]
+    report = folder / "report"
+    return render(
+        "evaluation/demo_page.html",
+        title="Recorded, looked at, learnt, driven",
+        verdicts=[_verdict(title, of) for title, of in figures.items()],
+        facts=facts + [("to know", note) for note in notes],
+        table=figures_table(figures),
+        drives=[
+            {
+                "title": title,
+                "film": f"{name}.mp4",
+                "helped": [_helped(each) for each in of["interventions_at"]],
+                "map": Picture(
+                    "Where it went",
+                    # Our own drawing, as to_svg has returned it.
+                    svg=Markup((folder / f"{name}.svg").read_text("utf-8")),
+                ),
+            }
+            for name, (title, of) in zip(drives, figures.items(), strict=True)
+        ],
+        learnt=_learnt(folder / "model"),
+        training=_pictures(folder / "model", RUN_PICTURES),
+        recording=recording,
+        advice=json.loads((folder / "report.json").read_bytes())["advice"],
+        recorded=_pictures(report, REPORT_PICTURES),
+        commands=commands,
     )
+
+
+def _verdict(title: str, figures: Mapping[str, Any]) -> str:
+    """Return in a sentence how a drive went."""
+    count = figures["interventions"]
+    how = f"with {counted(count, 'intervention')}" if count else "without help"
     return (
-        f'<h3>{title}</h3><div class="beside"><div><video controls muted playsinline '
-        f'preload="metadata" src="{name}.mp4" aria-label="Film: {title}"></video>'
-        f"<ul>{where}</ul></div><div>"
-        f"{html_picture('Where it went', (folder / f'{name}.png').read_bytes(), 4)}"
-        "</div></div>"
+        f"{title}: {figures['distance_m']:,.0f} m driven {how}, "
+        f"{figures['autonomy_percent']:.1f} % autonomous."
     )
 
 
-def _learnt(run: Path) -> str:
-    """Return how the training went: the loss, and the errors beside a bound."""
+def _helped(intervention: Mapping[str, Any]) -> str:
+    return (
+        f"{intervention['time_s']:.0f} s, {intervention['distance_m']:,.0f} m: "
+        f"{intervention['reason']}"
+    )
+
+
+def _learnt(run: Path) -> Table:
+    """Return the errors of the model on what it was not trained on, beside a bound."""
     metrics = json.loads((run / "metrics.json").read_bytes())
     rows = []
     for name, scores in metrics["validation"].items():
         model, zero = (
             scores[w]["averaged_1_s"]["deg"] for w in ("model", "always_zero")
         )
-        rows.append([name, f"{model:.1f}°", f"{zero:.1f}°"])
-    heads = ("the model is off by", "straight on would be")
-    pictures = {"loss": "Loss over epochs", "predictions": "Predicted and recorded"}
-    shown = "".join(
-        f"<div>{html_picture(title, (run / f'{name}.png').read_bytes(), 3)}</div>"
-        for name, title in pictures.items()
-    )
-    return f'{html_table(heads, rows)}<div class="beside">{shown}</div>'
+        rows.append((name, f"{model:.1f}°", f"{zero:.1f}°"))
+    heads = ("", "the model is off by", "straight on would be")
+    note = "degrees of wheel angle, RMS, on frames that were not trained on"
+    return Table(heads, tuple(rows), note=note)
 
 
-def _recorded(folder: Path) -> str:
-    """Return what the report says of the recording, and where the rest of it is."""
-    advice = json.loads((folder / "report.json").read_bytes())["advice"]
-    items = "".join(f"<li>{html.escape(text)}" for text in advice)
-    pictures = "".join(
-        html_picture(title, (folder / "report" / f"{name}.png").read_bytes(), 3)
-        for name, title in REPORT_PICTURES.items()
-    )
-    return (
-        f"<h3>What to record next</h3><ul>{items}</ul>{pictures}"
-        '<p><a href="report/report.html">The whole report</a></p>'
-    )
+def _pictures(folder: Path, titles: Mapping[str, str]) -> list[Picture]:
+    return [
+        Picture(
+            title, source=png_data((folder / f"{name}.png").read_bytes()), is_drawn=True
+        )
+        for name, title in titles.items()
+    ]

@@ -21,6 +21,11 @@ def is_model(driver: str) -> bool:
     return driver not in BASELINES and not driver.startswith(with_number)
 
 
+def folder_name(driver: str) -> str:
+    """Return what a driver is called in a heading: a model by its folder."""
+    return Path(driver).absolute().parent.name if is_model(driver) else driver
+
+
 def driver_of(given: str) -> str:
     """Return the name of a driver; a run's folder stands for the model.json in it."""
     return str(model_path(given)) if is_model(given) else given

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from common.bar import Bar
 from evaluation.closed_loop import Job, drive_all
 from evaluation.drivers import (
     MIDDLE,
@@ -122,15 +123,16 @@ def judge_recordings(
     predictors = {path: batch_predictor(model) for path, model in models.items()}
     figures: Figures = {}
     rollouts = []
-    for samples in recordings:
-        by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
-        path = read_path(samples)
-        path.check_driven()
-        road = find_place(samples)
-        for driver in drivers:
-            predict = predictors.get(driver)
-            by_driver[driver], drives = judge_recording(driver, predict, path, road)
-            rollouts += drives
+    with Bar("judging", len(recordings) * len(drivers), "drives") as bar:
+        for samples in recordings:
+            by_driver = figures.setdefault(str(samples["recording"].iloc[0]), {})
+            path = read_path(samples)
+            path.check_driven()
+            road = find_place(samples)
+            for driver in bar.over(drivers):
+                predict = predictors.get(driver)
+                by_driver[driver], drives = judge_recording(driver, predict, path, road)
+                rollouts += drives
     return figures, rollouts
 
 
@@ -190,8 +192,12 @@ def steering_rmse(drive: Driver, samples: pd.DataFrame) -> dict[str, float]:
     """Return how far a driver's steering is from the recorded, on the path itself."""
     # In parts, so that not all frames are held at once.
     parts = np.split(np.arange(len(samples)), range(256, len(samples), 256))
-    no_error = [np.zeros(len(rows)) for rows in parts]
-    steering = np.concatenate(list(map(drive, parts, no_error, no_error)))
+    with Bar("steering on the path itself", len(samples), "frames") as bar:
+        steering = np.empty(len(samples))
+        for rows in parts:
+            no_error = np.zeros(len(rows))
+            steering[rows] = drive(rows, no_error, no_error)
+            bar.add(len(rows))
     labels = {
         "raw": samples["steering"].to_numpy(float),
         "averaged_1_s": smooth_steering(samples, ORACLE_BEFORE, 1 - ORACLE_BEFORE),

@@ -24,8 +24,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from common.bar import Bar
 from common.car import CAMERAS, MPS_PER_MPH, curvature_of
 from common.errors import InputError
+from common.table import short_name
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from recordings.images import read_frame
 from recordings.reproject import (
@@ -309,27 +311,35 @@ def replay(
     limit_index, row, scored, end = np.array(cars, int).reshape(-1, 4).T.copy()
     error_m, heading_rad = np.zeros(len(cars)), np.zeros(len(cars))
     limit_m = np.asarray(limits_m, float)
-    while (row < end).any():
-        on = np.flatnonzero(row < end)
-        at, which = row[on], limit_index[on]
-        steering = np.asarray(drive(at, error_m[on], heading_rad[on]), float)
-        counts = at >= scored[on]
-        place = (which[counts], at[counts])
-        error_log[place] = error_m[on][counts]
-        heading_log[place] = heading_rad[on][counts]
-        steering_log[place] = steering[counts]
-        step_m = path.speed_mps[at] * path.dt_s[at]
-        error_m[on] += step_m * np.sin(heading_rad[on])
-        heading_rad[on] += step_m * (curvature_of(steering) - curvature[at])
-        off = np.abs(error_m[on]) > limit_m[which]
-        is_off[place] = off[counts]
-        error_m[on[off]] = heading_rad[on[off]] = 0.0
-        row[on] += 1
+    with Bar(_title(driver, path), float((end - row).sum()), "frames") as bar:
+        while (row < end).any():
+            on = np.flatnonzero(row < end)
+            at, which = row[on], limit_index[on]
+            steering = np.asarray(drive(at, error_m[on], heading_rad[on]), float)
+            counts = at >= scored[on]
+            place = (which[counts], at[counts])
+            error_log[place] = error_m[on][counts]
+            heading_log[place] = heading_rad[on][counts]
+            steering_log[place] = steering[counts]
+            step_m = path.speed_mps[at] * path.dt_s[at]
+            error_m[on] += step_m * np.sin(heading_rad[on])
+            heading_rad[on] += step_m * (curvature_of(steering) - curvature[at])
+            off = np.abs(error_m[on]) > limit_m[which]
+            is_off[place] = off[counts]
+            error_m[on[off]] = heading_rad[on[off]] = 0.0
+            row[on] += 1
+            bar.add(len(on))
     logs = zip(error_log, heading_log, steering_log, is_off, strict=True)
     return {
         limit: _rollout(path, driver, limit, *log)
         for limit, log in zip(limits_m, logs, strict=True)
     }
+
+
+def _title(driver: str, path: RecordedPath) -> str:
+    """Return what the bar of a replay says."""
+    name = path.samples["recording"].iloc[0] if len(path.samples) else ""
+    return f"replaying {name}: {short_name(driver)}" if driver else f"replaying {name}"
 
 
 def with_pictures(rollout: Rollout, path: RecordedPath, frames: Frames) -> Rollout:

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from common.bar import Bar
 from common.errors import InputError
 from network.limits import HINT, current_limits
 
@@ -41,14 +42,15 @@ def apart(
     limits = current_limits()
     name = (function.__module__, function.__name__)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "network.apart", *name, str(path), *words],
-            input=content,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            timeout=limits.seconds,
-        )
+        with Bar(f"checking {path}"):
+            done = subprocess.run(
+                [sys.executable, "-m", "network.apart", *name, str(path), *words],
+                input=content,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                timeout=limits.seconds,
+            )
     except subprocess.TimeoutExpired:
         raise InputError(
             f"{path}: to read it takes longer than {limits.seconds:g} s{HINT}"

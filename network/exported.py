@@ -9,6 +9,7 @@ ONNX Runtime.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from common.car import FRAME_SHAPE
 from common.errors import InputError
 from common.files import read_regular
+from common.stderr import without_lines
 from network.apart import apart
 from network.limits import confine, current_limits
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SUFFIXES = (".tflite", ".onnx")
+# What LiteRT says of itself when it first computes.
+NOTICE = re.compile(rb"INFO: ")
 # Bytes for a parameter, in float64, and for what the file holds besides.
 BYTES_EACH, MORE_BYTES = 8, 1_000_000
 # What convolutional networks compute with, floating and quantized, on LiteRT.
@@ -66,7 +70,8 @@ def load_exported(path: Path) -> Callable[[np.ndarray], float]:
         )
     content = read_regular(path, BYTES_EACH * current_limits().parameters + MORE_BYTES)
     apart(_try, path, content=content)
-    return _load(path, content)
+    with without_lines(NOTICE):
+        return _load(path, content)
 
 
 def _try(path: Path) -> None:

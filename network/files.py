@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.bar import Bar
 from common.car import FRAME_SHAPE
 from common.errors import InputError
 from common.files import read_regular, write_bytes, write_json
@@ -165,7 +166,8 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
             _compute_frame(model, json_path)
             return model
 
-        return within_limits(load, f"{json_path}: to load it and compute a frame")
+        with Bar(f"loading {json_path}"):
+            return within_limits(load, f"{json_path}: to load it and compute a frame")
 
 
 # --- What it is built of --------------------------------------------------------------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from common.errors import InputError
+from common.shell import typed
 from common.text import shown
 from recordings.log import find_log
 
@@ -39,13 +39,13 @@ def recordings_in(folder: Path) -> list[Path]:
     return [path for path in found if not _is_sample(path)]
 
 
-def only_recording(command: str, takes_several: bool = True) -> Path:
+def only_recording(script: str, takes_several: bool = True) -> Path:
     """Return the one recording that lies in `data`, for a command that is given none.
 
     It is said on stderr which that is.
 
     Args:
-        command: What to type before the recordings, such as "python train.py".
+        script: What is to be typed, such as "train.py".
         takes_several: Whether more than one may be typed.
 
     Raises:
@@ -59,16 +59,18 @@ def only_recording(command: str, takes_several: bool = True) -> Path:
     if not found:
         own = DATA / "lake"
         raise InputError(
-            f"no recording given, and {DATA} holds none of yours; record one (python "
-            f"simulate.py record lake --out {own}), then type: {command} {own}"
+            f"no recording given, and {DATA} holds none of yours; record one ("
+            f"{typed('simulate.py', 'record', 'lake', '--out', own)}), then type: "
+            f"{typed(script, own)}"
         )
-    named = [str(path) for path in found[:MOST_NAMED]]
+    named = found[:MOST_NAMED]
+    names = ", ".join(map(str, named))
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     which = "one or more" if takes_several else "one of them"
-    example = shlex.join(named if takes_several else named[:1])
     raise InputError(
-        f"no recording given, and {DATA} holds {len(found)}: {', '.join(named)}{more}; "
-        f"type the command with {which}: {command} {example}"
+        f"no recording given, and {DATA} holds {len(found)}: {names}{more}; "
+        f"type the command with {which}: "
+        f"{typed(script, *(named if takes_several else named[:1]))}"
     )
 
 

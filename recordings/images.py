@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from common.bar import Bar
 from common.car import CAMERAS
 from common.errors import InputError
 from common.files import read_regular
@@ -251,7 +252,11 @@ def _look_at(paths: Sequence[str]) -> dict[str, ImageFact]:
     writes is caught: where something was, each picture is looked at alone.
     """
     facts: dict[str, ImageFact] = {}
-    with ThreadPoolExecutor(DECODING_THREADS) as pool, _one_at_a_time:
+    with (
+        Bar("checking images", len(paths), "images") as bar,
+        ThreadPoolExecutor(DECODING_THREADS) as pool,
+        _one_at_a_time,
+    ):
         for start in range(0, len(paths), PICTURES_AT_A_TIME):
             part = paths[start : start + PICTURES_AT_A_TIME]
             with without_lines(COMPLAINT) as written:
@@ -259,6 +264,7 @@ def _look_at(paths: Sequence[str]) -> dict[str, ImageFact]:
                 if _size(written):
                     found = [_look_closely(path, written) for path in part]
             facts |= zip(part, found, strict=True)
+            bar.add(len(part))
     return facts
 
 

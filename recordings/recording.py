@@ -18,7 +18,7 @@ import pandas as pd
 from common.car import CAMERAS
 from common.errors import InputError
 from common.files import read_regular
-from common.text import shown
+from common.text import shown, wrapped
 from recordings.images import locate_images
 from recordings.lines import MOST_LOG_BYTES
 from recordings.log import find_log, parse_log
@@ -151,7 +151,7 @@ def what_to_say(recordings: Sequence[Recording]) -> list[str]:
         named = [f"{column} {cell!r}" for column, cell in recording.columns.items()]
         columns = [f"columns {', '.join(named)}"] if named else []
         said = [*columns, *recording.warnings]
-        lines += [f"{shown(recording.name)}: {shown(text)}" for text in said]
+        lines += [wrapped(f"{recording.name}: {text}") for text in said]
     return lines
 
 

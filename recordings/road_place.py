@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import binary_erosion, binary_opening, uniform_filter1d
 
+from common.bar import Bar
 from common.car import curvature_of
 from recordings.road_marks import (
     PLACES,
@@ -81,7 +82,9 @@ def find_place(samples: pd.DataFrame, cameras: tuple[str, ...] = ()) -> RoadPlac
         cameras: Which cameras to look through, as read_strips takes them.
     """
     turns = curvature_of(smooth_steering(samples, ROAD_TURNS_S, ROAD_TURNS_S))
-    return place_in(read_strips(samples, cameras), turns)
+    strips = read_strips(samples, cameras)
+    with Bar("finding the place on the road"):
+        return place_in(strips, turns)
 
 
 def place_in(strips: RoadStrips, road_turns_per_m: np.ndarray) -> RoadPlace:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from common.bar import Bar
 from common.car import MPS_PER_MPH, curvature_of
 from recordings.images import read_frame
 from recordings.reproject import (
@@ -132,20 +133,23 @@ def read_strips(samples: pd.DataFrame, cameras: tuple[str, ...] = ()) -> RoadStr
     shape = (count, len(VIEWS_AHEAD_M), NUM_CELLS)
     rgb, seen = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
     image_paths = {camera: samples[camera].to_numpy() for camera in cameras}
-    for frame_row, rows, views in _looks(path):
-        aside_m, ahead_m = _from_camera(path, frame_row, rows)
-        for camera in cameras:
-            columns, lines = _pixels(aside_m - CAMERA_PLACES_M[camera], ahead_m)
-            is_seen = (columns > 1) & (columns < 318) & (ahead_m > 2)
-            is_seen &= (lines > ROWS_IN_VIEW[0]) & (lines < ROWS_IN_VIEW[1])
-            if len(cameras) == 2:
-                is_seen &= (aside_m < 0) == (camera == cameras[0])
-            frame = read_frame(image_paths[camera][frame_row])
-            pixels = cv2.remap(frame, columns, lines, cv2.INTER_LINEAR)
-            # A column of one pixel loses no axis.
-            pixels = pixels.reshape(*columns.shape, 3)
-            rgb[rows, views] = np.where(is_seen[..., None], pixels, rgb[rows, views])
-            seen[rows, views] |= is_seen
+    looks = _looks(path)
+    with Bar("laying out the road", len(looks), "frames") as bar:
+        for frame_row, rows, views in bar.over(looks):
+            aside_m, ahead_m = _from_camera(path, frame_row, rows)
+            for camera in cameras:
+                columns, lines = _pixels(aside_m - CAMERA_PLACES_M[camera], ahead_m)
+                is_seen = (columns > 1) & (columns < 318) & (ahead_m > 2)
+                is_seen &= (lines > ROWS_IN_VIEW[0]) & (lines < ROWS_IN_VIEW[1])
+                if len(cameras) == 2:
+                    is_seen &= (aside_m < 0) == (camera == cameras[0])
+                frame = read_frame(image_paths[camera][frame_row])
+                pixels = cv2.remap(frame, columns, lines, cv2.INTER_LINEAR)
+                # A column of one pixel loses no axis.
+                pixels = pixels.reshape(*columns.shape, 3)
+                before = rgb[rows, views]
+                rgb[rows, views] = np.where(is_seen[..., None], pixels, before)
+                seen[rows, views] |= is_seen
     return RoadStrips(rgb, seen, path)
 
 

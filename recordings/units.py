@@ -61,6 +61,15 @@ def unit_of_text(text: str) -> tuple[str, str]:
     return name, unit
 
 
+def unit_words(given: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the words of a command line that give these units."""
+    return [
+        word
+        for name, unit in given
+        for word in ("--steering-unit", f"{name}={unit}" if name else unit)
+    ]
+
+
 def units_by_path(
     given: Mapping[str, str], folders: Sequence[Path | str]
 ) -> dict[str, str]:

@@ -5,13 +5,12 @@ import errno
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import imageio_ffmpeg
 import numpy as np
-from tqdm import trange
 
 from simulator.drafts import Draft
 from simulator.errors import Refusal
@@ -21,7 +20,9 @@ from simulator.vehicle import MPS_PER_MPH
 from simulator.world import FRAME_SIZE, Observation, World
 
 FILM_SIZE = (640, 320)  # width, height
-SETTINGS = "-crf 28 -preset veryfast -movflags +faststart -threads 1".split()
+# Small enough to send: whatever is filmed, a minute takes less than 8 MB.
+SMALL = "-crf 28 -preset veryfast -maxrate 950k -bufsize 1900k"
+SETTINGS = f"{SMALL} -movflags +faststart -threads 1".split()
 FRAMES_PER_S = 15.0
 SHEET_COLUMNS, SHEET_ROWS = 3, 4
 
@@ -142,20 +143,39 @@ def film_frame(world: World, seen: Observation) -> np.ndarray:
     return picture_in_picture(chase, seen.frames["center"], text)
 
 
-def film_expert(variant: Variant, camera: str, seconds: float, path: Path) -> None:
+def film_expert(
+    variant: Variant,
+    camera: str,
+    seconds: float,
+    path: Path,
+    on_frame: Callable[[], None] = lambda: None,
+) -> None:
     """Film the expert's drive, as a camera or as somebody behind it sees it."""
     is_chase = camera == "chase"
     seen_by = "center" if is_chase else camera
     world = World(variant.track, cameras=(seen_by,), settings=variant.settings)
     expert, seen = Expert(variant.track), world.reset()
     with Film(path, FILM_SIZE if is_chase else FRAME_SIZE) as film:
-        for _ in trange(max(1, round(seconds * FRAMES_PER_S)), disable=None):
+        for _ in range(num_frames(seconds)):
             seen = world.step(*expert(seen))
             film.add(film_frame(world, seen) if is_chase else seen.frames[camera])
+            on_frame()
 
 
-def contact_sheet(variants: Sequence[Variant], camera: str) -> np.ndarray:
+def num_frames(seconds: float) -> int:
+    """Return how many frames a film of this length has: one at least."""
+    return max(1, round(seconds * FRAMES_PER_S))
+
+
+def contact_sheet(
+    variants: Sequence[Variant],
+    camera: str,
+    on_road: Callable[[], None] = lambda: None,
+) -> np.ndarray:
     """Return places along one road, or of several roads one each, as one picture.
+
+    Args:
+        on_road: Is called whenever a road is done.
 
     Returns:
         uint8 RGB (rows * 160, SHEET_COLUMNS * 320, 3).
@@ -169,6 +189,7 @@ def contact_sheet(variants: Sequence[Variant], camera: str) -> np.ndarray:
             station_m = track.start_m + place * track.length_m / count
             tiles.append(world.reset(station_m=station_m).frames[camera])
         world.close()
+        on_road()
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % SHEET_COLUMNS)
     height, width, _ = tiles[0].shape
     grid = np.reshape(tiles, (-1, SHEET_COLUMNS, height, width, 3))

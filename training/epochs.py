@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
-import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
+from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from training.batches import Batches, reprojected
 from training.progress import Progress
@@ -24,6 +25,30 @@ from training.view_cache import ViewCache
 VALIDATION_STREAM = 2**32 - 1
 # Always full batches of this: another size would be compiled anew.
 PREDICTION_SIZE = 256
+
+
+@contextlib.contextmanager
+def partly_of(
+    network: keras.Model, start: Sequence[np.ndarray], share: float
+) -> Iterator[None]:
+    """Give a network, within the block, weights between its start and what it learnt.
+
+    Args:
+        start: The weights that it began with, as get_weights returns them.
+        share: How much of them it has, [0, 1); the rest is of its own.
+    """
+    if not share:
+        yield
+        return
+    learnt = network.get_weights()
+    mixed = [
+        share * old + (1 - share) * new for old, new in zip(start, learnt, strict=True)
+    ]
+    network.set_weights(mixed)
+    try:
+        yield
+    finally:
+        network.set_weights(learnt)
 
 
 def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndarray:
@@ -191,7 +216,7 @@ class Interruption:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("stopping after this batch; once more to stop at once", file=sys.stderr)
+        say_beside("stopping after this batch; once more to stop at once")
 
 
 class OneProcess(Interruption):
@@ -218,7 +243,7 @@ class OneProcess(Interruption):
     def train_epoch(
         self, network: keras.Model, batches: Batches, title: str
     ) -> tuple[float, float, bool]:
-        """Train on the batches of one epoch, with a progress bar on a terminal.
+        """Train on the batches of one epoch.
 
         Args:
             network: What `prepare` has returned, compiled.
@@ -231,21 +256,13 @@ class OneProcess(Interruption):
             NonFiniteLossError: The loss of a batch is NaN or infinite.
         """
         batch_size, num_samples = batches.settings.batch_size, 0
-        # disable=None shows the bar on a terminal only.
-        bar = tqdm(
-            total=len(batches) * batch_size,
-            desc=title,
-            unit=" samples",
-            leave=False,
-            disable=None,
-        )
+        bar = Bar(title, len(batches) * batch_size, "samples")
 
         def after_batch(batch: int, logs: dict[str, float]) -> None:
             nonlocal num_samples
             check_finite(logs["loss"], batches, batch, title)
             num_samples += batch_size
-            bar.update(batch_size)
-            bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
+            bar.to(num_samples, f"loss {logs['loss']:.4f}")
             network.stop_training = self.requested
 
         watch = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
@@ -263,6 +280,7 @@ class OneProcess(Interruption):
         driving_test: DrivingTest | None,
     ) -> tuple[float, Driving | None]:
         """Return the validation loss, and how the network drives if that is tested."""
-        val_loss = validation_loss(network, validation, settings)
-        driving = driving_test(network.predict_on_batch) if driving_test else None
+        with Bar(f"validating on {len(validation.steering):,} samples"):
+            val_loss = validation_loss(network, validation, settings)
+            driving = driving_test(network.predict_on_batch) if driving_test else None
         return val_loss, driving

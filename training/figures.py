@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from common.bar import Bar
 from common.car import MAX_STEERING_ANGLE_DEG
 from common.files import write_bytes, write_json
 from common.page import to_png
-from common.table import text_table
+from common.table import short_name, text_table
 from model import network_of
 from network.files import load_model
 from training.epochs import is_finished, predict
@@ -30,7 +31,8 @@ def write_report(
     network = network_of(load_model(folder / "model.json"))
     rows, labels = split.validation, split.labels
     positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
-    predicted = predict(network, cache, positions)
+    with Bar("scoring the weights that are kept"):
+        predicted = predict(network, cache, positions)
     mean = float(labels.raw[split.train].mean())
     names = split.samples["recording"].to_numpy()[rows]
     scores, panels = {}, []
@@ -42,28 +44,30 @@ def write_report(
     metrics = {
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
+        "kept_epoch": progress.kept_epoch,
         "is_finished": is_finished(progress, settings),
         "training_samples": len(split.train),
         "is_held_out": not np.isin(split.validation, split.train).any(),
         "validation": scores,
     }
     write_json(folder / "metrics.json", metrics)
-    plot_loss(folder, progress)
-    plot_predictions(folder, panels)
+    with Bar("drawing loss and predictions"):
+        plot_loss(folder, progress)
+        plot_predictions(folder, panels)
     return metrics
 
 
 def metrics_table(metrics: dict[str, Any]) -> str:
     """Return the errors per recording beside the baselines, as lines for a person."""
     where = "validation blocks" if metrics["is_held_out"] else "what it was trained on"
-    rows = [("recording", "label", "model", "zero", "mean")]
+    rows = [["recording", "label", "model", "zero", "mean"]]
     for name, scores in metrics["validation"].items():
         for label in ("averaged_1_s", "raw"):
             found = (scores[f][label] for f in ("model", "always_zero", "always_mean"))
             cells = (f"{each['steering']:.3f} ({each['deg']:4.1f})" for each in found)
-            rows.append((name, label, *cells))
+            rows.append([short_name(name), label, *cells])
     table = text_table(rows, "<<>")
-    return f"\nRMSE of steering on {where} (degrees of wheel angle)\n{table}"
+    return f"RMSE of steering on {where} (degrees of wheel angle)\n{table}"
 
 
 def rmse(predicted: np.ndarray | float, label: np.ndarray) -> dict[str, float]:

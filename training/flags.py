@@ -11,6 +11,8 @@ from typing import Any
 
 from augment import AugmentSettings
 from common.command_line import Parser, add_max_parameters
+from common.shell import option
+from common.text import number
 from network.files import BASE_MODEL, model_path
 from recordings.units import units_by_path
 from training.settings import (
@@ -152,19 +154,43 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
 
 def flags_of(settings: Settings) -> list[str]:
     """Return the flags of train.py for all that differs from the defaults."""
+    return [word for words in _flags_of(settings) for word in words]
+
+
+def _flags_of(settings: Settings) -> list[list[str]]:
+    """Return the words of each flag, itself and its values."""
     document = asdict(settings)
     document["part"] = list(document["part"])
-    changes, flags = changes_of(document), list[str]()
+    changes, flags = changes_of(document), list[list[str]]()
     # With these, train.py begins with a new network by itself.
     if settings.from_model is None and not {"preset", "dropout"} & set(changes):
-        flags = [flag_of("from_model"), SCRATCH]
+        flags = [[flag_of("from_model"), SCRATCH]]
     for name, value in changes.items():
         if isinstance(value, dict):
             for recording, each in value.items():
-                flags += [flag_of(name), f"{recording}={each}"]
+                given = option(flag_of(name), f"{recording}={_text(each)}")
+                flags.append([str(word) for word in given])
             continue
         values: Sequence[Any] = value if isinstance(value, list) else [value]
         if value is True:
             values = ()
-        flags += [flag_of(name), *map(str, values)]
+        flags.append([flag_of(name), *map(_text, values)])
     return flags
+
+
+def changes_in_words(settings: Settings) -> list[str]:
+    """Return what differs from what train.py does by itself, for a person."""
+    flags = {words[0]: " ".join(words) for words in _flags_of(settings)}
+    if settings.from_model:
+        begins_from = Path(settings.from_model).parent
+        flags[flag_of("from_model")] = f"{flag_of('from_model')} {begins_from.name}"
+        if settings.from_model == os.path.realpath(BASE_MODEL):
+            del flags[flag_of("from_model")]
+    return list(flags.values())
+
+
+def _text(value: Any) -> str:
+    """Return a value as it is typed; a number is read back as the same."""
+    if isinstance(value, float) and float(plain := number(value)) == value:
+        return plain
+    return str(value)

@@ -21,15 +21,14 @@ from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, check_writable, read_regular, write_bytes
 from common.text import ESCAPED, shown
 from evaluation.benchmark import NAME, ROADS, SPEED_MPH, worst_ways
-from evaluation.benchmark_report import (
+from evaluation.benchmark_table import (
     COLUMNS,
     HOW,
     NOT_SAID,
     cells,
     kind_rows,
-    short_name,
 )
-from evaluation.drivers import is_model
+from evaluation.drivers import folder_name, is_model
 from network.files import check_model
 from simulator.recorder import FACTS_NAME
 from training.settings import changes_of, flag_of
@@ -162,7 +161,7 @@ def write_card(
 
 def _head(model: Provenance, said: Mapping[str, Any]) -> str:
     return (
-        f"# {_text(short_name(model.driver))}\n\n"
+        f"# {_text(folder_name(model.driver))}\n\n"
         f"**{said['score']:.1f}** of 100 on {NAME} of this project ({said['low']:.1f} "
         f"to {said['high']:.1f}\nwith other roads of these kinds, 95 %); "
         f"{said['roads_alone']} of {said['roads']} roads without an intervention."

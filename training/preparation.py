@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from common.car import CAMERAS
-from common.text import shown
 from model import build_model, view_key, view_of
 from network.files import load_model
 from recordings.recording import (
@@ -59,7 +58,7 @@ def read_split(settings: Settings) -> Split:
     """
     recordings = read_recordings(settings.recordings, settings.steering_units)
     for line in what_to_say(recordings):
-        print(shown(line), file=sys.stderr)
+        print(line, file=sys.stderr)
     samples = part_of(usable_samples(recordings), settings.part).head(settings.limit)
     rng = np.random.default_rng(settings.seed)
     train, validation = split_by_time(

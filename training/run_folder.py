@@ -63,20 +63,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not JSON ({error})") from error
 
 
-def free_name(models_dir: Path, recordings: Sequence[str]) -> str:
-    """Return a name for a run on these recordings that no folder has yet."""
+def name_of(recordings: Sequence[str]) -> str:
+    """Return what a run on these recordings is called where nobody says it."""
     paths = [Path(each) for each in recordings]
     folders = [path.parent if path.is_file() else path for path in paths]
     names = list(dict.fromkeys(folder.name.lstrip(".") for folder in folders))
     if len(names) > MOST_IN_NAME:
         names = [names[0], f"and-{len(names) - 1}-more"]
     # A list of runs leaves out what begins with a dot.
-    stem = "-".join(filter(None, names))[:MOST_NAME_LETTERS] or "run"
-    name, number = stem, 1
-    while (models_dir / name).exists():
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    return "-".join(filter(None, names))[:MOST_NAME_LETTERS] or "run"
 
 
 def settings_of_new(folder: Path, given: Mapping[str, Any]) -> Settings:
@@ -212,7 +207,7 @@ def git_commit() -> str:
     command = "git describe --always --dirty --abbrev=12".split()
     folder, nowhere = Path(__file__).parent, subprocess.DEVNULL
     try:
-        found = subprocess.check_output(command, cwd=folder, stderr=nowhere, text=True)
+        found = subprocess.check_output(command, cwd=folder, stderr=nowhere)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.strip()
+    return found.decode().strip()

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from tqdm import tqdm
 
+from common.bar import Bar
 from common.car import FRAME_SHAPE
 from common.errors import InputError
 from recordings.images import (
@@ -119,18 +119,16 @@ class ViewCache:
     def _build_missing(
         self, shards: list[list[str]], names: list[str], view: Callable
     ) -> None:
-        todo = [
-            (shard, self._folder / name)
-            for shard, name in zip(shards, names, strict=True)
-            if not _is_whole(self._folder / name, len(shard))
-        ]
+        with Bar("checking the cache of frames", len(names), "files") as bar:
+            todo = [
+                (shard, self._folder / name)
+                for shard, name in bar.over(zip(shards, names, strict=True))
+                if not _is_whole(self._folder / name, len(shard))
+            ]
         total = sum(len(shard) for shard, _ in todo)
-        # disable=None shows the bar on a terminal only.
-        with tqdm(
-            total=total, desc="decoding frames once", unit=" frames", disable=None
-        ) as bar:
+        with Bar("decoding frames once", total, "frames") as bar:
             for shard, path in todo:
-                _build_shard(shard, path, view, bar.update, total)
+                _build_shard(shard, path, view, bar.add, total)
                 total -= len(shard)
 
 
@@ -211,7 +209,7 @@ def _build_shard(
     paths: list[str],
     shard_path: Path,
     view: Callable[[np.ndarray], np.ndarray],
-    report: Callable[[int], object],
+    report: Callable[[float], object],
     num_todo: int,
 ) -> None:
     """Decode the frames of a shard and write their views, whole or not at all.

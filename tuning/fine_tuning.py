@@ -71,6 +71,7 @@ def tuning_settings(tuning: Tuning) -> Settings:
         part=(0.0, 1.0),
         limit=None,
         from_model=str(tuning.model_path.resolve()),
+        keep_start=0.0,
         epochs=tuning.epochs,
         steps_per_epoch=tuning.steps_per_epoch,
         learning_rate=tuning.learning_rate,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from common.ends import line_of
 
 import logging
-import sys
 import time
 import warnings
 from collections import Counter
@@ -29,6 +28,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from common.bar import Bar, say_beside
 from common.errors import InputError, NonFiniteLossError
 from common.files import whole_file
 from common.text import ESCAPED
@@ -292,9 +292,9 @@ class Worker:
             theirs = not put_back(study, self.number)
             if not (theirs and isinstance(error, Exception)):
                 raise
-            print(f"trial {self.number}: another process does it", file=sys.stderr)
+            say_beside(f"trial {self.number}: another process does it")
         else:
-            print(_line(study, self.number, self.num_trials), file=sys.stderr)
+            say_beside(_line(study, self.number, self.num_trials))
 
     def _objective(self, trial: optuna.Trial) -> float:
         if is_surplus(trial, self.num_trials):
@@ -350,6 +350,7 @@ def train_trial(
     def after_epoch(progress: Progress) -> None:
         nonlocal reached
         reached = replace(progress)
+        bar.to(progress.epoch)
         trial.report(penalty_of(progress.history[-1]), progress.epoch)
         # The default is what the best is held against.
         may_prune = not (is_finished(progress, settings) or is_default(trial))
@@ -358,6 +359,7 @@ def train_trial(
 
     try:
         with (
+            Bar(f"trial {trial.number}", settings.epochs, "epochs") as bar,
             (run_dir / "train.log").open("w", 1, "utf-8", ESCAPED) as log,
             redirect_stdout(log),
             redirect_stderr(log),

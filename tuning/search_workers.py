@@ -15,9 +15,16 @@ from common.errors import InputError
 from common.interrupts import deaf_to_interrupts, hear_interrupts
 from common.start_up import quiet_tensorflow
 
+LOOK_EVERY_S = 1.0
 
-def run_workers(worker: Callable[[], None], num_workers: int) -> None:
+
+def run_workers(
+    worker: Callable[[], None], num_workers: int, look: Callable[[], None]
+) -> None:
     """Do trials in several processes that end with this one, or in this one alone.
+
+    Args:
+        look: Is called every second while others do them.
 
     Raises:
         InputError: Every one of them has failed.
@@ -35,7 +42,9 @@ def run_workers(worker: Callable[[], None], num_workers: int) -> None:
             process.start()
     try:
         for process in processes:
-            process.join()
+            while process.is_alive():
+                process.join(LOOK_EVERY_S)
+                look()
     except KeyboardInterrupt:
         # They were interrupted as well, and put their trials back.
         for process in processes:

@@ -254,8 +254,13 @@ def until_said(path, process, text):
 
 def test_run_that_is_ended_from_the_page_prints_how_to_train(model_path, tmp_path):
     """Open to the network, so that the page needs the token that is printed."""
+    there = [tmp_path / name for name in ("-a", "b $b")]
+    for folder in there:
+        folder.mkdir()
+        (folder / "driving_log.csv").touch()
+    recordings = [*map(str, there), "/gone/c"]
     (model_path.parent / "config.json").write_text(
-        json.dumps({"settings": {"recordings": ["/data/a", "/data/b b"]}})
+        json.dumps({"settings": {"recordings": recordings}})
     )
     log_path = tmp_path / "log.txt"
     command = [sys.executable, ROOT / "drive.py", model_path, "--port", "0"]
@@ -294,7 +299,7 @@ def test_run_that_is_ended_from_the_page_prints_how_to_train(model_path, tmp_pat
     assert list(samples["steering"]) == [-0.125]
     said = out.splitlines()[-1]
     assert said == (
-        f"next: python train.py /data/a '/data/b b' {tmp_path / 'taught'} "
+        f"next: python train.py {tmp_path}/-a '{tmp_path}/b $b' {tmp_path / 'taught'} "
         f"--share taught=0.3 --from {model_path} --name {model_path.parent.name}"
         "-corrected"
     )

@@ -1,6 +1,7 @@
 """The command line of evaluate.py: figures, table, refusals."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from made_recordings import write_recording
 
 import evaluate
+from common.text import WIDTH
+from evaluation.summary import EIGHT
 from model import build_model
 from network.files import load_model, save_model
 from simulator.tracks import track_names
@@ -46,11 +49,15 @@ def test_bounds_of_the_real_lake(shared_dir, capsys):
 def test_a_model_beside_a_baseline_on_a_recording(tiny_recording, model_path, capsys):
     code, out, _ = run(capsys, model_path, "zero", "--recording", tiny_recording)
     assert code == 0
-    head, columns, *rows, road = out.strip().splitlines()
-    assert head.startswith("tiny: replayed")
-    assert "driver" in columns and "RMS m" in columns
-    assert len(rows) == 2 and "model.json" in rows[0] and "zero" in rows[1]
-    assert road.strip() == "place on the road: known in 0.0% of the time"
+    head, names, *rows = out.partition("\n\n")[0].splitlines()
+    assert head == "tiny: replayed"
+    name = Path(model_path).parent.name
+    assert names.split() == [name, "zero"]
+    assert [row.split("  ")[0] for row in rows] == [each.name for each in EIGHT]
+    assert "place on the road: known in 0.0% of the time\n" in out
+    assert out.splitlines()[-1].endswith("(1 recording replayed).")
+    assert f"The model {name} " in out
+    assert max(map(len, out.splitlines())) <= WIDTH
 
 
 def test_a_log_without_speed_is_refused_not_called_autonomous(tmp_path, capsys):
@@ -82,9 +89,12 @@ def test_on_its_path_a_replayed_model_steers_as_when_it_drives(
 def test_tracks_are_driven_by_everybody(capsys):
     code, out, _ = run(capsys, "zero", "expert", "--track", "lake", "--workers", 2)
     assert code == 0
-    assert "lake forward: driven in the simulator" in out
-    zero, expert = out.strip().splitlines()[-2:]
-    assert "100.0%" in expert and "100.0%" not in zero
+    assert out.startswith("lake forward: driven in the simulator\n")
+    names, autonomy = out.splitlines()[1:3]
+    assert names.split() == ["zero", "expert"]
+    assert autonomy.split() == ["autonomy", "0.0", "%", "100.0", "%"]
+    assert "The driver expert drove all 1.1 km alone; one that never steers" in out
+    assert max(map(len, out.splitlines())) <= WIDTH
 
 
 def test_a_range_of_random_tracks_is_spelt_out():
@@ -137,26 +147,38 @@ def test_the_report_is_one_page_that_needs_nothing_else(
     code, _, err = run(capsys, *arguments, "--report", page_path)
     assert code == 0, err
     page = page_path.read_text()
-    assert page.count("data:image/png;base64,") == 4
-    assert "tiny: replayed" in page and "at 1 m: autonomy percent" in page
-    assert "http:" not in page and "https:" not in page
+    # All drivers on one axis each: map, error and steering; the place is not known.
+    assert page.count("<svg") == 3
+    assert page.count("data:image/jpeg;base64,") == page.count("m: 2 m off<")
+    assert "tiny, replayed" in page and "at 1 m: autonomy percent" in page
+    assert page.index('class="verdict"') < page.index("<table>") < page.index("<svg")
+    assert f"{model_path}, its weights of 20" in page
+    assert page.count("<details>") + page.count("<details open>") == 3
+    links = re.findall(r"(?:src|href)=\"([^\"]*)\"", page)
+    assert all(link.startswith(("data:", "#")) for link in links)
     before = page_path.read_bytes()
     code, _, err = run(capsys, *arguments, "--report", page_path)
     assert code == 1 and "exists" in err and page_path.read_bytes() == before
 
 
 def test_pictures_of_a_track_show_what_was_seen_before_interventions(model_path):
+    from common.page import to_svg
+    from evaluation.charts import draw_drive, draw_map
     from evaluation.closed_loop import Job, drive
-    from evaluation.report import draw_interventions, draw_maps
+    from evaluation.report import _seen
     from network.saliency import make_saliency
 
-    result = drive(Job(model_path, "lake", most_s=40))
-    assert draw_maps([result.rollout]).axes[0].has_data()
-    figure = draw_interventions(
-        [result.rollout], {model_path: make_saliency(load_model(model_path))}
-    )
-    shown = [axes for axes in figure.axes if axes.images]
-    assert len(shown) == min(8, len(result.rollout.interventions)) > 0
+    drives = [
+        drive(Job(each, "lake", most_s=20)).rollout for each in (model_path, "zero")
+    ]
+    names = {model_path: "mine <b>", "zero": "zero"}
+    svg = to_svg(draw_map(drives, names))
+    assert "mine &lt;b&gt;" in svg and "currentColor" in svg and "<style" not in svg
+    assert len(svg) < 100_000 and draw_drive(drives[0]).axes[0].has_data()
+    seen = _seen(drives, {model_path: make_saliency(load_model(model_path))}, names)
+    # What a bound would have seen tells nobody anything.
+    assert len(seen) == min(8, len(drives[0].interventions)) > 0
+    assert all(each.source.startswith("data:image/jpeg") for each in seen)
 
 
 def test_saliency_of_a_frame_is_drawn_beside_it(
@@ -206,10 +228,11 @@ def test_the_place_on_the_road_stands_beside_the_old_figures(
     page_path = tmp_path / "report.html"
     code, out, _ = run(capsys, *arguments, "--report", page_path)
     assert code == 0
-    assert "autonomy at 1 m, and at 2 m" in out  # still the first of them
-    assert "place on the road: known in" in out and "recorded driver" in out
+    assert "autonomy, counted 1 m off" in out  # still the first of them
+    assert "place on the road: known in" in out and "  recorded" in out
+    assert max(map(len, out.splitlines())) <= WIDTH
     page = page_path.read_text()
-    assert "Place on the road along the way" in page
+    assert "Where on the road" in page
     assert "road: beyond 2 m: times" in page
     code, out, _ = run(capsys, *arguments, "--json")
     said = json.loads(out)["recordings"]["lake_v2"]

@@ -9,8 +9,9 @@ import pytest
 from made_recordings import write_recording
 
 from common.car import MPS_PER_MPH, WHEELBASE_M
-from explore import find_out, main, row_ranges, what_to_record
+from explore import find_out, main, what_to_record
 from recordings.recording import read_recording, usable_rows
+from recordings.report import row_ranges
 from recordings.steering import savitzky_golay
 
 
@@ -77,7 +78,7 @@ def test_report_is_one_file_that_needs_no_network(tiny_recording, tmp_path, caps
     said = json.loads(capsys.readouterr().out)
     assert said["recordings"][0]["name"] == "tiny" and said["advice"]
     page = (out / "report.html").read_text()
-    assert len(re.findall('src="data:image/png;base64,', page)) == 5
+    assert len(re.findall('src="data:image/(?:png|jpeg);base64,', page)) == 5
     assert "http" not in page and "What to record next" in page
     assert len(list(out.glob("*.png"))) == 5
 
@@ -107,7 +108,8 @@ def test_names_of_any_kind_are_shown_and_equal_ones_told_apart(tmp_path, capsys)
     folders = [str(tmp_path / str(i) / name) for i in (1, 2)]
     assert main([*folders, "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "<th>&lt;b&gt;$x$ \\xff<th>&lt;b&gt;$x$ \\xff-2<" in page
+    heads = re.findall('<th scope="col">(.*?)</th>', page)
+    assert heads == ["", "&lt;b&gt;$x$ \\xff", "&lt;b&gt;$x$ \\xff-2"]
     assert "<b>$x$ \\xff-2: 12 of 12 rows usable" in capsys.readouterr().out
 
 
@@ -116,7 +118,7 @@ def test_rows_left_out_are_listed(tiny_recording, tmp_path):
         path.unlink()
     assert main([str(tiny_recording), "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "tiny: all 3 rows of missing-image</summary>5-7<" in page
+    assert "tiny: all 3 rows of missing-image</summary><p>5-7<" in page
 
 
 def test_rows_are_written_as_ranges():

@@ -89,7 +89,7 @@ def test_a_python_without_any_package_is_told_how_to_get_them(folder, command):
         ("pandas", "dataset"),
         ("matplotlib", "explore"),
         ("scipy", "evaluate"),
-        ("tqdm", "simulate render"),
+        ("jinja2", "demo"),
         ("h5py", "improve"),
         ("websockets", "demo"),
     ],

@@ -15,9 +15,10 @@ from common import start_up
 from common.car import autonomy_percent, curvature_of, steering_of
 from common.errors import InputError
 from common.files import whole_file, whole_folder, write_bytes
-from common.page import html_page, html_picture, html_table
+from common.page import Picture, render, to_svg
 from common.stderr import without_lines
-from common.table import text_table
+from common.table import Table, text_table
+from common.text import WIDTH, counted, number, unbroken, wrapped
 from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,15 +52,59 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
 
 
 def test_pages_show_names_as_they_are():
-    name = '<img src="x" onerror="alert(1)">'
-    for text in (html_page(name, ""), html_table([name], [[name]])):
-        assert "<img" not in text and "&lt;img" in text
-    assert html_picture(name, b"").count("<img") == 1
+    from matplotlib.figure import Figure
+
+    name = '<img src="x" onerror="alert(1)">&amp;$x$'
+    figure = Figure()
+    figure.subplots().set_title(name)
+    page = render(
+        "recordings/report.html",
+        title=name,
+        verdict=name,
+        facts=[(name, name)],
+        advice=[name],
+        table=Table(("", name), ((name, name),)),
+        pictures=[Picture(name, caption=name, svg=to_svg(figure))],
+        warnings=[name],
+        excluded=[(name, name)],
+    )
+    # Wherever something is shown: as title and heading, in the table, in the drawing.
+    assert page.count("&amp;amp;$x$") == 16 and "<img" not in page
 
 
 def test_columns_of_a_table_stand_under_one_another():
     table = text_table([("name", "value", "more"), ("a", "10", "100")], "<>")
     assert table.splitlines() == ["name  value  more", "a        10   100"]
+
+
+def test_a_table_that_is_too_wide_goes_on_below():
+    rows = [("name", *(f"heading number {i}" for i in range(9))), ("a", *"123456789")]
+    lines = text_table(rows, "<>").splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert [line.split()[0] for line in lines] == ["name", "a"] * 3
+    assert " ".join(lines[1::2]).split() == list("a1234a5678a9")
+
+
+def test_the_best_cells_of_a_table_are_marked_and_the_mark_is_explained():
+    table = Table(("", "a", "b"), (("x", "1", "22"),), frozenset({(0, 2)}), note="best")
+    assert table.text().splitlines() == ["    a    b", "x  1   22*", "* best"]
+    with pytest.raises(ValueError, match="expected 3 cells"):
+        Table(("", "a", "b"), (("x", "1"),))
+
+
+def test_what_is_said_fits_a_terminal_and_paths_stay_whole():
+    path = "a name/" * 20
+    text = wrapped(f"{'word ' * 30}{unbroken(path)} \x1b[1m end")
+    lines = text.splitlines()
+    assert sum(path.strip() in line for line in lines) == 1
+    assert all(len(line) <= WIDTH or path.strip() in line for line in lines)
+    assert "\x1b" not in text and "\\x1b[1m" in text
+    assert counted(1, "lap") == "1 lap" and counted(1200, "lap") == "1,200 laps"
+
+
+def test_numbers_are_shown_without_what_their_bits_add():
+    shown = [number(value) for value in (0.1 + 0.2, 1e-05, 20.0, 7, -0.0, 1e6)]
+    assert shown == ["0.3", "0.00001", "20", "7", "0", "1000000"]
 
 
 def test_curvature_and_steering_undo_one_another():

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from common.errors import InputError
-from common.steps import WIDTH, Begun, Overall, Step
+from common.steps import Begun, Overall, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 USUAL_S = {"record": 10.0, "train": 30.0, "drive": 60.0}
@@ -37,39 +37,22 @@ def failing(show):
 
 
 def test_the_line_says_what_is_done_what_is_left_and_for_how_long():
-    overall = Overall(USUAL_S, ["record"])
-    overall.begin("train")
-    overall.show(0.5, "epoch 2/3")
-    # Of 100 s, 10 and a half of 30 are done; the pace is the fastest that is believed.
-    assert overall.line() == (
-        " 25 % | done: record | train epoch 2/3 | left: drive | 0.4 min to go"
-    )
+    with Overall(USUAL_S, ["record"]) as overall:
+        overall.begin("train")
+        overall.show(0.5, "epoch 2/3")
+        # Of 100 s, 10 and a half of 30 are done; the pace is the fastest there is.
+        assert overall.line() == (
+            " 25 % | done: record | train epoch 2/3 | left: drive | 0.4 min to go"
+        )
 
 
 def test_a_step_that_is_done_leaves_a_line_of_what_came_of_it(capsys):
-    overall = Overall(USUAL_S, ["record"])
-    overall.begin("train")
-    overall.end("off by 1.2 degrees\n")
-    assert capsys.readouterr().out == "2/3 train, 0 s: off by 1.2 degrees\\n\n"
-    assert overall.line().startswith(" 40 % | done: record train | left: drive | ")
-
-
-def test_into_a_file_the_line_goes_now_and_then_only(capsys):
-    overall = Overall(USUAL_S, [])
-    overall.begin("record")
-    for part in range(100):
-        overall.show(part / 100)
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_on_a_terminal_it_is_written_over_and_never_wraps(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    overall = Overall({"a long name " * 9: 1.0, "b": 1.0}, [])
-    overall.begin("a long name " * 9)
-    written = capsys.readouterr().err
-    assert written.startswith("\r") and len(written) == WIDTH + 1
-    overall.clear()
-    assert capsys.readouterr().err == f"\r{' ' * WIDTH}\r"
+    with Overall(USUAL_S, ["record"]) as overall:
+        overall.begin("train")
+        overall.end("off by 1.2 degrees\n")
+        said = capsys.readouterr().out
+        assert said == "2/3 train, 0 s: off by 1.2 degrees\\n\n"
+        assert overall.line().startswith(" 40 % | done: record train | left: drive | ")
 
 
 # --- The folder -----------------------------------------------------------------------
