@@ -14,8 +14,6 @@ trusted (https://www.tensorflow.org/security).
 
 from __future__ import annotations
 
-from common.ends import line_of
-
 import importlib.util
 import os
 import queue
@@ -30,6 +28,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from common.bar import Bar
+from common.ends import line_of
 from common.errors import InputError, NonFiniteLossError
 from common.start_up import num_cores
 from common.text import number, wrapped
