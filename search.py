@@ -165,7 +165,8 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     with Bar("drawing the trials"):
         names = ", ".join(path.name for path in report.draw_plots(study, folder))
     pictures = names or "no picture: too few to compare"
-    print(wrapped(f"\nwritten to {unbroken(folder)}: trials, {pictures}"))
+    print()
+    print(wrapped(f"written to {unbroken(folder)}: trials, {pictures}"))
 
 
 # --- Command line ---------------------------------------------------------------------

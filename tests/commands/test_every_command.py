@@ -105,12 +105,12 @@ NO_ARGUMENT: Cells = {
 }
 A_RECORDING: Cells = {
     "augment.py bars": (0, "written: augment.png"),
-    "dataset.py bars": (0, "3 cameras, 1 sessions"),
+    "dataset.py bars": (0, "3 cameras, 1 session"),
     "demo.py --data bars --port {taken}": (1, "cannot listen on 127.0.0.1:"),
     "drive.py bars": (1, IS_RECORDING),
     "drive.py run --play bars --port {taken}": (1, "cannot listen on 127.0.0.1:"),
     "evaluate.py bars": (1, "nothing to drive: give --recording DIR, --track NAME"),
-    "evaluate.py zero --recording bars --part 0 0.5": (0, "bars"),
+    "evaluate.py zero --recording bars --part 0 0.5": (0, "recording replayed)."),
     "explore.py bars": (0, "next: python train.py bars"),
     "export.py bars --to onnx": (1, IS_RECORDING),
     "improve.py bars --name x --track lake": (1, IS_RECORDING),
@@ -147,7 +147,7 @@ A_RUN: Cells = {
     "demo.py --data run": (1, IS_RUN),
     "drive.py run --play run": (1, IS_RUN),
     "drive.py run --port {taken}": (1, "cannot listen on 127.0.0.1:"),
-    "evaluate.py run --recording bars --part 0 0.5": (0, "bars"),
+    "evaluate.py run --recording bars --part 0 0.5": (0, "recording replayed)."),
     "evaluate.py zero --recording run": (1, IS_RUN),
     "explore.py run": (1, IS_RUN),
     "export.py run --to tflite --limit 5 --out x.tflite": (0, "drive.py x.tflite"),
