@@ -6,6 +6,8 @@ python dataset.py data/a --json     # the same as one JSON document
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -14,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from common.bar import Bar
 from common.command_line import Parser, print_settings
-from common.ends import ends_in_one_line
 from common.text import counted, unbroken, wrapped
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description="Say what a recording holds, and what of it cannot be used.",
         epilog="Example:\n  python dataset.py data/a --json",
     )
-    parser.add_argument("recording", type=Path, help="recording's folder, or a log")
-    add_unit_flag(parser.add_argument)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add = parser.add_argument
+    folder = "recording's folder, or a log (default: the only one in data)"
+    add("recording", type=Path, nargs="?", help=folder)
+    add_unit_flag(add)
+    add("--json", action="store_true", help="print one JSON document")
     args = parser.parse_args(argv)
     args.changes = parser.changes(args, "json")
     return args
@@ -68,9 +71,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Say what a recording holds; return the exit status."""
     args = parse_args(argv)
+    from recordings.found import only_recording
     from recordings.log import find_log
     from recordings.units import unit_of
 
+    if args.recording is None:
+        args.recording = only_recording("dataset.py", takes_several=False)
     find_log(args.recording)
     with Bar("starting"):
         from recordings.recording import read_recording

@@ -8,6 +8,8 @@ judgements are simple rules on the numbers beside them; the thresholds stand bel
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import math
@@ -20,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from common.bar import Bar
 from common.car import mph_and_mps
 from common.command_line import Parser, print_settings
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
 from common.shell import from_here, typed

@@ -11,6 +11,8 @@ first line of the file is row 1, a header too, and a stretch holds both its ends
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -18,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters
-from common.ends import ends_in_one_line
 from common.start_up import quiet_tensorflow
 from common.table import text_table
 from common.text import shown
@@ -142,7 +143,7 @@ def check(args: argparse.Namespace) -> dict[str, str]:
     from recordings.units import units_by_path
 
     if not args.recordings:
-        args.recordings = [only_recording("python review.py")]
+        args.recordings = [only_recording("review.py")]
     for path in args.recordings:
         read_marks(find_log(path))
     for path in args.model:

@@ -18,6 +18,8 @@ for hyper-parameter optimization", the estimator that draws the trials.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import importlib.util
 import math
@@ -29,7 +31,6 @@ from typing import TYPE_CHECKING
 
 from common.bar import Bar
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, free_name
 from common.shell import option, typed
@@ -76,8 +77,7 @@ def run_search(args: argparse.Namespace) -> None:
     print_plan(search, args)
     worker = Worker(args.study, search.plan, args.trials, run, stop_at_s)
     with Bar("searching", args.trials, "trials") as bar:
-        look = lambda: bar.to(len(finished_trials(study)))  # noqa: E731
-        run_workers(worker, args.workers, look)
+        run_workers(worker, args.workers, lambda: bar.to(len(finished_trials(study))))
     print_report(study, search, args)
 
 
@@ -89,10 +89,13 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
             value is out of its range, or a flag stands behind the -- that must not.
     """
     from network.files import check_model
+    from recordings.found import only_recording
     from recordings.log import find_log
 
     if importlib.util.find_spec("optuna") is None:
         raise InputError("optuna is not installed; pip install --group search")
+    if not args.recordings:
+        args.recordings = [str(only_recording("search.py"))]
     for path in args.recordings:
         find_log(Path(path))
     from training.flags import add_settings, given_settings, settings_from
@@ -162,7 +165,8 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     with Bar("drawing the trials"):
         names = ", ".join(path.name for path in report.draw_plots(study, folder))
     pictures = names or "no picture: too few to compare"
-    print(wrapped(f"\nwritten to {unbroken(folder)}: trials, {pictures}"))
+    print()
+    print(wrapped(f"written to {unbroken(folder)}: trials, {pictures}"))
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -181,7 +185,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "  python search.py data/a --objective driving --time 120 -- --flip 0",
     )
     add = parser.add_argument_group("what to search on").add_argument
-    add("recordings", nargs="+", help="folders with a driving_log.csv")
+    folders = "folders with a driving_log.csv (default: the only one in data)"
+    add("recordings", nargs="*", help=folders)
     part = "part of each recording; the rest judges the best (default: 0 0.8)"
     bounds = ("FROM", "TO")
     add("--part", type=float, nargs=2, default=(0.0, 0.8), metavar=bounds, help=part)
@@ -212,7 +217,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Search; 0: done, 1: refused or stopped, 2: wrong usage."""
+    """Search; return the exit status, as common.ends says."""
     args = parse_args(argv)
     try:
         run_search(args)

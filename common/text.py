@@ -11,6 +11,8 @@ from decimal import Decimal
 
 # What os.fsdecode makes of a byte that is no text.
 STRAY_BYTES = re.compile("[\udc80-\udcff]")
+# What is written instead on a console that has no such letter.
+PLAIN = str.maketrans({"…": "...", "±": "+-", "°": " deg", "·": "-", "×": "x"})
 # Columns of a terminal, where nobody has changed it.
 WIDTH = 80
 # A space that stays one, in a text that is wrapped.
@@ -77,7 +79,7 @@ class ShownFormatter(logging.Formatter):
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError), "nothing is decoded with it"
-    cut = shown(error.object[error.start : error.end])
+    cut = shown(error.object[error.start : error.end].translate(PLAIN))
     # What can be shown, but not in this encoding.
     return cut.encode("ascii", "backslashreplace").decode(), error.end
 

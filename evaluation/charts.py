@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,8 +174,8 @@ def draw_drive(rollout: Rollout) -> Figure:
     axes.autoscale()
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("metres; crosses: helped")
-    bar = figure.colorbar(colours, ax=axes, label="off the line [m]")
-    bar.ax.tick_params(color=INK, labelcolor=INK)
+    with _inked():
+        figure.colorbar(colours, ax=axes, label="off the line [m]")
     return figure
 
 
@@ -183,10 +184,20 @@ def draw_drive(rollout: Rollout) -> Figure:
 
 def _figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     """Return a figure of one axis, drawn in the ink of the page."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    # The colour of all that a figure writes is taken when it is made.
+    with _inked():
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        axes = figure.subplots()
+    axes.grid(color=GREY, alpha=0.2)
+    return figure, axes
+
+
+@contextmanager
+def _inked() -> Iterator[None]:
+    """Let what is made in the block be in the ink of the page."""
+    import matplotlib
+
     inked = "text.color axes.labelcolor xtick.color ytick.color axes.edgecolor".split()
     settings: dict[Any, Any] = dict.fromkeys(inked, INK) | {
         "font.size": FONT_PT,
@@ -194,12 +205,7 @@ def _figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
         "axes.spines.right": False,
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(width_in, height_in), layout="constrained")
-        axes = figure.subplots()
-        axes.xaxis.label.set_color(INK)
-        axes.yaxis.label.set_color(INK)
-    axes.grid(color=GREY, alpha=0.2)
-    return figure, axes
+        yield
 
 
 def _legend(axes: Axes) -> None:

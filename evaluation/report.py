@@ -8,7 +8,7 @@ a model saw just before it was helped, with what it looked at, and all figures.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,9 @@ class About:
     """What a page says of itself."""
 
     facts: tuple[tuple[str, str], ...]
-    """Pairs of a word and what is said of it: models, date, command."""
+    """Pairs of a word and what is said of it: models and date."""
+    command: str
+    """What one types to make the page again."""
     film: str = ""
     """The address of a film, from where the page lies; "" for none."""
 
@@ -161,9 +163,7 @@ def write_benchmark_page(
 
 
 def _write(path: Path, about: About, **values: Any) -> None:
-    page = render(
-        "evaluation/report.html", facts=about.facts, film=about.film, **values
-    )
+    page = render("evaluation/report.html", **asdict(about), **values)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name that is no UTF-8 is shown by its bytes.
     write_bytes(path, page.encode(errors=ESCAPED), is_new=True)

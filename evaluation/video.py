@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from common.car import FRAME_SHAPE, MPS_PER_MPH
+from common.bar import Bar
+from common.car import FRAME_SHAPE, MPS_PER_MPH, mph_and_mps
 from common.errors import InputError
 from driving.pilot import Command
 from evaluation.closed_loop import Job, LoopResult, drive, variant_of
@@ -57,7 +58,7 @@ def film_drive(job: Job, path: Path, saliency: Saliency | None = None) -> LoopRe
                 frame = overlay(frame, saliency(frame))
             reference, _throttle = expert(seen)
             text = (
-                f"{seen.speed_mps / MPS_PER_MPH:4.1f} mph   "
+                f"{mph_and_mps(seen.speed_mps / MPS_PER_MPH):>19}   "
                 f"{seen.cross_track_error_m - lane_m:+.2f} m   lap {seen.lap + 1}   "
                 f"{seen.time_s:5.1f} s"
             )
@@ -87,7 +88,10 @@ def film_recording(
     interval_s = samples["time_s"].diff().median()
     rate_hz = 1 / interval_s if interval_s > 0 else FRAMES_PER_S
     started_s = samples["time_s"].iloc[0]
-    with open_film(path, float(rate_hz)) as film:
+    with (
+        Bar("filming", len(samples), "frames") as bar,
+        open_film(path, float(rate_hz)) as film,
+    ):
         for start in range(0, len(samples), BATCH_SIZE):
             part = samples.iloc[start : start + BATCH_SIZE]
             frames = np.stack([read_frame(image) for image in part["center"]])
@@ -96,9 +100,11 @@ def film_recording(
                 part.itertuples(), frames, answers, strict=True
             ):
                 seen = overlay(frame, saliency(frame)) if saliency else frame
-                text = f"{row.speed_mph:4.1f} mph   {row.time_s - started_s:5.1f} s"
+                speed = mph_and_mps(row.speed_mph)
+                text = f"{speed:>19}   {row.time_s - started_s:5.1f} s"
                 bars = (("model", steering), ("recorded", row.steering))
                 film.add(draw_frame(seen, bars, text))
+                bar.add()
 
 
 def open_film(path: Path, rate_hz: float) -> Film:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import reprlib
+import shlex
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # Comes with the project; trained on embedded roads alone, as models/base/card.md says.
 BASE_MODEL = Path(__file__).parents[1] / "models" / "base" / "model.json"
+# What the simulator calls the log of a recording.
+LOG_NAME = "driving_log.csv"
 MODEL_NAME, WEIGHTS_NAME = "model.json", "model.weights.h5"
 # What train.py writes after a run's first epoch, and improve.py beside what is better.
 MARKS_OF_RUNS = ("history.csv", "improve.json")
@@ -275,21 +278,18 @@ def _checked(json_path: Path, weights_path: Path | None) -> tuple[dict[str, Any]
 
 def _read_json(json_path: Path) -> dict[str, Any]:
     if json_path.is_dir() or not json_path.exists():
-        if json_path.is_dir():
-            raise InputError(
-                f"{json_path}: no model.json in this folder; expected a run of train.py"
-            )
-        raise InputError(f"{json_path}: no such file, expected a model.json")
+        if not json_path.is_dir():
+            raise InputError(f"{json_path}: no such file, expected a model.json")
+        hint = "expected a run of train.py"
+        if (json_path / LOG_NAME).is_file():
+            command = shlex.join(["python", "train.py", str(json_path)])
+            hint += f"; it is a recording, and {command} makes one of it"
+        raise InputError(f"{json_path}: no model.json in this folder; {hint}")
     if json_path.is_file():
         with json_path.open("rb") as file:
             beginning = file.read(4)
         if beginning in (HDF5_START, ZIP_START):
-            raise InputError(
-                f"{json_path}: not JSON, but weights or a whole Keras model, expected "
-                "its model.json; give that, or, where the model was made, save "
-                "model.to_json() as the text of model.json, and beside it "
-                "model.save_weights('model.weights.h5')"
-            )
+            raise InputError(f"{json_path}: not JSON, but {_way_from(json_path)}")
     content = read_regular(json_path, MOST_JSON_BYTES)
     try:
         config = json.loads(content)
@@ -304,6 +304,28 @@ def _read_json(json_path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or "class_name" not in config:
         raise InputError(f"{json_path}: JSON, but not of a Keras model")
     return config
+
+
+def _way_from(keras_path: Path) -> str:
+    """Return what a file of Keras is that is no model.json, and how to come to one."""
+    beside = keras_path.with_name(MODEL_NAME)
+    if beside.is_file():
+        return f"weights or a whole Keras model; give {beside}, which lies beside it"
+    if keras_path.name.endswith(".weights.h5"):
+        return (
+            "weights alone, expected model.json beside them; where the model was made, "
+            "write model.to_json() into it"
+        )
+    # What it is loaded by runs no Lambda layer.
+    program = (
+        f"import keras; m = keras.saving.load_model({json.dumps(str(keras_path))}); "
+        'open("model.json", "w").write(m.to_json()); '
+        'm.save_weights("model.weights.h5")'
+    )
+    return (
+        "a whole Keras model, expected its model.json; if you trust who made it, make "
+        f"that: {shlex.join(['python', '-c', program])}, and give model.json"
+    )
 
 
 def _check_safe(config: dict[str, Any], json_path: Path) -> None:

@@ -19,6 +19,8 @@ from recordings.findings import Advice
 from recordings.images import read_frame
 from recordings.recording import Recording
 
+# Recordings that the heading names.
+MOST_NAMED = 3
 # Title of each picture.
 TITLES = {
     "contact_sheet": "Frames, from left to right",
@@ -70,10 +72,13 @@ def write_report(
             (partial / f"{name}.png").write_bytes(png)
             source = photo_data(png) if name == "contact_sheet" else png_data(png)
             pictures.append(Picture(TITLES[name], source=source, is_drawn=True))
+        names = [each.name for each in recordings]
+        title = f"Recordings: {', '.join(names[:MOST_NAMED])}"
+        title += f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED)
         made = f"by explore.py on {time.strftime('%Y-%m-%d at %H:%M')}"
         page = render(
             "recordings/report.html",
-            title=f"Recordings: {', '.join(each.name for each in recordings)}",
+            title=title,
             verdict=verdict,
             facts=[*((r.name, str(r.folder)) for r in recordings), ("made", made)],
             advice=[(each, frames_of(each, recordings)) for each in advice],

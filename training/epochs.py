@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +14,7 @@ import numpy as np
 
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
+from common.text import wrapped
 from training.batches import Batches, reprojected
 from training.progress import Progress
 from training.samples import TrainingSet
@@ -23,6 +26,30 @@ from training.view_cache import ViewCache
 VALIDATION_STREAM = 2**32 - 1
 # Always full batches of this: another size would be compiled anew.
 PREDICTION_SIZE = 256
+
+
+@contextlib.contextmanager
+def partly_of(
+    network: keras.Model, start: Sequence[np.ndarray], share: float
+) -> Iterator[None]:
+    """Give a network, within the block, weights between its start and what it learnt.
+
+    Args:
+        start: The weights that it began with, as get_weights returns them.
+        share: How much of them it has, [0, 1); the rest is of its own.
+    """
+    if not share:
+        yield
+        return
+    learnt = network.get_weights()
+    mixed = [
+        share * old + (1 - share) * new for old, new in zip(start, learnt, strict=True)
+    ]
+    network.set_weights(mixed)
+    try:
+        yield
+    finally:
+        network.set_weights(learnt)
 
 
 def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndarray:
@@ -157,7 +184,7 @@ def epoch_line(
         interventions = f"{row['interventions_per_min']:.1f} interventions/min"
         cells.append(f"{interventions}, RMS {row['rms_m']:.2f} m")
     eta = f"eta {left * per_epoch_s / 60:.1f} min"
-    return " | ".join([*cells, f"{samples_per_s:,.0f} samples/s", eta])
+    return wrapped(" | ".join([*cells, f"{samples_per_s:,.0f} samples/s", eta]))
 
 
 def is_finished(progress: Progress, settings: Settings) -> bool:

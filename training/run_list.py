@@ -18,11 +18,14 @@ from statistics import fmean
 from typing import Any
 
 from common.errors import InputError
-from common.table import text_table
+from common.table import short_name, text_table
+from common.text import number, unbroken, wrapped
 from training.run_folder import read_config
-from training.settings import changes_of
+from training.settings import changes_of, flag_of
 
-COLUMNS = tuple("run date recordings epochs val_loss RMSE autonomy settings".split())
+COLUMNS = tuple("run date recordings epochs val_loss RMSE autonomy".split())
+# Letters of a name in the table, so that a line of it fits a terminal.
+MOST_NAME, MOST_RECORDINGS = 18, 14
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def _read_history(path: Path) -> list[float]:
     """Return the validation loss of every epoch; none for a run that has no history."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return [float(row["val_loss"]) for row in csv.DictReader(file)]
 
 
@@ -128,22 +131,40 @@ def _numbers_named(wanted: str, figures: dict[str, Any]) -> Iterator[float]:
 
 
 def runs_table(runs: Sequence[Run]) -> str:
-    """Return the runs as lines of text, one each, under a line of headings."""
-    return text_table([COLUMNS, *(_cells(run) for run in runs)])
+    """Return the runs as lines of text, and below what of their settings differs."""
+    lines = [text_table([COLUMNS, *(_cells(run) for run in runs)], "<<<>")]
+    lines += ["", "settings that differ from the defaults:"]
+    for run in runs:
+        changes = ", ".join(unbroken(_change(*each)) for each in run.changes.items())
+        lines.append(
+            wrapped(f"  {unbroken(run.name)}: {changes or '-'}", indent="    ")
+        )
+    return "\n".join(lines)
+
+
+def _change(name: str, value: Any) -> str:
+    """Return a setting as it is typed; of a path the end that tells."""
+    if isinstance(value, float):
+        value = number(value)
+    elif isinstance(value, list | tuple):
+        value = " ".join(map(str, value))
+    elif isinstance(value, dict):
+        value = " ".join(f"{Path(key).name}={each}" for key, each in value.items())
+    elif name == "from_model":
+        value = Path(str(value)).parent.name or value
+    return f"{flag_of(name)} {value}"
 
 
 def _cells(run: Run) -> tuple[str, ...]:
     def shown(value: float | None, form: str) -> str:
         return "-" if value is None else form.format(value)
 
-    changes = (f"{name}={value}" for name, value in run.changes.items())
     return (
-        run.name,
+        short_name(run.name, MOST_NAME),
         f"{run.date:%Y-%m-%d %H:%M}",
-        " ".join(run.recordings),
+        short_name(" ".join(run.recordings), MOST_RECORDINGS),
         str(run.num_epochs),
         shown(run.best_val_loss, "{:.4f}"),
         shown(run.rmse_deg, "{:.2f} deg"),
         shown(run.autonomy_percent, "{:.1f} %"),
-        " ".join(changes) or "-",
     )

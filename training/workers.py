@@ -14,6 +14,8 @@ trusted (https://www.tensorflow.org/security).
 
 from __future__ import annotations
 
+from common.ends import line_of
+
 import importlib.util
 import os
 import queue
@@ -27,9 +29,10 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from common.ends import line_of
+from common.bar import Bar
 from common.errors import InputError, NonFiniteLossError
 from common.start_up import num_cores
+from common.text import number, wrapped
 from training.epochs import Interruption
 from training.run_folder import RAY_NOTES
 from training.settings import Settings
@@ -137,11 +140,12 @@ def run_on_workers(
         TrainingFailedError: Ray's; workers have died more than MOST_FAILURES times.
     """
     size = settings.batch_size
-    print(
-        f"{num_workers} workers, each with {size // num_workers} of the {size} samples "
-        f"of a batch; learning rate {settings.learning_rate}, as for one process",
-        flush=True,
+    share, rate = size // num_workers, number(settings.learning_rate or 0.0)
+    said = (
+        f"{num_workers} workers, each with {share} of the {size} samples of a batch; "
+        f"learning rate {rate}, as for one process"
     )
+    print(wrapped(said), flush=True)
     folder = folder.resolve()
     # Notes of workers that were killed would mislead the next, and are no use to one.
     shutil.rmtree(folder / RAY_NOTES, ignore_errors=True)
@@ -152,11 +156,14 @@ def run_on_workers(
             trainer, lines, stop = _trainer(run, folder, settings, num_workers)
             # In a thread: in the main one Ray would take Ctrl-C for itself, too.
             training = _in_background(trainer.fit)
-            while not training.done() or not lines.empty():
-                if interruption.requested and stop.empty():
-                    stop.put("asked")
-                with suppress(queue.Empty):
-                    _show(lines.get(timeout=LOOK_EVERY_S))
+            with Bar(f"training on {num_workers} workers") as bar:
+                while not training.done() or not lines.empty():
+                    if interruption.requested and stop.empty():
+                        stop.put("asked")
+                    with suppress(queue.Empty):
+                        said = lines.get(timeout=LOOK_EVERY_S)
+                        bar.clear()
+                        _show(said)
             result = training.result().return_value
     finally:
         shutil.rmtree(folder / RAY_NOTES, ignore_errors=True)

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from common.bar import Bar
 from common.car import CAMERAS, autonomy_percent
 from common.table import text_table
 from evaluation.closed_loop import Job, drive_all, make_driver, variant_of
+from simulator.disk import rename
 from simulator.expert import Expert
 from simulator.recorder import PAUSE_S, Recorder
 from simulator.tracks import track_names
@@ -87,7 +89,7 @@ def record_round(plan: DaggerPlan, folder: Path, model_path: Path, number: int) 
         put_back = record_states(draft / name, job, num_rows, number)
         print(f"round {number}: {track} {direction}, put back {put_back} times")
     if not states.exists():
-        draft.rename(states)
+        rename(draft, states)
     return states
 
 
@@ -174,6 +176,7 @@ def record_states(folder: Path, job: Job, num_rows: int, number: int = 1) -> int
     road = variant_of(job).track
     expert, put_back = Expert(road, speed_mph=job.speed_mph), 0
     with (
+        Bar(f"recording {job.track} {job.direction}", num_rows, "rows") as bar,
         closing(World(road, seed=job.seed, cameras=CAMERAS)) as world,
         Recorder(folder, seed=number) as recorder,
     ):
@@ -185,6 +188,7 @@ def record_states(folder: Path, job: Job, num_rows: int, number: int = 1) -> int
                 # Put back, the car begins another session: frames do not go on there.
                 shifted = replace(seen, time_s=seen.time_s + put_back * PAUSE_S)
                 recorder.add(shifted, wanted.steering, wanted.throttle)
+                bar.add()
             seen = world.step(command.steering, command.throttle)
             if seen.off_road or seen.collision or seen.stuck:
                 seen = world.move_to_road()

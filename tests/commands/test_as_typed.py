@@ -2,19 +2,26 @@
 
 import importlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import check_printed
 
+import augment
+import dataset
+import drive
 import explore
+import search
 import train
-from network.files import BASE_MODEL
+from network.files import BASE_MODEL, load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL_FILES = ("model.json", "model.weights.h5")
@@ -41,7 +48,11 @@ def said(capsys):
 # --- No recording ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [train, explore], ids=["train", "explore"])
+@pytest.mark.parametrize(
+    "command",
+    [augment, dataset, explore, search, train],
+    ids=lambda command: command.__name__,
+)
 def test_without_a_recording_in_data_one_is_told_how_to_record(here, capsys, command):
     name = command.__name__
     for make in (lambda: None, lambda: (here / "data" / "empty").mkdir(parents=True)):
@@ -73,6 +84,10 @@ def test_of_several_recordings_in_data_the_command_to_type_is_told(here, capsys)
         "data/b data/roads/random_1\n"
     )
     assert not (here / "models").exists()
+    assert augment.main([]) == 1
+    assert said(capsys).endswith(
+        "; type the command with one of them: python augment.py 'data/a b'\n"
+    )
 
 
 def test_the_only_recording_in_data_is_taken_and_said(here, capsys):
@@ -84,6 +99,18 @@ def test_the_only_recording_in_data_is_taken_and_said(here, capsys):
     _, settings = train.open_run(train.parse_args([]))
     assert settings.recordings == (str(here / "data" / "bars"),)
     assert said(capsys) == taken
+
+
+def test_udacitys_data_set_lies_in_data_itself_once_it_is_unpacked(here, capsys):
+    write_recording(here / "data", 0.8 * np.sin(np.arange(60) / 8))
+    (here / "__MACOSX").mkdir()
+    assert dataset.main([]) == 0
+    assert said(capsys) == (
+        "no recording given: taking data, the only one of yours in data\n"
+    )
+    write_log(here / "data" / "mine")
+    assert dataset.main([]) == 1
+    assert "data holds 2: data, data/mine; " in said(capsys)
 
 
 # --- No name --------------------------------------------------------------------------
@@ -112,12 +139,16 @@ def test_a_run_without_a_name_is_called_after_its_recordings(here, recordings, n
 
 
 def test_a_name_that_is_taken_gets_a_number(here, capsys):
-    bars = write_recording(here / "bars", 0.8 * np.sin(np.arange(300) / 15))
+    write_recording(here / "bars", 0.8 * np.sin(np.arange(300) / 15))
     for name in ("bars", "bars-2"):
         arguments = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8"]
-        assert train.main([str(bars), *arguments]) == 0
-        first = capsys.readouterr().out.splitlines()[0]
+        assert train.main(["bars", *arguments]) == 0
+        said = capsys.readouterr().out
+        check_printed(said)
+        first, settings, *_ = said.splitlines()
         assert first == f"the run is called {name}, and lies in models/{name}"
+        given = "--epochs 1, --steps-per-epoch 1, --batch-size 8"
+        assert settings == f"settings: {given}; all are in config.json"
         assert (here / "models" / name / "metrics.json").is_file()
 
 
@@ -216,3 +247,41 @@ def test_a_model_is_driven_by_the_name_of_its_folder(here, capsys):
         shutil.copy(BASE_MODEL.with_name(name), here / "run")
     args = evaluate.parse_args(["run", "run/model.json", "zero", "--track", "lake"])
     assert args.drivers == ["run/model.json", "run/model.json", "zero"]
+
+
+# --- A file of Keras for its model.json -----------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_whole_keras_model_is_refused_with_the_way_which_leads_there(
+    here, capsys, saved, ending
+):
+    path = here / f"a model{ending}"
+    with warnings.catch_warnings(action="ignore"):  # That .h5 is an old format.
+        saved[0].save(path)
+    assert drive.main([str(path)]) == 1
+    (line,) = said(capsys).splitlines()
+    assert line.startswith(f"{path}: not JSON, but a whole Keras model, expected its ")
+    way = line.partition("make that: ")[2].removesuffix(", and give model.json")
+    _, *words = shlex.split(way)
+    subprocess.run([sys.executable, *words], check=True, cwd=here, capture_output=True)
+    frame = np.full((1, 160, 320, 3), 90, np.uint8)
+    steering = [
+        float(m.predict_on_batch(frame)[0, 0])
+        for m in (load_model(here / "model.json"), saved[0])
+    ]
+    assert steering[0] == pytest.approx(steering[1], abs=1e-6)
+    # Where that is done already, that is the way.
+    assert drive.main([str(path)]) == 1
+    assert said(capsys).endswith(f"give {here / 'model.json'}, which lies beside it\n")
+
+
+def test_weights_alone_are_refused_with_the_file_that_they_belong_to(here, capsys):
+    put_run(here, "mine", 0)
+    weights_path = here / "models" / "mine" / "model.weights.h5"
+    assert drive.main([str(weights_path)]) == 1
+    beside = weights_path.with_name("model.json")
+    assert f"; give {beside}, which lies beside it" in said(capsys)
+    beside.unlink()
+    assert drive.main([str(weights_path)]) == 1
+    assert "but weights alone, expected model.json beside them; " in said(capsys)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import check_printed
 
 import augment
 from augment import (
@@ -286,7 +287,9 @@ def test_preview_writes_a_sheet_and_refuses_to_overwrite_it(
     recording = write_recording(tmp_path / "a", steering, num_cameras=num_cameras)
     sheet_path = tmp_path / "sheet.png"
     assert main([str(recording), "--out", str(sheet_path)]) == 0
-    assert capsys.readouterr().out == f"written: {sheet_path}\n"
+    said = capsys.readouterr().out
+    assert " ".join(said.split()) == f"written: {sheet_path}"
+    check_printed(said)
     sheet = cv2.imread(str(sheet_path))
     assert sheet.shape[0] > 1000
     assert sheet.std() > 20

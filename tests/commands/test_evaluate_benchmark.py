@@ -42,7 +42,7 @@ def test_a_benchmark_ends_in_a_table_a_page_and_cards(
     arguments = (mine, other, "zero", "zero", "--benchmark", "--report", page_path)
     code, out, err = run(capsys, *arguments)
     assert code == 0, err
-    assert out.startswith("benchmark 1, at 20 mph: each road counts alike")
+    assert out.startswith("benchmark 2, at 20 mph: each road counts alike")
     _, names, score, *_ = out.splitlines()
     assert names.split() == ["mine", "other", "zero"] and score.startswith("score ")
     assert "The model mine scores " in out
@@ -56,7 +56,7 @@ def test_a_benchmark_ends_in_a_table_a_page_and_cards(
     assert card_path.read_text().startswith("# mine\n")
     assert kept_path.read_text() == "by hand"
     page = page_path.read_text()
-    assert "Driving benchmark 1" in page and "http:" not in page
+    assert "Driving benchmark 2" in page and "http:" not in page
     # The scores, and of two roads map, error and steering, all drivers on one axis.
     assert page.count("<svg") == 7
     assert page.count("data:image/jpeg;base64,") > 2

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import check_printed
 
 from common.car import MPS_PER_MPH, WHEELBASE_M
 from explore import find_out, main, what_to_record
@@ -112,7 +113,9 @@ def test_names_of_any_kind_are_shown_and_equal_ones_told_apart(tmp_path, capsys)
     page = (tmp_path / "out" / "report.html").read_text()
     heads = re.findall('<th scope="col">(.*?)</th>', page)
     assert heads == ["", "&lt;b&gt;$x$ \\xff", "&lt;b&gt;$x$ \\xff-2"]
-    assert "<b>$x$ \\xff-2: 12 of 12 rows usable" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "<b>$x$ \\xff-2: 12 of 12 rows usable" in said
+    check_printed(said)
 
 
 def test_rows_left_out_are_listed(tiny_recording, tmp_path):

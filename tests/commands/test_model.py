@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from printed import check_printed
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
@@ -90,7 +91,9 @@ def test_unknown_preset_lists_the_known():
 
 def test_summary_of_a_preset_and_of_a_file(saved, capsys):
     assert main(["--preset", "original"]) == 0
-    assert "1,601,751" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1,601,751" in said
+    check_printed(said)
     assert main([str(saved[1] / "model.json")]) == 0
     assert f"{saved[0].count_params():,}" in capsys.readouterr().out
     assert main([str(saved[1] / "none.json")]) == 1

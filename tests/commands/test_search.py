@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from made_recordings import write_recording
+from printed import check_printed
 
 pytest.importorskip("keras")
 optuna = pytest.importorskip("optuna", reason="needs the dependency group search")
@@ -100,6 +101,7 @@ def searched(recording, tmp_path_factory):
         assert search(recording, path, "--trials", "2") == 0
     assert load_study(path).trials[0] == first
     said_first, said = out.getvalue().split("2 trials of at most")
+    check_printed(out.getvalue())
     assert "no trial is better than the default" in said_first
     return path, said
 
@@ -257,7 +259,7 @@ def test_interrupted_search_puts_its_trial_back_at_once(recording, tmp_path):
     # To the children as well, as a terminal sends it.
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 1 and "the same command goes on" in err
+    assert process.returncode == 130 and "the same command goes on" in err
     states = [trial.state for trial in load_study(path).trials]
     assert states.count(WAITING) == 2 and len(states) == 4, err
 

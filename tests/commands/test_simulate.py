@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from printed import check_printed
 from websockets.sync.server import serve
 
 import simulate
@@ -34,13 +35,18 @@ def test_help_has_an_example_and_is_light(command):
     assert f"python simulate.py {command}" in ran.stdout
 
 
-def test_record_writes_a_recording_and_says_so(tmp_path, capsys):
-    out = tmp_path / "lake"
-    assert simulate.main(["record", "lake", "--frames", "4", "--out", str(out)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("record: track=lake seed=0")
-    assert lines[1].startswith(f"wrote {out}: 4 rows of 3 images")
-    assert lines[2] == f"next: python explore.py {out}"
+def test_record_writes_a_recording_and_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = Path("-my lake")
+    words = ["record", "lake", "--frames", "4", "--speed", "20.10000000000001"]
+    assert simulate.main([*words, f"--out={out}"]) == 0
+    said = capsys.readouterr().out
+    check_printed(said)
+    lines = said.splitlines()
+    # What is usual, such as the seed, is not said.
+    assert lines[0] == "settings: --frames 4, --speed 20.1"
+    assert lines[1].startswith("wrote -my lake: 4 rows of 3 images, ")
+    assert lines[2:] == ["next: python explore.py './-my lake'"]
     assert len((out / "driving_log.csv").read_text().splitlines()) == 4
     assert len(list((out / "IMG").iterdir())) == 12
 

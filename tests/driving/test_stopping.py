@@ -5,7 +5,14 @@ import threading
 import time
 
 import pytest
-from running_drive import STEERING, Drive, next_event, serving, telemetry
+from running_drive import (
+    STEERING,
+    Drive,
+    next_event,
+    raw_page,
+    serving,
+    telemetry,
+)
 from websockets.exceptions import ConnectionClosed
 
 from driving.corrections import Corrections
@@ -95,6 +102,13 @@ def test_with_no_car_it_ends_at_once(running):
     running.ask_to_stop()
     running.thread.join(5)
     assert time.perf_counter() - started_s < 2
+
+
+def test_a_page_that_hangs_at_the_end_is_cut_without_a_word(running, capfd):
+    raw = raw_page(running)  # It takes nothing, and answers nothing.
+    running.stop()
+    raw.close()
+    assert "Cancel" not in capfd.readouterr().err
 
 
 def fail():

@@ -7,7 +7,13 @@ from made_recordings import write_recording
 
 from common.errors import InputError
 from evaluation.closed_loop import Job, drive
-from evaluation.video import DRIVER, draw_frame, film_drive, film_recording
+from evaluation.video import (
+    DRIVER,
+    draw_frame,
+    film_drive,
+    film_recording,
+    open_film,
+)
 from recordings.recording import read_recording, usable_samples
 
 
@@ -72,3 +78,12 @@ def test_a_film_that_cannot_be_written_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"expected a name|exists"):
         film_drive(Job("expert", "lake", most_s=1), tmp_path / name)
     assert (tmp_path / "there.mp4").read_bytes() == b"mine"
+
+
+def test_a_minute_of_whatever_is_filmed_is_small_enough_to_send(tmp_path, rng):
+    """Noise is the worst that a film can be made of; roads take two thirds of it."""
+    with open_film(tmp_path / "noise.mp4", 15.0) as film:
+        for _ in range(300):
+            film.add(rng.integers(0, 256, (400, 640, 3), dtype=np.uint8))
+    minutes = 300 / 15.0 / 60
+    assert (tmp_path / "noise.mp4").stat().st_size / minutes < 8e6

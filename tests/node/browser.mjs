@@ -18,6 +18,8 @@ const browser = await chromium.launch({
 });
 let page;
 const complaints = [];
+// What a page has asked for, but for what it holds itself.
+const requests = [];
 
 const commands = {
   async open({ url, page: options }) {
@@ -26,6 +28,9 @@ const commands = {
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (said) => {
       if (said.type() === "error") complaints.push(said.text());
+    });
+    page.on("request", (asked) => {
+      if (!asked.url().startsWith("data:")) requests.push(asked.url());
     });
     await page.goto(url);
   },
@@ -58,6 +63,7 @@ const commands = {
       .filter(({ impact }) => impact === "serious" || impact === "critical")
       .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html}`);
   },
+  requests: () => requests.splice(0),
   // What a crash of the page does to its socket, and a freeze.
   crash: async () => {
     const session = await page.context().newCDPSession(page);

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from common.errors import InputError
+from common.text import WIDTH
 from train import main
 from training.run_list import COLUMNS, read_run, read_runs
 from training.run_list import runs_table as table
@@ -123,10 +124,11 @@ def test_list_prints_a_line_for_each_run(tmp_path, capsys):
     assert main(["--list", str(tmp_path)]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split() == list(COLUMNS)
-    assert len(lines) == 2
+    assert max(map(len, [heading, *lines])) <= WIDTH
+    assert len(lines) == 2 + 2 + 2
     one = next(line for line in lines if line.startswith("one"))
     assert "3.00 deg" in one
-    assert one.endswith("epochs=7 batch_size=32")
+    assert "  one: --epochs 7, --batch-size 32" in lines
 
 
 def test_list_of_an_empty_folder_is_refused(tmp_path, capsys):

@@ -1,8 +1,10 @@
 """DAgger: the states that are recorded, and which round is the best."""
 
+from printed import check_printed
+
 from evaluation.closed_loop import Job
 from recordings.recording import read_recording, usable_samples
-from tuning.dagger import best_round, record_round, record_states
+from tuning.dagger import best_round, record_round, record_states, rounds_table
 from tuning.plans import DaggerPlan, Tuning
 
 
@@ -41,3 +43,19 @@ def test_the_best_round_has_fewest_interventions_then_the_smallest_error():
 
     rows = [row(0, 2, 0.1), row(1, 0, 0.4), row(2, 0, 0.3), row(3, 1, 0.1)]
     assert best_round(rows)["round"] == 2
+
+
+def test_the_rounds_fit_a_terminal():
+    row = {
+        "round": 3,
+        "samples_added": 123_000,
+        "tracks": 100,
+        "tracks_without_intervention": 99,
+        "interventions": 1234,
+        "autonomy_percent": 100.0,
+        "autonomy_1_m_percent": 100.0,
+        "mean_abs_cross_track_error_m": 0.1 + 0.2,
+    }
+    text = rounds_table([row, row])
+    check_printed(text)
+    assert "0.30 m" in text
