@@ -92,7 +92,7 @@ class Film:
         with self._streams:
             is_wanted = kind is None and self.num_frames > 0
             if not is_wanted:
-                self._encoder.kill()
+                self._encoder.terminate()
             with contextlib.suppress(BrokenPipeError):
                 self._frames.close()
             if self._encoder.wait() == 0 and is_wanted:
