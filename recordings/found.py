@@ -23,9 +23,11 @@ MOST_NAMED = 3
 def recordings_in(folder: Path) -> list[Path]:
     """Return the recordings in a folder and in the folders in it, in order of name.
 
-    The sample that comes with the project is none of them.
+    The folder itself comes first if it is one: the data set that Udacity gave out
+    unpacks to a folder `data`. The sample that comes with the project is none of them.
     """
-    found: list[Path] = []
+    # Only by the name of its log: any other table in it is no recording.
+    found = [folder] if (folder / "driving_log.csv").is_file() else []
     with suppress(OSError):  # What nobody may look into holds nothing to offer.
         for path in sorted(folder.iterdir()):
             if not path.is_dir() or path.name.startswith("."):

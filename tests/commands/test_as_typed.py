@@ -100,6 +100,18 @@ def test_the_only_recording_in_data_is_taken_and_said(here, capsys):
     assert said(capsys) == taken
 
 
+def test_udacitys_data_set_lies_in_data_itself_once_it_is_unpacked(here, capsys):
+    write_recording(here / "data", 0.8 * np.sin(np.arange(60) / 8))
+    (here / "__MACOSX").mkdir()
+    assert dataset.main([]) == 0
+    assert said(capsys) == (
+        "no recording given: taking data, the only one of yours in data\n"
+    )
+    write_log(here / "data" / "mine")
+    assert dataset.main([]) == 1
+    assert "data holds 2: data, data/mine; " in said(capsys)
+
+
 # --- No name --------------------------------------------------------------------------
 
 
