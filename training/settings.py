@@ -123,7 +123,7 @@ class Settings:
     keep_start: float | None = _setting(
         None,
         NETWORK,
-        "share kept of the weights begun with (default: 0.5 of base, else 0)",
+        "share kept of the start's weights (default: 0.5 of base, else 0)",
         BELOW_ONE,
         kind=float,
     )
