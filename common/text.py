@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import logging
 import re
+from collections.abc import Sequence
 
 # What os.fsdecode makes of a byte that is no text.
 STRAY_BYTES = re.compile("[\udc80-\udcff]")
@@ -22,6 +23,18 @@ def shown(text: str) -> str:
         return text
     text = STRAY_BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return names, with a number where another one before has the name."""
+    found: list[str] = []
+    for name in names:
+        apart, number = name, 1
+        while apart in found:
+            number += 1
+            apart = f"{name}-{number}"
+        found.append(apart)
+    return found
 
 
 class ShownFormatter(logging.Formatter):

@@ -1,5 +1,5 @@
 /**
- * Headless Chromium for the tests of the cockpit: one JSON command a line on stdin, one
+ * Headless Chromium for the tests of the pages: one JSON command a line on stdin, one
  * JSON answer a line on stdout. Python holds the test; this only holds the browser.
  *
  *     node browser.mjs /usr/bin/chromium
@@ -8,6 +8,7 @@
 
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
+import axe from "axe-core";
 import { chromium } from "playwright-core";
 
 const browser = await chromium.launch({
@@ -32,6 +33,8 @@ const commands = {
   leave: () => page.goto("about:blank"),
   down: ({ key }) => page.keyboard.down(key),
   up: ({ key }) => page.keyboard.up(key),
+  type: ({ text }) => page.keyboard.type(text),
+  wheel: ({ by }) => page.mouse.wheel(...by),
   click: ({ selector }) => page.click(selector),
   mouse: ({ move, press }) =>
     move ? page.mouse.move(...move) : press ? page.mouse.down() : page.mouse.up(),
@@ -48,6 +51,23 @@ const commands = {
     await page.screenshot({ path, fullPage });
   },
   complaints: () => complaints.splice(0),
+  // What axe-core finds wrong for people who see, hear or move otherwise.
+  axe: async () => {
+    await page.evaluate(axe.source);
+    const found = await page.evaluate(() => globalThis.axe.run());
+    return found.violations.map(({ id, impact, nodes }) => ({
+      id,
+      impact,
+      nodes: nodes.map(({ html, failureSummary }) => [html, failureSummary]),
+    }));
+  },
+  heap: async () => {
+    const session = await page.context().newCDPSession(page);
+    await session.send("HeapProfiler.collectGarbage");
+    const { usedSize } = await session.send("Runtime.getHeapUsage");
+    await session.detach();
+    return usedSize;
+  },
   // What a crash of the page does to its socket, and a freeze.
   crash: async () => {
     const session = await page.context().newCDPSession(page);
