@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +65,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("model", type=Path, help="model.h5, model.keras, or model.json")
-    add("--weights", type=Path, metavar="H5", help="its weights, if not in it or beside")
+    add(
+        "--weights", type=Path, metavar="H5", help="its weights, if not in it or beside"
+    )
     add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add_max_parameters(add)
     add = parser.add_argument_group("what was done to a frame of 320x160").add_argument
@@ -77,7 +78,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     colour = "colour space of the network; yuv-opencv31: of OpenCV below 3.2"
     add("--colour", choices=COLOURS, metavar="SPACE", help=f"{colour} ({_words()})")
     blur = "Gaussian blur before the resize (default: none; 3 pixels)"
-    add("--blur", type=int, nargs="?", const=3, choices=BLURS, metavar="PIXELS", help=blur)
+    add(
+        "--blur",
+        type=int,
+        nargs="?",
+        const=3,
+        choices=BLURS,
+        metavar="PIXELS",
+        help=blur,
+    )
     scale = 'what was done to each number, such as "x / 127.5 - 1"'
     add("--scale", metavar="EXPRESSION", help=scale)
     add = parser.add_argument_group("what is not known").add_argument
@@ -111,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.recording:
         choice = tried(args, source, networks, known)
     else:
-        choice = as_given(args, source, networks, known)
+        choice = as_given(source, networks, known)
     model, front = adopted(source, choice)
     write(args.out, model, source, front, choice)
     print(
@@ -162,22 +171,21 @@ def read(
     crop = (*args.crop, 0, 0)[:4] if args.crop else None
     size = tuple(args.size) if args.size else None
     Preprocessing(crop or (0, 0, 0, 0), size)
+    # What it is made of first: that is refused before its numbers are read.
+    source = read_source(args.model, args.weights, with_weights=False)
+    networks = [("", read_network(source))] if source.config else []
     source = read_source(args.model, args.weights)
     print(shown(f"{args.model}: {what_it_is(source)}"))
-    if source.config is None:
+    if not networks:
         told = Told(size, tuple(args.strides or ()), args.padding, args.activation)
         networks = networks_of(source, told)
-    else:
-        network = read_network(source)
-        for note in network.notes:
-            print(shown(f"{args.model}: {note}"))
-        networks = [("", network)]
+    for note in networks[0][1].notes:
+        print(shown(f"{args.model}: {note}"))
     known = Known(crop, size, args.colour, args.blur, args.scale, args.backend)
     return source, networks, known
 
 
 def as_given(
-    args: argparse.Namespace,
     source: Source,
     networks: Sequence[tuple[str, Network]],
     known: Known,
@@ -194,8 +202,8 @@ def as_given(
     flags, network = networks[0]
     if len(networks) > 1:
         raise InputError(
-            f"{source.path}: weights alone, which {len(networks)} networks fit, such as "
-            f"{flags}; say which one so, or let a recording tell: --recording data/a"
+            f"{source.path}: weights alone, which {len(networks)} networks fit, such "
+            f"as {flags}; say which one so, or let a recording tell: --recording data/a"
         )
     scale = read_expression(known.scale) if known.scale else None
     network, is_before = with_scale(network, scale)
@@ -210,8 +218,8 @@ def as_given(
         assumed.append(f"--backend {backend}")
     if assumed:
         print(
-            f"not given, and taken to be: {' '.join(assumed)}; --recording data/a tries "
-            "what fits"
+            f"not given, and taken to be: {' '.join(assumed)}; --recording data/a "
+            "tries what fits"
         )
     done = Preprocessing(
         known.crop or (0, 0, 0, 0),
@@ -259,7 +267,7 @@ def tried(
     )
     several = [network for _, network in networks]
     scores = search(Trial(several, source, frames, steering[rows]), several, known)
-    print(table_of(scores, networks, known))
+    print(table_of(scores, networks))
     best = check_found(scores, str(args.recording)).combination
     network, is_before = with_scale(networks[best.network][1], best.done.scale)
     done = best.done if is_before else replace(best.done, scale=None)
@@ -268,7 +276,7 @@ def tried(
 
 
 def table_of(
-    scores: Sequence[Score], networks: Sequence[tuple[str, Network]], known: Known
+    scores: Sequence[Score], networks: Sequence[tuple[str, Network]]
 ) -> str:
     """Return the table of what was tried, the one to take first."""
     from common.table import text_table

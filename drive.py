@@ -58,7 +58,8 @@ logger = logging.getLogger(__name__)
 MODELS = Path("models")
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
-MOST_PIXELS = 1_000_000
+# One of 1920x1080 has as many.
+MOST_PIXELS = 2_073_600
 # What a system sends to end a program: Ctrl+C, kill, a terminal or console that closes,
 # and on Windows Ctrl+Break, the only one that another program can send there.
 LEAVE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")

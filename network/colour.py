@@ -19,13 +19,13 @@ from keras import ops
 
 # By name, the channels of what comes out.
 COLOUR_SPACES = {"rgb": 3, "bgr": 3, "yuv": 3, "yuv-opencv31": 3, "hsv": 3, "gray": 1}
-# What OpenCV's GaussianBlur takes for so many pixels where sigma is 0 (getGaussianKernel).
+# What OpenCV's GaussianBlur takes for so many pixels and sigma 0 (getGaussianKernel).
 BLUR_WEIGHTS = {
     3: (0.25, 0.5, 0.25),
     5: (0.0625, 0.25, 0.375, 0.25, 0.0625),
     7: (0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125),
 }
-# OpenCV computes in whole numbers of 1 / 2**14 (modules/imgproc/src/color.simd_helpers.hpp).
+# OpenCV computes in whole numbers of 1 / 2**14 (imgproc/src/color.simd_helpers.hpp).
 ONE = 2.0**14
 RED_TO_Y, GREEN_TO_Y, BLUE_TO_Y = 4899.0, 9617.0, 1868.0
 BLUE_TO_U, RED_TO_V = 8061.0, 14369.0

@@ -55,9 +55,7 @@ class Affine:
 
     def __str__(self) -> str:
         """As people write it: x / 127.5 - 1."""
-        texts = [
-            _text(*pair) for pair in zip(self.scale, self.offset, strict=True)
-        ]
+        texts = [_text(*pair) for pair in zip(self.scale, self.offset, strict=True)]
         return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
 
 

@@ -1,9 +1,9 @@
 """A file of weights alone: the networks that they may be of.
 
 Keras writes the layers and their numbers in order, and no strides, padding or
-activations. What can follow from the numbers does: of all strides and sizes of a picture
-only some give the first dense layer as many inputs as it has. Which of those it is, the
-user says, or a recording shows (trial.py).
+activations. What can follow from the numbers does: of all strides and sizes of a
+picture only some give the first dense layer as many inputs as it has. Which of those it
+is, the user says, or a recording shows (trial.py).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def networks_of(source: Source, told: Told) -> list[tuple[str, Network]]:
     found = [
         (
             flags,
-            _network(source, stored, (width, height), strides, paddings, activation),
+            _network(stored, (width, height), strides, paddings, activation),
         )
         for flags, (width, height), strides, paddings, activation in flags_of
     ]
@@ -168,9 +168,7 @@ def _paddings(
             yield own, pooling
 
 
-def _strides(
-    convolutions: Sequence[Stored], told: Told
-) -> Iterator[tuple[int, ...]]:
+def _strides(convolutions: Sequence[Stored], told: Told) -> Iterator[tuple[int, ...]]:
     if told.strides:
         yield told.strides
         return
@@ -241,7 +239,6 @@ def _flags(
 
 
 def _network(
-    source: Source,
     stored: Sequence[Stored],
     size: tuple[int, int],
     strides: tuple[int, ...],

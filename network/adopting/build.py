@@ -320,7 +320,7 @@ def give_weights(
 
 
 def _parts_of(stored: Stored) -> list[Stored]:
-    """Return a model among the layers as its own layers, by what its arrays are called."""
+    """Return a model among the layers as its own layers, by the names of its arrays."""
     owners = [re.split(r"[/\\]", name)[:-1] for name in stored.names]
     if len({tuple(owner) for owner in owners}) <= 1:
         return [stored]
@@ -369,7 +369,7 @@ def _fitting(
         array = arrays[i]
         is_kernel = i == 0 and piece.layer == "Conv2D" and array.ndim == 4
         turned = tuple(array.shape[k] for k in (2, 3, 1, 0)) if is_kernel else ()
-        # Keras 1 kept a kernel (filters, channels, rows, columns) where pictures are so.
+        # Keras 1 kept a kernel (filters, channels, rows, columns) where they come first.
         is_old = piece.is_channels_first and source.major in (0, 1)
         if turned == shape and (is_old or array.shape != shape):
             array = array.transpose(2, 3, 1, 0)

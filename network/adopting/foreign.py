@@ -12,7 +12,7 @@ from typing import Any
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-from network.adopting.graph import input_shape_of
+from network.adopting.shapes import input_shape_of
 from network.adopting.sources import (
     HDF5_START,
     ZIP_START,
@@ -79,7 +79,7 @@ def refuse_config(path: Path, config: dict[str, Any]) -> None:
     """
     version = version_of(config)
     source = Source(path, None, config, version, "", ())
-    shape = input_shape_of(source)
+    shape = input_shape_of(source.config)
     is_other_size = shape is not None and shape != FRAME_SHAPE
     if source.major == 1 or (is_other_size and None not in (shape or ())):
         raise InputError(
@@ -93,7 +93,7 @@ def what_it_is(source: Source) -> str:
     by = f"Keras {source.version}" if source.version else "Keras"
     if source.config is None:
         return f"weights saved by {by}"
-    shape = input_shape_of(source)
+    shape = input_shape_of(source.config)
     if shape is None:
         return f"a model of {by} that does not say which pictures it takes"
     height, width, channels = shape

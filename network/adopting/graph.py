@@ -11,23 +11,22 @@ from typing import Any
 
 from common.errors import InputError
 from network.adopting.affine import Affine, NotAffine, X, combined, constant
+from network.adopting.given import MOST_DEPTH, Place
 from network.adopting.marshalled import NoCode, affine_of, read_code, size_of
-from network.adopting.pieces import (
-    LEFT_OUT,
-    MOST_DEPTH,
-    MOST_NUMBER,
-    MOST_PIECES,
-    Piece,
-    Place,
-    piece_of,
+from network.adopting.pieces import LEFT_OUT, MOST_PIECES, Piece, piece_of
+from network.adopting.shapes import (
+    CHANNELS,
+    MODELS,
+    by,
+    config_of,
+    input_shape_of,
+    kind_of,
+    layers_of,
+    ordering_of,
 )
 from network.adopting.sources import Source
 
 PICTURE = ""
-MODELS = frozenset("Sequential Model Functional".split())
-CHANNELS_FIRST = ("th", "channels_first")
-# A picture is grey, of three colours, or of four with how clear it is.
-CHANNELS = (1, 3, 4)
 STEERING = re.compile("steer|angle", re.IGNORECASE)
 # Functions that Keras 2 and 3 make layers of where arithmetic stands between two.
 OPERATIONS = {
@@ -61,20 +60,6 @@ class Network:
         return tuple(piece for piece in self.pieces if piece.layer == "Lambda")
 
 
-def input_shape_of(source: Source) -> tuple[int | None, int | None, int | None] | None:
-    """Return rows, columns and channels of the picture, as far as the file says.
-
-    None where it says nothing of it.
-    """
-    if source.config is None:
-        return None
-    for layer in _layers_of(source.config):
-        shape = _stated_shape(layer)
-        if shape is not None:
-            return _as_rows_first(shape, _ordering_of(source.config))
-    return None
-
-
 def read_network(source: Source) -> Network:
     """Return the network that the configuration of a file describes.
 
@@ -84,8 +69,8 @@ def read_network(source: Source) -> Network:
     """
     assert source.config is not None, "a file of weights alone is read by its weights"
     path = str(source.path)
-    is_first = _ordering_of(source.config)
-    shape = input_shape_of(source)
+    is_first = ordering_of(source.config)
+    shape = input_shape_of(source.config)
     if shape is None:
         raise InputError(
             f"{path}: it does not say of which size its pictures are; give --size W H"
@@ -93,7 +78,7 @@ def read_network(source: Source) -> Network:
     height, width, channels = shape
     if channels not in CHANNELS:
         raise InputError(
-            f"{path}: it takes {_by(shape)} numbers, expected one picture of 1, 3 or 4 "
+            f"{path}: it takes {by(shape)} numbers, expected one picture of 1, 3 or 4 "
             "channels"
         )
     reader = _Reader(source, is_first)
@@ -102,89 +87,6 @@ def read_network(source: Source) -> Network:
     return Network(
         height, width, channels, pieces, output, is_first, tuple(reader.notes)
     )
-
-
-# --- What is said of all of it --------------------------------------------------------
-
-
-def _layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the layers of a model's configuration, of any version."""
-    inner = config.get("config")
-    layers = inner.get("layers") if isinstance(inner, dict) else inner
-    return [each for each in layers or [] if isinstance(each, dict)] if isinstance(
-        layers, list
-    ) else []
-
-
-def kind_of(layer: Mapping[str, Any]) -> str:
-    """Return the class that a file names for a layer; "" for none that is a text."""
-    kind = layer.get("class_name")
-    return kind if isinstance(kind, str) else ""
-
-
-def _config_of(layer: Mapping[str, Any]) -> dict[str, Any]:
-    config = layer.get("config")
-    return config if isinstance(config, dict) else {}
-
-
-def _stated_shape(layer: Mapping[str, Any]) -> list[Any] | None:
-    """Return the shape of pictures that a layer says, without the batch."""
-    config = _config_of(layer)
-    for key in ("batch_input_shape", "batch_shape"):
-        shape = config.get(key)
-        if isinstance(shape, list) and len(shape) == 4:
-            return shape[1:]
-    shape = config.get("input_shape")
-    if isinstance(shape, list) and len(shape) == 3:
-        return shape
-    build = layer.get("build_config")
-    shape = build.get("input_shape") if isinstance(build, dict) else None
-    if isinstance(shape, list) and len(shape) == 4:
-        return shape[1:]
-    if kind_of(layer) in MODELS:
-        for inner in _layers_of(layer):
-            if (found := _stated_shape(inner)) is not None:
-                return found
-    return None
-
-
-def _as_rows_first(
-    shape: list[Any], is_channels_first: bool
-) -> tuple[int | None, int | None, int | None]:
-    sizes = [
-        n if type(n) is int and 1 <= n <= MOST_NUMBER else None for n in shape
-    ]
-    channels, height, width = sizes if is_channels_first else (
-        sizes[2],
-        sizes[0],
-        sizes[1],
-    )
-    return height, width, channels
-
-
-def _ordering_of(config: Mapping[str, Any]) -> bool:
-    """Say whether a model's pictures are stored (channels, rows, columns)."""
-    for layer in _all_layers(config, 0):
-        said = _config_of(layer)
-        ordering = said.get("data_format") or said.get("dim_ordering")
-        if ordering in (*CHANNELS_FIRST, "tf", "channels_last"):
-            return ordering in CHANNELS_FIRST
-    for layer in _layers_of(config):
-        shape = _stated_shape(layer)
-        if shape is not None:
-            return shape[0] in CHANNELS and shape[2] not in CHANNELS
-    return False
-
-
-def _all_layers(config: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
-    for layer in _layers_of(config):
-        yield layer
-        if kind_of(layer) in MODELS and depth < MOST_DEPTH:
-            yield from _all_layers(layer, depth + 1)
-
-
-def _by(shape: tuple[int | None, ...]) -> str:
-    return "x".join("?" if n is None else str(n) for n in shape)
 
 
 def _needed(pieces: list[Piece], output: str) -> Iterator[Piece]:
@@ -227,7 +129,7 @@ class _Reader:
             within: What stands before the names of its pieces.
             depth: In how many other models it stands.
         """
-        layers, kind = _layers_of(model), kind_of(model)
+        layers, kind = layers_of(model), kind_of(model)
         if kind not in MODELS or not layers:
             raise InputError(
                 f"{self._path}: {kind[:40]!r} without layers, expected a "
@@ -257,7 +159,7 @@ class _Reader:
         within: str,
         depth: int,
     ) -> tuple[list[Piece], str]:
-        inner = _config_of(model)
+        inner = config_of(model)
         self._check_one_input(inner)
         answers: dict[str, str] = {}
         pieces: list[Piece] = []
@@ -278,9 +180,7 @@ class _Reader:
                     inputs = tuple(answers[each] for each in takes)
                     more, answers[name] = self._layer(layer, inputs, within, depth)
                 else:
-                    more, answers[name] = self._operation(
-                        layer, calls, answers, within
-                    )
+                    more, answers[name] = self._operation(layer, calls, answers, within)
                 pieces += more
             if len(waiting) == len(todo):
                 raise InputError(
@@ -298,9 +198,7 @@ class _Reader:
                 f"({', '.join(inputs)[:80]}), expected one picture"
             )
 
-    def _answering(
-        self, inner: Mapping[str, Any], answers: Mapping[str, str]
-    ) -> str:
+    def _answering(self, inner: Mapping[str, Any], answers: Mapping[str, str]) -> str:
         outputs = [n for n in _names_in(inner.get("output_layers")) if n in answers]
         if not outputs:
             raise InputError(f"{self._path}: it does not say which layer answers")
@@ -313,7 +211,7 @@ class _Reader:
         return chosen
 
     def _name_of(self, layer: Mapping[str, Any]) -> str:
-        name = layer.get("name") or _config_of(layer).get("name")
+        name = layer.get("name") or config_of(layer).get("name")
         return name if isinstance(name, str) and name else f"layer {self._num}"
 
     def _layer(
@@ -344,7 +242,7 @@ class _Reader:
             piece = piece_of(
                 kind,
                 name,
-                _config_of(layer),
+                config_of(layer),
                 self._source.major or 2,
                 self._path,
                 inputs,
@@ -408,7 +306,7 @@ class _Reader:
         name = within + self._name_of(layer)
         function = kind
         if kind == "TFOpLambda":
-            function = str(_config_of(layer).get("function"))
+            function = str(config_of(layer).get("function"))
         place = Place(self._path, function, name)
         sign = OPERATIONS.get(function)
         numbers = [each for each in calls if type(each) in (int, float)]
@@ -429,7 +327,7 @@ class _Reader:
     ) -> Piece:
         """Return what a Lambda is by the bytes of its function, which is not run."""
         said = ""
-        content = _bytes_of(_config_of(layer).get("function"))
+        content = _bytes_of(config_of(layer).get("function"))
         if content is None:
             return Piece("Lambda", name, {}, inputs, said="it names a function alone")
         try:
@@ -471,7 +369,7 @@ def _taken(value: Any, depth: int) -> Iterator[str | float]:
         return
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
-            history = _config_of(value).get("keras_history")
+            history = config_of(value).get("keras_history")
             if isinstance(history, list) and _is_named(history):
                 yield history[0]
             return
@@ -487,7 +385,7 @@ def _taken(value: Any, depth: int) -> Iterator[str | float]:
 def _bytes_of(function: Any) -> bytes | None:
     """Return the bytes of a function as any version of Keras has written them."""
     if isinstance(function, dict):  # Keras 3.
-        function = _config_of(function).get("code")
+        function = config_of(function).get("code")
     elif isinstance(function, list) and function:
         function = function[0]
     else:
@@ -496,7 +394,9 @@ def _bytes_of(function: Any) -> bytes | None:
         return None
     try:
         # Keras 2 and 3; a line of base64 holds none of the bytes of a function.
-        return base64.b64decode(function.encode("ascii").replace(b"\n", b""), None, True)
+        return base64.b64decode(
+            function.encode("ascii").replace(b"\n", b""), None, True
+        )
     except (binascii.Error, ValueError):
         try:
             return function.encode("raw_unicode_escape")

@@ -11,23 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.errors import InputError
 from network.adopting.affine import Affine
+from network.adopting.given import MOST_NUMBER, Given, Place, short
 
-# A number of filters, units, rows: beyond what any network has, below what overflows.
-MOST_NUMBER = 1_000_000
-# Models within models, and parts of a call.
-MOST_DEPTH = 8
 # No more of them stand in one network; Inception has 300.
 MOST_PIECES = 1_000
-ACTIVATIONS = frozenset(
-    """
-    linear relu elu selu tanh sigmoid softplus softsign softmax exponential relu6 silu
-    swish gelu hard_sigmoid
-    """.split()
-)
-# Keras 3 has another line in place of this one.
-CHANGED_ACTIVATIONS = frozenset(["hard_sigmoid"])
 # What is the whole picture's, and not of one frame.
 OVER_TIME = frozenset(
     """
@@ -57,164 +45,13 @@ class Piece:
     """Of a Lambda that is not known, what can be said of it."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where in a file a layer stands, for a message."""
-
-    path: str
-    kind: str
-    name: str
-
-    def refusal(self, why: str) -> InputError:
-        """Return what to raise."""
-        return InputError(
-            f"{self.path}: layer {self.name[:60]!r} ({self.kind[:60]}): {why}"
-        )
-
-
-class Given:
-    """The arguments of a layer as a file gives them, read one by one.
-
-    Args:
-        config: The layer's own configuration.
-        place: Where it stands.
-    """
-
-    def __init__(self, config: Mapping[str, Any], place: Place) -> None:
-        self._config = config
-        self.place = place
-
-    def value(self, *names: str, default: Any = None) -> Any:
-        """Return the first of these that is there and is not null."""
-        for name in names:
-            if self._config.get(name) is not None:
-                return self._config[name]
-        return default
-
-    def whole(self, *names: str, default: int | None = None, least: int = 1) -> int:
-        """Return a whole number, from least to MOST_NUMBER."""
-        return self._whole(self.value(*names, default=default), names[0], least)
-
-    def _whole(self, value: Any, name: str, least: int = 1) -> int:
-        is_whole = type(value) in (int, float) and float(value).is_integer()
-        if not (is_whole and least <= value <= MOST_NUMBER):
-            raise self.place.refusal(
-                f"{name} is {_short(value)}, expected a whole number from {least} on"
-            )
-        return int(value)
-
-    def pair(
-        self, *names: str, default: Any = None, least: int = 1
-    ) -> tuple[int, int]:
-        """Return two whole numbers; one that is given stands for both."""
-        value = self.value(*names, default=default)
-        both = value if isinstance(value, list | tuple) else [value, value]
-        if len(both) != 2:
-            raise self.place.refusal(
-                f"{names[0]} is {_short(value)}, expected two whole numbers"
-            )
-        return (
-            self._whole(both[0], names[0], least),
-            self._whole(both[1], names[0], least),
-        )
-
-    def sides(self, *names: str) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return what goes off or on at top and bottom, left and right."""
-        value = self.value(*names, default=0)
-        if isinstance(value, dict):  # Keras 1: top_pad and so on.
-            ends = ("top_pad", "bottom_pad", "left_pad", "right_pad")
-            top, bottom, left, right = (
-                self._whole(value.get(end, 0), names[0], 0) for end in ends
-            )
-            return (top, bottom), (left, right)
-        parts = value if isinstance(value, list | tuple) else [value, value]
-        if len(parts) == 4:
-            parts = [parts[:2], parts[2:]]
-        if len(parts) != 2:
-            raise self.place.refusal(f"{names[0]} is {_short(value)}")
-        both = []
-        for part in parts:
-            ends = part if isinstance(part, list | tuple) else [part, part]
-            if len(ends) != 2:
-                raise self.place.refusal(f"{names[0]} is {_short(value)}")
-            both.append(
-                (
-                    self._whole(ends[0], names[0], 0),
-                    self._whole(ends[1], names[0], 0),
-                )
-            )
-        return both[0], both[1]
-
-    def number(
-        self, *names: str, default: float, least: float = -1e6, most: float = 1e6
-    ) -> float:
-        """Return a finite number between two others."""
-        value = self.value(*names, default=default)
-        if isinstance(value, dict):  # Keras 2 writes some as arrays.
-            value = value.get("value")
-        is_number = type(value) in (int, float) and math.isfinite(value)
-        if not (is_number and least <= value <= most):
-            raise self.place.refusal(
-                f"{names[0]} is {_short(value)}, expected {least:g} to {most:g}"
-            )
-        return float(value)
-
-    def flag(self, *names: str, default: bool) -> bool:
-        """Return true or false."""
-        value = self.value(*names, default=default)
-        if type(value) not in (bool, int):
-            raise self.place.refusal(f"{names[0]} is {_short(value)}, expected a bool")
-        return bool(value)
-
-    def choice(self, *names: str, default: str, among: tuple[str, ...]) -> str:
-        """Return one of several words."""
-        value = self.value(*names, default=default)
-        if not (isinstance(value, str) and value in among):
-            raise self.place.refusal(
-                f"{names[0]} is {_short(value)}, expected {' or '.join(among)}"
-            )
-        return value
-
-    def activation(self, major: int) -> str:
-        """Return the name of an activation that is computed alike in every version."""
-        value = self.value("activation", default="linear")
-        if isinstance(value, dict):
-            value = value.get("class_name") or value.get("name")
-        name = value.lower() if isinstance(value, str) else ""
-        if name not in ACTIVATIONS or (major < 3 and name in CHANGED_ACTIVATIONS):
-            raise self.place.refusal(
-                f"its activation is {_short(value)}, expected one of "
-                f"{', '.join(sorted(ACTIVATIONS - CHANGED_ACTIVATIONS))}"
-            )
-        return name
-
-    def regularizer(self, *names: str) -> dict[str, float] | None:
-        """Return what weighs on the weights as they are trained: l1 and l2."""
-        value = self.value(*names)
-        if not isinstance(value, dict):
-            return None
-        inner = value.get("config", value)
-        inner = inner if isinstance(inner, dict) else {}
-        found = {}
-        for key in ("l1", "l2"):
-            number = inner.get(key, 0.0)
-            if type(number) in (int, float) and 0 < number < 1e6:
-                found[key] = float(number)
-        return found or None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 # --- Each kind of layer ---------------------------------------------------------------
 
 Settings = dict[str, Any]
 PADDING = ("valid", "same")
 
 
-def _conv(given: Given, major: int) -> Settings:
+def _conv(given: Given) -> Settings:
     if given.value("nb_row") is not None:
         size = (given.whole("nb_row"), given.whole("nb_col"))
     else:
@@ -229,40 +66,40 @@ def _conv(given: Given, major: int) -> Settings:
             "padding", "border_mode", default="valid", among=PADDING
         ),
         "dilation_rate": given.pair("dilation_rate", "atrous_rate", default=1),
-        "activation": given.activation(major),
+        "activation": given.activation(),
         "use_bias": given.flag("use_bias", "bias", default=True),
         "kernel_regularizer": given.regularizer("kernel_regularizer", "W_regularizer"),
     }
 
 
-def _separable(given: Given, major: int) -> Settings:
-    settings = _conv(given, major)
+def _separable(given: Given) -> Settings:
+    settings = _conv(given)
     del settings["kernel_regularizer"]
     depth = given.whole("depth_multiplier", default=1)
     return {**settings, "depth_multiplier": depth}
 
 
-def _depthwise(given: Given, major: int) -> Settings:
+def _depthwise(given: Given) -> Settings:
     return {
         "kernel_size": given.pair("kernel_size"),
         "strides": given.pair("strides", default=1),
         "padding": given.choice("padding", default="valid", among=PADDING),
         "depth_multiplier": given.whole("depth_multiplier", default=1),
-        "activation": given.activation(major),
+        "activation": given.activation(),
         "use_bias": given.flag("use_bias", default=True),
     }
 
 
-def _dense(given: Given, major: int) -> Settings:
+def _dense(given: Given) -> Settings:
     return {
         "units": given.whole("units", "output_dim"),
-        "activation": given.activation(major),
+        "activation": given.activation(),
         "use_bias": given.flag("use_bias", "bias", default=True),
         "kernel_regularizer": given.regularizer("kernel_regularizer", "W_regularizer"),
     }
 
 
-def _pooling(given: Given, major: int) -> Settings:
+def _pooling(given: Given) -> Settings:
     size = given.pair("pool_size", default=2)
     return {
         "pool_size": size,
@@ -273,18 +110,18 @@ def _pooling(given: Given, major: int) -> Settings:
     }
 
 
-def _dropout(given: Given, major: int) -> Settings:
+def _dropout(given: Given) -> Settings:
     return {"rate": given.number("rate", "p", default=0.0, least=0, most=0.999)}
 
 
-def _normalization(given: Given, major: int) -> Settings:
+def _normalization(given: Given) -> Settings:
     if given.value("mode", default=0) not in (0, 2):
         raise given.place.refusal("mode 1 of Keras 1, which has no layer today")
     axis = given.value("axis", default=-1)
     if isinstance(axis, list) and len(axis) == 1:
         axis = axis[0]
     if type(axis) is not int or not -3 <= axis <= 3:
-        raise given.place.refusal(f"axis is {_short(axis)}, expected -1")
+        raise given.place.refusal(f"axis is {short(axis)}, expected -1")
     return {
         "axis": axis,
         "momentum": given.number("momentum", default=0.99, least=0, most=1),
@@ -294,24 +131,24 @@ def _normalization(given: Given, major: int) -> Settings:
     }
 
 
-def _reshape(given: Given, major: int) -> Settings:
+def _reshape(given: Given) -> Settings:
     shape = given.value("target_shape")
     is_shape = isinstance(shape, list) and 1 <= len(shape) <= 4
     if not is_shape or not all(
         type(n) is int and -1 <= n <= MOST_NUMBER for n in shape
     ):
-        raise given.place.refusal(f"target_shape is {_short(shape)}")
+        raise given.place.refusal(f"target_shape is {short(shape)}")
     return {"target_shape": tuple(shape)}
 
 
-def _permute(given: Given, major: int) -> Settings:
+def _permute(given: Given) -> Settings:
     dims = given.value("dims")
     if not isinstance(dims, list) or sorted(map(str, dims)) != ["1", "2", "3"]:
-        raise given.place.refusal(f"dims is {_short(dims)}, expected 1, 2, 3 in order")
+        raise given.place.refusal(f"dims is {short(dims)}, expected 1, 2, 3 in order")
     return {"dims": tuple(dims)}
 
 
-def _relu(given: Given, major: int) -> Settings:
+def _relu(given: Given) -> Settings:
     settings: Settings = {
         "negative_slope": given.number("negative_slope", default=0.0, least=0),
         "threshold": given.number("threshold", default=0.0, least=0),
@@ -321,21 +158,21 @@ def _relu(given: Given, major: int) -> Settings:
     return settings
 
 
-def _prelu(given: Given, major: int) -> Settings:
+def _prelu(given: Given) -> Settings:
     axes = given.value("shared_axes", default=[])
     axes = axes if isinstance(axes, list) else [axes]
     if not all(type(axis) is int and 1 <= axis <= 3 for axis in axes):
-        raise given.place.refusal(f"shared_axes is {_short(axes)}")
+        raise given.place.refusal(f"shared_axes is {short(axes)}")
     return {"shared_axes": tuple(axes)}
 
 
-def _rescaling(given: Given, major: int) -> Settings:
+def _rescaling(given: Given) -> Settings:
     parts = []
     for name, usual in (("scale", 1.0), ("offset", 0.0)):
         value = given.value(name, default=usual)
         numbers = value if isinstance(value, list) else [value]
         if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
-            raise given.place.refusal(f"{name} is {_short(value)}, expected numbers")
+            raise given.place.refusal(f"{name} is {short(value)}, expected numbers")
         parts.append(tuple(map(float, numbers)))
     num = max(map(len, parts))
     wide = [part * num if len(part) == 1 else part for part in parts]
@@ -344,26 +181,26 @@ def _rescaling(given: Given, major: int) -> Settings:
     return {"affine": Affine(*wide)}
 
 
-def _resizing(given: Given, major: int) -> Settings:
+def _resizing(given: Given) -> Settings:
     usual = "bilinear"
     if given.choice("interpolation", default=usual, among=(usual, "nearest")) != usual:
         raise given.place.refusal("its interpolation is nearest, expected bilinear")
     return {"height": given.whole("height"), "width": given.whole("width")}
 
 
-def _alpha(name: str, *names: str, default: float) -> Callable[[Given, int], Settings]:
-    return lambda given, major: {name: given.number(*names, default=default)}
+def _alpha(name: str, *names: str, default: float) -> Callable[[Given], Settings]:
+    return lambda given: {name: given.number(*names, default=default)}
 
 
-def _nothing(given: Given, major: int) -> Settings:
+def _nothing(_: Given) -> Settings:
     return {}
 
 
-def _activation(given: Given, major: int) -> Settings:
-    return {"activation": given.activation(major)}
+def _activation(given: Given) -> Settings:
+    return {"activation": given.activation()}
 
 
-def _merge(given: Given, major: int) -> Settings:
+def _merge(given: Given) -> Settings:
     if given.value("mode") is not None:
         mode = given.choice("mode", default="sum", among=tuple(MERGES))
         return {"layer": MERGES[mode]}
@@ -375,7 +212,7 @@ MERGES = {
     "max": "Maximum",
 }
 # By what any version calls it: the class of today, and what reads its arguments.
-LAYERS: dict[str, tuple[str, Callable[[Given, int], Settings]]] = {
+LAYERS: dict[str, tuple[str, Callable[[Given], Settings]]] = {
     "Convolution2D": ("Conv2D", _conv),
     "AtrousConvolution2D": ("Conv2D", _conv),
     "Conv2D": ("Conv2D", _conv),
@@ -389,11 +226,11 @@ LAYERS: dict[str, tuple[str, Callable[[Given, int], Settings]]] = {
     "GlobalMaxPooling2D": ("GlobalMaxPooling2D", _nothing),
     "ZeroPadding2D": (
         "ZeroPadding2D",
-        lambda given, major: {"padding": given.sides("padding")},
+        lambda given: {"padding": given.sides("padding")},
     ),
     "Cropping2D": (
         "Cropping2D",
-        lambda given, major: {"cropping": given.sides("cropping")},
+        lambda given: {"cropping": given.sides("cropping")},
     ),
     "Resizing": ("Resizing", _resizing),
     "Rescaling": ("Rescaling", _rescaling),
@@ -402,9 +239,7 @@ LAYERS: dict[str, tuple[str, Callable[[Given, int], Settings]]] = {
     "GaussianDropout": ("GaussianDropout", _dropout),
     "GaussianNoise": (
         "GaussianNoise",
-        lambda given, major: {
-            "stddev": given.number("stddev", "sigma", default=0.0, least=0)
-        },
+        lambda given: {"stddev": given.number("stddev", "sigma", default=0.0, least=0)},
     ),
     "BatchNormalization": ("BatchNormalization", _normalization),
     "BatchNormalizationV1": ("BatchNormalization", _normalization),
@@ -420,7 +255,7 @@ LAYERS: dict[str, tuple[str, Callable[[Given, int], Settings]]] = {
     "ThresholdedReLU": ("ReLU", _alpha("threshold", "theta", default=1.0)),
     "ReLU": ("ReLU", _relu),
     "PReLU": ("PReLU", _prelu),
-    "Softmax": ("Activation", lambda given, major: {"activation": "softmax"}),
+    "Softmax": ("Activation", lambda _: {"activation": "softmax"}),
     "Merge": ("Merge", _merge),
     **{
         name: (name, _merge)
@@ -450,7 +285,7 @@ def piece_of(
         inputs: See Piece, as the rest.
 
     Raises:
-        InputError: It is none of the known layers, or an argument is not what it can be.
+        InputError: It is none of the known layers, or an argument cannot be.
     """
     place = Place(path, kind, name)
     if kind not in LAYERS:
@@ -459,7 +294,7 @@ def piece_of(
             why = "it takes several frames, or other things than one picture"
         raise place.refusal(f"{why}; such a model cannot be adopted")
     layer, read = LAYERS[kind]
-    settings = read(Given(config, place), major)
+    settings = read(Given(config, place, major))
     layer = settings.pop("layer", layer)
     if layer == "Merge":
         layer = "Add"

@@ -363,7 +363,7 @@ def _stored_in(copy_path: Path, path: Path) -> Iterator[Stored]:
     import h5py
 
     with h5py.File(copy_path) as file:
-        root = file["model_weights"] if "model_weights" in file else file
+        root = file.get("model_weights", file)
         names = list(_listed(root, "layer_names"))
         if names:
             for name in names:

@@ -1,8 +1,8 @@
 """What was done to the pictures of a network, found by how it steers on a recording.
 
 A network that sees what it was trained on steers much as the person did; with red and
-blue exchanged, or another part of the frame, it does not. So what is not known is tried,
-from coarse to fine, and ranked by the correlation with the recorded steering.
+blue exchanged, or another part of the frame, it does not. So what is not known is
+tried, from coarse to fine, and ranked by the correlation with the recorded steering.
 """
 
 from __future__ import annotations
@@ -112,9 +112,10 @@ class Trial:
         # The sharpest bends, left and right, tell most; they come first.
         order = np.argsort(steering)
         ends = np.empty_like(order)
-        ends[0::2], ends[1::2] = order[: (len(order) + 1) // 2], order[::-1][
-            : len(order) // 2
-        ]
+        ends[0::2], ends[1::2] = (
+            order[: (len(order) + 1) // 2],
+            order[::-1][: len(order) // 2],
+        )
         every = np.arange(len(frames))
         self._rows = {FIRST_FRAMES: ends[:FIRST_FRAMES], FEW_FRAMES: ends[:FEW_FRAMES]}
         self._rows[MANY_FRAMES] = every
@@ -185,9 +186,7 @@ class Trial:
             return None
         return model if tuple(model.output_shape) == (None, 1) else None
 
-    def _pictures(
-        self, front: Preprocessing, rows: np.ndarray
-    ) -> np.ndarray:
+    def _pictures(self, front: Preprocessing, rows: np.ndarray) -> np.ndarray:
         """Return float32 (n, h, w, c) of 0 to 255, as Preprocessing makes them."""
         from network.colour import Colour
 
@@ -263,7 +262,7 @@ def _first_networks(
         scale = known.scale or SCALES[0]
         for crop in crops:
             for colour in colours:
-                done = _done(network, known, crop, colour, scale)
+                done = _done(known, crop, colour, scale)
                 for backend in _backends_of(network, known)[:1]:
                     score = trial.score(Combination(index, done, backend), FIRST_FRAMES)
                     if score:
@@ -282,12 +281,11 @@ def _coarse(network: Network, index: int, known: Known) -> Iterable[Combination]
             for scale in _scales(network, known):
                 for backend in ("theano", "tensorflow"):
                     if backend in _backends_of(network, known):
-                        done = _done(network, known, crop, colour, scale)
+                        done = _done(known, crop, colour, scale)
                         yield Combination(index, done, backend)
 
 
 def _done(
-    network: Network,
     known: Known,
     crop: tuple[int, int, int, int],
     colour: str,
@@ -423,4 +421,3 @@ def check_found(scores: Sequence[Score], recording: str) -> Score:
             "--crop, --size, --colour and --scale as the model's own code has them"
         )
     return best
-
