@@ -107,7 +107,7 @@ def test_the_names_are_gone_in_processes_and_in_those_that_these_start():
         ),
         (
             f"improve.py {BASE} --track random:1 --base bars --name better --rounds 1 "
-            "--frames 20 --epochs 1 --steps-per-epoch 1",
+            "--frames 100 --epochs 1 --steps-per-epoch 1",
             "models/better/improve.json",
         ),
         ("demo.py --check", ""),
