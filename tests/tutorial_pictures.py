@@ -42,8 +42,8 @@ def pictures(folder):
     return {
         "frames.jpg": resized(read("report/contact_sheet.png"), 1200),
         "time.jpg": resized(read("report/time.png"), 1200),
-        # As recorded, mirrored, shifted, darker, brighter, colour, gamma, shadow.
-        "augment.jpg": resized(sheet[: sheet.shape[0] // 2], 900),
+        # From "as recorded" down to the gamma.
+        "augment.jpg": resized(sheet[: int(0.455 * sheet.shape[0])], 760),
         "loss.jpg": resized(read("models/mine/loss.png"), 600),
         "map.jpg": resized(pictures_of(folder / "roads.html")[0], 1000),
         "saliency.jpg": resized(read(FRAME), 480),
