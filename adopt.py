@@ -150,8 +150,8 @@ def read(
     from network.adopting.bare import Told, networks_of
     from network.adopting.build import Preprocessing
     from network.adopting.foreign import what_it_is
+    from network.adopting.given import ACTIVATIONS
     from network.adopting.graph import read_network
-    from network.adopting.pieces import ACTIVATIONS
     from network.adopting.sources import read_source
     from network.adopting.trial import Known
     from recordings.log import find_log
@@ -275,9 +275,7 @@ def tried(
     return Choice(network, done, best.backend, networks[best.network][0])
 
 
-def table_of(
-    scores: Sequence[Score], networks: Sequence[tuple[str, Network]]
-) -> str:
+def table_of(scores: Sequence[Score], networks: Sequence[tuple[str, Network]]) -> str:
     """Return the table of what was tried, the one to take first."""
     from common.table import text_table
 

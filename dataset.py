@@ -1,9 +1,9 @@
 """Say what a recording holds; bring logs of other programs in, and a recording out.
 
-python dataset.py data/a                                # what is in it, what was left out
-python dataset.py data/a --json                         # the same as one JSON document
-python dataset.py import tub --out data/tub             # another program's log into ours
-python dataset.py data/a --to donkeycar --out tubs/a    # and ours into another's
+python dataset.py data/a                               # what is in it, and what is not
+python dataset.py data/a --json                        # the same as one JSON document
+python dataset.py import tub --out data/tub            # another program's log into ours
+python dataset.py data/a --to donkeycar --out tubs/a   # and ours into another's
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ def read_path(samples: pd.DataFrame) -> RecordedPath:
     if not samples.get("is_stock_camera", pd.Series(dtype=bool)).all():
         name, size = samples["recording"].iloc[0], samples["frame_size"].iloc[0]
         raise InputError(
-            f"{name}: frames of {size or 'unknown size'} pixels, of another camera than "
-            "the simulator's; a replay moves the camera, and needs to know where it "
+            f"{name}: frames of {size or 'unknown size'}, of another camera than the "
+            "simulator's; a replay moves the camera, and needs to know where it "
             "stands: drive a track instead (--track lake)"
         )
     time_s = samples["time_s"].to_numpy(float)

@@ -202,8 +202,7 @@ def _about(image_path: str, reason: str) -> str:
         content = read_regular(Path(image_path), MOST_IMAGE_BYTES)
     except InputError:
         content = b""
-    text = f"{name}: {in_words(reason, content)}"
-    return text
+    return f"{name}: {in_words(reason, content)}"
 
 
 def _sizes_of(samples: pd.DataFrame) -> list[str]:

@@ -272,13 +272,15 @@ def theano_numbers(weights):
 
 
 def write_keras3(path, weights, scaling="lambda"):
-    """Let today's Keras save the network, with a Lambda or with arithmetic before it."""
+    """Let today's Keras save the network, behind a Lambda or behind arithmetic."""
     import keras
 
     inner = reference(weights)
     if scaling == "lambda":
         first = keras.layers.Lambda(lambda x: x / 127.5 - 1.0)
-        model = keras.Sequential([keras.Input((HEIGHT, WIDTH, 3)), first, *inner.layers])
+        model = keras.Sequential(
+            [keras.Input((HEIGHT, WIDTH, 3)), first, *inner.layers]
+        )
     else:
         frame = keras.Input((HEIGHT, WIDTH, 3))
         x = frame / 127.5 - 1.0

@@ -150,6 +150,7 @@ def _read(node: ast.expr) -> Affine:
             raise NotAffine(f"{node.id} is not known in it")
         return X
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        assert isinstance(node.value, int | float), "which its type has told"
         return constant(_number(node.value))
     if isinstance(node, ast.Tuple | ast.List):
         return constant(*map(_only_number, node.elts))

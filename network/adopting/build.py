@@ -369,7 +369,7 @@ def _fitting(
         array = arrays[i]
         is_kernel = i == 0 and piece.layer == "Conv2D" and array.ndim == 4
         turned = tuple(array.shape[k] for k in (2, 3, 1, 0)) if is_kernel else ()
-        # Keras 1 kept a kernel (filters, channels, rows, columns) where they come first.
+        # Keras 1 kept a kernel (filters, channels, rows, columns) for such pictures.
         is_old = piece.is_channels_first and source.major in (0, 1)
         if turned == shape and (is_old or array.shape != shape):
             array = array.transpose(2, 3, 1, 0)

@@ -88,9 +88,9 @@ class Given:
         """Return what goes off or on at top and bottom, left and right."""
         value = self.value(*names, default=0)
         if isinstance(value, dict):  # Keras 1: top_pad and so on.
-            ends = ("top_pad", "bottom_pad", "left_pad", "right_pad")
+            keys = ("top_pad", "bottom_pad", "left_pad", "right_pad")
             top, bottom, left, right = (
-                self._whole(value.get(end, 0), names[0], 0) for end in ends
+                self._whole(value.get(key, 0), names[0], 0) for key in keys
             )
             return (top, bottom), (left, right)
         parts = value if isinstance(value, list | tuple) else [value, value]
@@ -98,7 +98,7 @@ class Given:
             parts = [parts[:2], parts[2:]]
         if len(parts) != 2:
             raise self.place.refusal(f"{names[0]} is {short(value)}")
-        both = []
+        both: list[tuple[int, int]] = []
         for part in parts:
             ends = part if isinstance(part, list | tuple) else [part, part]
             if len(ends) != 2:

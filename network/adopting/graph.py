@@ -82,11 +82,9 @@ def read_network(source: Source) -> Network:
             "channels"
         )
     reader = _Reader(source, is_first)
-    pieces, output = reader.read(source.config, PICTURE, "", 0)
-    pieces = tuple(_needed(pieces, output))
-    return Network(
-        height, width, channels, pieces, output, is_first, tuple(reader.notes)
-    )
+    every, output = reader.read(source.config, PICTURE, "", 0)
+    needed, notes = tuple(_needed(every, output)), tuple(reader.notes)
+    return Network(height, width, channels, needed, output, is_first, notes)
 
 
 def _needed(pieces: list[Piece], output: str) -> Iterator[Piece]:
@@ -290,7 +288,7 @@ class _Reader:
             other = more.get("y")
             if isinstance(other, list) and other and isinstance(other[0], str):
                 calls.append(other[0])
-            elif type(other) in (int, float):
+            elif isinstance(other, int | float):
                 calls.append(other)
         return calls
 

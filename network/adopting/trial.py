@@ -152,8 +152,8 @@ class Trial:
             front, pieces = with_front(network, done)
         except InputError:
             return None
-        key = (combination.network, repr(pieces), front.size, front.colour)
-        key = (*key, combination.backend)
+        about = (repr(pieces), front.size, front.colour, combination.backend)
+        key = (combination.network, *about)
         if key not in self._models:
             self._models[key] = self._build(pieces, front, combination.backend)
         model = self._models[key]
@@ -338,11 +338,8 @@ def _finer(trial: Trial, best: Combination, network: Network) -> Combination:
     for step in FINE_STEPS:
         while True:
             around = [best, *_moved(best, step, network)]
-            scored = [(trial.score(each), each) for each in around]
-            found = max(
-                (pair for pair in scored if pair[0] is not None),
-                key=lambda pair: pair[0].correlation,
-            )[1]
+            scores = [score for score in map(trial.score, around) if score is not None]
+            found = max(scores, key=lambda score: score.correlation).combination
             if found == best:
                 break
             best = found

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from common.errors import InputError
 from common.files import read_regular, whole_folder
-from recordings.decoding import JPEG_START, MOST_IMAGE_BYTES
+from recordings.decoding import JPEG_START, MOST_IMAGE_BYTES, decode
+from recordings.foreign.films import as_jpeg
 from recordings.foreign.rows import (
     BEGIN_S,
     MOST_DOCUMENT_BYTES,
@@ -43,13 +43,14 @@ MOST_RECORDS = 1_000_000
 MOST_RECORD_BYTES = 1_000_000
 # As donkeycar starts a new catalog.
 RECORDS_IN_CATALOG = 1000
-JPEG_QUALITY = 95
 MPH_PER_MPS = 1 / 0.44704
 
 
 def is_tub_v1(folder: Path) -> bool:
     """Say whether a folder holds records of v1."""
-    return any(RECORD_NAME.fullmatch(path.name) for path in folder.glob("record_*.json"))
+    return any(
+        RECORD_NAME.fullmatch(path.name) for path in folder.glob("record_*.json")
+    )
 
 
 def is_tub_v2(folder: Path) -> bool:
@@ -106,7 +107,7 @@ def read_tub_v2(folder: Path) -> ForeignLog:
     path = folder / "manifest.json"
     lines = read_regular(path, MOST_DOCUMENT_BYTES).splitlines()
     # Inputs, types, metadata, the manifest's own, then catalogs and deleted records.
-    last = parsed(lines[4], str(path)) if len(lines) >= 5 else None
+    last: Any = parsed(lines[4], str(path)) if len(lines) >= 5 else None
     if not (_is_map(last) and _is_list(last.get("paths"))):
         raise InputError(
             f"{path}: no manifest of a tub, expected 5 lines, the last of them with "
@@ -130,7 +131,9 @@ def read_tub_v2(folder: Path) -> ForeignLog:
                 record = parsed(line, where)
                 if _is_map(record) and record.get("_index") in deleted:
                     continue
-                time_ms = number_of(record, "_timestamp_ms") if _is_map(record) else None
+                time_ms = (
+                    number_of(record, "_timestamp_ms") if _is_map(record) else None
+                )
                 last_s = last_s + STEP_S if time_ms is None else time_ms / 1000
                 row = _row(record, where, folder / "images", last_s, log)
                 if row is not None:
@@ -194,8 +197,7 @@ def write_tub(rows: Sequence[ForeignRow], sessions: Sequence[int], out: Path) ->
     """
     with whole_folder(out) as folder:
         (folder / "images").mkdir()
-        names = []
-        day = f"{len(set(sessions))}"
+        names: list[str] = []
         for start in range(0, len(rows), RECORDS_IN_CATALOG):
             part = range(start, min(start + RECORDS_IN_CATALOG, len(rows)))
             lines = [_record_line(rows[i], i, sessions[i], folder) for i in part]
@@ -232,7 +234,6 @@ def write_tub(rows: Sequence[ForeignRow], sessions: Sequence[int], out: Path) ->
         ]
         text = "".join(json.dumps(line) + "\n" for line in manifest_lines)
         (folder / "manifest.json").write_text(text)
-        assert day, "there is at least one session"
 
 
 def _session_name(number: int) -> str:
@@ -261,8 +262,7 @@ def _as_jpeg(row: ForeignRow) -> bytes:
     content = read_regular(row.picture, MOST_IMAGE_BYTES)
     if content.startswith(JPEG_START):
         return content
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    picture = decode(content, cv2.IMREAD_COLOR)
     if picture is None:
         raise InputError(f"{row.picture}: not a picture that can be read")
-    how = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    return bytes(cv2.imencode(".jpg", picture, how)[1])
+    return as_jpeg(picture)

@@ -14,9 +14,9 @@ from recordings.units import FULL_LOCK, NORMALISED
 
 FORMATS = ("donkeycar", "lerobot")
 KNOWN = (
-    "a donkeycar tub (manifest.json with catalogs, or record_*.json), a LeRobot data set "
-    "(meta/info.json), AirSim's airsim_rec.txt, or one table (.csv, .txt, .tsv) with a "
-    "header"
+    "a donkeycar tub (manifest.json with catalogs, or record_*.json), a LeRobot data "
+    "set (meta/info.json), AirSim's airsim_rec.txt, or one table (.csv, .txt, .tsv) "
+    "with a header"
 )
 
 
@@ -42,8 +42,8 @@ class Told:
     def __post_init__(self) -> None:
         if self.full_lock is not None and not abs(self.full_lock) > 0:
             raise InputError(
-                f"--full-lock is {self.full_lock:g}, expected the steering at full lock "
-                "to the right"
+                f"--full-lock is {self.full_lock:g}, expected the steering at full "
+                "lock to the right"
             )
 
 

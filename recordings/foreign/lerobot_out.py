@@ -82,7 +82,9 @@ def write_lerobot(
         meta.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(episodes), meta / "file-000.parquet")
         _write_tasks(folder / "meta" / "tasks.parquet")
-        _write_json(folder / INFO, _info_of(len(rows), len(episodes), fps, width, height))
+        _write_json(
+            folder / INFO, _info_of(len(rows), len(episodes), fps, width, height)
+        )
         _write_json(folder / "meta" / "stats.json", _stats_of(rows))
 
 
@@ -91,8 +93,8 @@ def _size_of(rows: Sequence[ForeignRow]) -> tuple[int, int]:
     if len(sizes) != 1:
         listed = " and ".join(f"{w}x{h}" for w, h in sorted(sizes)[:3])
         raise InputError(
-            f"its pictures are of {len(sizes)} sizes ({listed}), and those of a LeRobot "
-            "data set are of one; give a recording of one camera"
+            f"its pictures are of {len(sizes)} sizes ({listed}), and those of a "
+            "LeRobot data set are of one; give a recording of one camera"
         )
     return sizes.pop()
 
@@ -150,7 +152,9 @@ def _episode_of(
 def _info_of(
     num_rows: int, num_episodes: int, fps: int, width: int, height: int
 ) -> dict[str, Any]:
-    def numbers(dtype: str, names: Sequence[str] | None, num: int = 1) -> dict[str, Any]:
+    def numbers(
+        dtype: str, names: Sequence[str] | None, num: int = 1
+    ) -> dict[str, Any]:
         return {"dtype": dtype, "shape": [num], "names": names}
 
     whole = ("frame_index", "episode_index", "index", "task_index")

@@ -209,7 +209,8 @@ def number_of(record: Mapping[str, Any], *names: str) -> float | None:
         value = record.get(name)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
-        if type(value) in (int, float) and math.isfinite(value):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and math.isfinite(value):
             return float(value)
     return None
 

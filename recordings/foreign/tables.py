@@ -1,4 +1,4 @@
-"""Tables of one camera: what AirSim, and people with Webots and CARLA, write of a drive.
+"""Tables of one camera: what AirSim writes of a drive, and people with Webots or CARLA.
 
 A table has a header; which column holds what, the header tells (recordings/columns.py),
 or the user does. A picture is a file that it names, or that is called by the number of
@@ -11,6 +11,7 @@ the Autonomous Driving Cookbook (airsim_rec.txt: tabs, speed in m/s, steering + 
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 import re
@@ -41,7 +42,7 @@ FRAME = re.compile(r"(frame|image)(_?(id|number|no|index))?|index|id", re.IGNORE
 MOST_PICTURES, MOST_DEPTH = 1_000_000, 3
 # Between rows without a time.
 STEP_S = 0.1
-# In which of these the steps between rows are those of a camera: seconds, or parts.
+# In one of these the steps between rows are those of a camera: seconds, or parts.
 UNITS_S = (1.0, 1e-3, 1e-6, 1e-9)
 LEAST_STEP_S, MOST_STEP_S = 0.004, 3.0
 # A time that is so long after 1970 is one since then.
@@ -52,7 +53,7 @@ USED = ("picture", "steering", "throttle", "brake", "speed")
 
 
 def table_in(folder: Path) -> Path | None:
-    """Return the table of a folder: AirSim's, or the only one; None if there is none."""
+    """Return the table of a folder: AirSim's, or the only one; else None."""
     if (folder / AIRSIM_NAME).is_file():
         return folder / AIRSIM_NAME
     found = [
@@ -152,7 +153,7 @@ def _known(header: Sequence[str], path: Path, given: set[str]) -> dict[str, int]
         raise InputError(
             f"{path}: {error}? Say which with --steering NAME or --camera NAME"
         ) from None
-    known = {}
+    known: dict[str, int] = {}
     for place, name in enumerate(columns):
         mine = "picture" if name == "center" else name
         if mine in USED:
@@ -221,7 +222,7 @@ def _times_of(
         return nothing
     times = [_number(row, places["time"]) for _, row in cells]
     known = [time for time in times if time is not None]
-    steps = [b - a for a, b in zip(known, known[1:], strict=False) if b > a]
+    steps = [b - a for a, b in itertools.pairwise(known) if b > a]
     step = statistics.median(steps) if steps else 0.0
     for unit in UNITS_S:
         if LEAST_STEP_S <= step * unit <= MOST_STEP_S:

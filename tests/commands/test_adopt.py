@@ -195,7 +195,9 @@ def test_an_adopted_model_is_exported(tmp_path, weights, to):
 # --- What is not given ----------------------------------------------------------------
 
 
-def test_an_unknown_lambda_is_said_by_an_expression(tmp_path, weights, expected, capsys):
+def test_an_unknown_lambda_is_said_by_an_expression(
+    tmp_path, weights, expected, capsys
+):
     code = old_models.python35(names=("tf", "image"), instructions=b"t\x00\x00S")
     path = keras1(tmp_path, weights, function=code)
     out = ["--out", str(tmp_path / "m")]
@@ -260,7 +262,9 @@ def test_weights_alone_are_told_by_flags(tmp_path, weights, expected, capsys):
     told = ["--size", "40", "20", "--strides", "2", "2", "--padding", "valid"]
     told += ["--activation", "elu", "--scale", "x / 127.5 - 1"]
     assert main([str(path), *FLAGS, *told, *out]) == 0
-    kinds = [type(layer).__name__ for layer in load_model(tmp_path / "m/model.json").layers]
+    kinds = [
+        type(layer).__name__ for layer in load_model(tmp_path / "m/model.json").layers
+    ]
     assert kinds[-4:] == ["Conv2D", "Flatten", "Dense", "Dense"]
 
 
@@ -308,7 +312,10 @@ print("status", status, "loaded", *sorted({{"tensorflow", "keras"}} & set(sys.mo
     [
         ("drive", ["{}", "--port", "0"]),
         ("evaluate", ["{}", "--track", "lake"]),
-        ("train", ["data/sample", "--from", "{}", "--name", "x", "--models-dir", "{}.d"]),
+        (
+            "train",
+            ["data/sample", "--from", "{}", "--name", "x", "--models-dir", "{}.d"],
+        ),
         ("export", ["{}", "--to", "onnx"]),
         ("model", ["{}"]),
         ("improve", ["{}", "--track", "random:1", "--name", "x"]),
