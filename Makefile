@@ -1,47 +1,79 @@
-# Every target sets up its own virtual environment: `make test` is enough on a fresh
-# machine that has Python 3.11 to 3.13; make setup PYTHON=python3.12 names one.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-TSC    := tests/node/node_modules/.bin/tsc
+# Every target sets up what it needs in .venv by itself: on a fresh machine that has
+# Python 3.11 to 3.13, `make demo` or `make test` is enough. Without make: docs/setup.md.
+VENV := .venv
+BIN  := $(VENV)/bin
+TSC  := tests/node/node_modules/.bin/tsc
+# The first that will do; make setup PYTHON=... names another.
+PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import common' 2>/dev/null && echo $$python && break; done),python3)
 
-.PHONY: help setup demo test test-slow lint bench base clean
+.PHONY: help setup dev demo test test-slow lint lock bench base clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The stamp is newer than what is to be installed only if the last install succeeded.
-# The pip that comes with Python 3.11 and 3.12 knows no --group.
-$(VENV)/.installed: requirements.txt pyproject.toml
+# A stamp is newer than what is to be installed only if the last install succeeded.
+# In an environment of before, the package named tensorflow lies where tensorflow-cpu goes.
+# The pip that comes with Python 3.11 and 3.12 is silent while it unpacks, and knows no
+# --group.
+$(VENV)/.run-time: requirements.txt
+	@$(PYTHON) -c 'import common'
+	@echo "Installing what the commands need into $(VENV):"
+	@echo "  on Linux $(RUN_TIME_SIZE); elsewhere about as much"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3
-	$(BIN)/python -m pip install --quiet -r requirements.txt --group dev
+	if test -e $(VENV)/.installed; then $(PIP) uninstall --yes tensorflow; fi
+	rm -f $(VENV)/.installed
+	$(PIP) install --requirement requirements.txt
 	touch $@
+
+$(VENV)/.dev: $(VENV)/.run-time pyproject.toml
+	@echo "Installing what the tests and checks need, besides:"
+	@echo "  $(DEV_SIZE)"
+	$(PIP) install --group dev
+	touch $@
+
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+# Measured on Linux, as docs/setup.md says.
+RUN_TIME_SIZE := 0.56 GB to download, 2.3 GB on disk, a minute or two
+DEV_SIZE      := 0.26 GB to download, 0.8 GB on disk, another minute
 
 # For the tests with a browser and with JavaScript's own client, and to check the types of
 # the page; without npm they say that they are skipped.
 tests/node/node_modules: tests/node/package-lock.json
-	if command -v npm >/dev/null; then cd tests/node && npm ci --silent --no-audit --no-fund; fi
+	if command -v npm >/dev/null; then cd tests/node && npm ci --no-audit --no-fund; fi
 	mkdir -p $@ && touch $@
 
-setup: $(VENV)/.installed tests/node/node_modules  ## Make .venv with everything that the project needs.
+setup: $(VENV)/.run-time  ## Make .venv with what the commands need.
 
-demo: setup  ## Record, look, train, drive: the main job, into demo/ (DATA=folder: yours; QUICK=1).
-	$(BIN)/python demo.py $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") \
-		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT)) $(if $(QUICK),--quick)
+dev: $(VENV)/.dev tests/node/node_modules  ## Add what the tests, checks and all options need.
 
-test: setup  ## Run the tests (at most 10 minutes on 2 cores, no network).
+demo:  ## Record, look, train, drive: the main job, into demo/ (DATA=folder: yours; QUICK=1).
+	@# What is in the way is said before anything is installed.
+	@test -e $(VENV)/.run-time || $(PYTHON) demo.py --check $(DEMO)
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python demo.py $(DEMO)
+
+DEMO = $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") \
+	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT)) $(if $(QUICK),--quick)
+
+test: dev  ## Run the tests (at most 10 minutes on 2 cores, no network).
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not alone"
 	$(BIN)/python -m pytest -m "alone and not slow" tests/driving
 
-test-slow: setup  ## Run the long training and closed-loop tests.
+test-slow: dev  ## Run the long training and closed-loop tests.
 	$(BIN)/python -m pytest -m slow
 
-lint: setup  ## Check style and types.
+lint: dev  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@if test -x $(TSC); then $(TSC) -p tests/node; else echo "driving/cockpit/page/*.js not checked: needs npm"; fi
+
+# Both are committed; CONTRIBUTING.md says when to write them anew.
+lock: dev  ## Pin what pyproject.toml names, in uv.lock, and in requirements.txt for pip.
+	$(BIN)/uv lock
+	$(BIN)/uv export --quiet --frozen --no-hashes --no-annotate -o requirements.txt
 
 # Not among them, because they need a model or a recording that is named:
 # input_pipeline, robustness, teaching, workers.
@@ -53,14 +85,15 @@ bench: setup  ## Run the benchmarks of speed; each prints a table and one JSON l
 # What models/base holds, made anew: 4 GB of roads in data/base, and half an hour on two cores
 # that do nothing else.
 base: setup  ## Record random roads, and train the base model on them, into models/base-anew.
-	$(ROADS) random:1000-1099 --randomise 1 --out data/base/full
-	$(ROADS) random:1100-1159 --randomise 0.4 --out data/base/mild
-	$(ROADS) winding:1200-1269 --randomise 1 --speed 20 --out data/base/winding
+	$(ROADS) serpentine:1300-1379 --frames 260 --randomise 1 --speed 20 --out data/base/serpentine
+	$(ROADS) winding:1200-1239 --frames 225 --randomise 1 --speed 20 --out data/base/winding
+	$(ROADS) random:1000-1089 --frames 225 --randomise 1 --out data/base/full
+	$(ROADS) random:1100-1149 --frames 225 --randomise 0.4 --out data/base/mild
 	$(BIN)/python train.py data/base/*/* --name base-anew --from scratch --deterministic \
-		--look-ahead-s 0.6 --label-before-s 0.1 --label-after-s 0.3 --epochs 12 \
+		--flip 0 --look-ahead-s 0.6 --label-before-s 0.1 --label-after-s 0.3 --epochs 12 \
 		--steps-per-epoch 900 --validation-fraction 0.1
 
-ROADS = $(BIN)/python simulate.py record --frames 450 --lane 0 --noise 0.1 --workers 2
+ROADS = $(BIN)/python simulate.py record --direction both --noise 0.1 --workers 2
 
 clean:  ## Remove the virtual environment and the demo's output.
 	rm -rf $(VENV) demo

@@ -11,6 +11,8 @@ then drives, is evaluated and fine-tuned as any of train.py's. docs/adopt.md say
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import hashlib
 import sys
@@ -20,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser, add_max_parameters
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, whole_folder, write_json
 from common.start_up import quiet_tensorflow

@@ -10,6 +10,8 @@ of the frame's width and height; shape and type stay, and zero strength changes 
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import math
 import sys
@@ -21,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import CAMERAS
 from common.command_line import Parser, seed_of
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_bytes
 from common.text import shown
+from recordings.found import only_recording
 from recordings.log import find_log
 from recordings.units import add_unit_flag, unit_of
 
@@ -516,7 +518,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog="Example:\n  python augment.py data/a --out sheet.png",
     )
     add = parser.add_argument
-    add("recording", type=Path, help="folder with a driving_log.csv")
+    folder = "folder with a driving_log.csv (default: the only one in data)"
+    add("recording", type=Path, nargs="?", help=folder)
     sheet_help = "picture to write (default: %(default)s)"
     add("--out", type=Path, default=Path("augment.png"), help=sheet_help)
     add_unit_flag(add)
@@ -528,6 +531,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Write the preview sheet; return the exit status."""
     args = parse_args(argv)
+    if args.recording is None:
+        args.recording = only_recording("python augment.py", takes_several=False)
     if args.out.exists():
         raise InputError(f"{args.out} exists already; give another --out")
     if not args.out.parent.is_dir():

@@ -8,6 +8,8 @@ python dataset.py data/a --to donkeycar --out tubs/a   # and ours into another's
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -15,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
 from common.text import shown
@@ -83,12 +84,14 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "  python dataset.py import tub --out data/tub\n"
         "  python dataset.py data/a --to donkeycar --out tubs/a",
     )
-    parser.add_argument("recording", type=Path, help="recording's folder, or a log")
-    add_unit_flag(parser.add_argument)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add = parser.add_argument
+    folder = "recording's folder, or a log (default: the only one in data)"
+    add("recording", type=Path, nargs="?", help=folder)
+    add_unit_flag(add)
+    add("--json", action="store_true", help="print one JSON document")
     formats = "write it as another program's log, to --out: donkeycar, lerobot"
-    parser.add_argument("--to", choices=FORMATS, metavar="FORMAT", help=formats)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
+    add("--to", choices=FORMATS, metavar="FORMAT", help=formats)
+    add("--out", type=Path, metavar="DIR", help="folder to write")
     args = parser.parse_args(argv)
     if (args.to is None) != (args.out is None):
         parser.error("--to and --out go together")
@@ -132,9 +135,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.importing:
         bring_in(args)
         return 0
+    from recordings.found import only_recording
     from recordings.log import find_log
     from recordings.units import unit_of
 
+    if args.recording is None:
+        args.recording = only_recording("python dataset.py", takes_several=False)
     find_log(args.recording)
     from recordings.recording import read_recording
 

@@ -10,6 +10,8 @@ from the step that is missing; demo/index.html is there when all of it is.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import hashlib
 import importlib.util
@@ -26,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_space, check_writable, read_regular, write_json
 from common.leash import Scripts
@@ -41,8 +42,8 @@ HOST = "127.0.0.1"
 PAGE, DRIVES = "index.html", ("drive", "road")
 # What is imported by one step or another, and takes no time to look for.
 PACKAGES = (
-    "numpy cv2 pandas scipy h5py tensorflow keras matplotlib tqdm "
-    "panda3d imageio_ffmpeg socketio engineio uvicorn websockets"
+    "numpy cv2 pandas scipy sklearn seaborn h5py tensorflow keras matplotlib tqdm "
+    "panda3d imageio_ffmpeg platformdirs psutil socketio engineio uvicorn websockets"
 ).split()
 # Epochs of training from the base model: a person's laps take longer to learn.
 EPOCHS, EPOCHS_OF_PERSON, QUICK_EPOCHS = 3, 6, 1
@@ -74,6 +75,8 @@ class Plan:
     """Whether it does with less of everything."""
     port: int
     """What drive.py listens on; 0 is any free one."""
+    unit: str | None = None
+    """Of the recording's steering, as recordings/units.py has it; None: normalised."""
 
     @property
     def recording(self) -> Path:
@@ -94,16 +97,23 @@ class Plan:
     def command(self) -> str:
         """What one types to go on; the port need not be the same again."""
         words = ["--data", str(self.data)] if self.data else []
+        words += self.unit_flag
         words += ["--out", str(self.out)] if self.out != Path("demo") else []
         words += ["--quick"] if self.is_quick else []
         usual = usual_epochs(self.data, self.is_quick)
         words += ["--epochs", str(self.epochs)] if self.epochs != usual else []
         return shlex.join(["python", "demo.py", *words])
 
+    @property
+    def unit_flag(self) -> list[str]:
+        """What the commands that read the recording are told of its steering."""
+        return ["--steering-unit", self.unit] if self.unit else []
+
     def begun(self, **more: str) -> Begun:
         """Return the folder with what must be the same again."""
         data = os.path.realpath(self.data) if self.data else None
         given = {"--data": data, "--epochs": self.epochs, "--quick": self.is_quick}
+        given["--steering-unit"] = self.unit
         return Begun(self.out, given | more, self.command)
 
     def steps(self) -> tuple[Step, ...]:
@@ -146,8 +156,8 @@ def look(plan: Plan) -> str:
     folder = plan.out / "report"
     # Without what is written after it, it is from a demo that was killed in between.
     shutil.rmtree(folder, ignore_errors=True)
-    words = ("explore.py", plan.recording, "--out", folder, "--json")
-    found = json.loads(plan.scripts.run("look", *words))
+    words = (plan.recording, *plan.unit_flag, "--out", folder, "--json")
+    found = json.loads(plan.scripts.run("look", "explore.py", *words))
     write_json(plan.out / "report.json", found)
     rows = sum(each["usable"] for each in found["recordings"])
     return f"{rows:,} usable rows, {len(found['advice'])} hints on what to record next"
@@ -161,12 +171,13 @@ def train(plan: Plan, show: Show) -> str:
 
     def watch() -> None:
         if history.is_file():
-            epoch, most = len(history.read_text().splitlines()) - 1, plan.epochs
+            epoch, most = len(history.read_text("utf-8").splitlines()) - 1, plan.epochs
             show(epoch / most, f"epoch {min(epoch + 1, most)}/{most}")
 
     what: list[object] = ["--resume"]
     if not (plan.run / "config.json").exists():
-        what = [plan.recording, "--from", "base", "--epochs", plan.epochs]
+        what = [plan.recording, *plan.unit_flag]
+        what += ["--from", "base", "--epochs", plan.epochs]
         what += ["--limit", QUICK_ROWS] if plan.is_quick else []
     where = ("--name", plan.run.name, "--models-dir", plan.out)
     plan.scripts.run("train", "train.py", *what, *where, watch=watch)
@@ -271,6 +282,8 @@ def next_commands(plan: Plan) -> list[tuple[str, str]]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from recordings.units import add_unit_flag
+
     parser = Parser(
         description="Record, look, train and drive: the main job from end to end.\n"
         "Stopped or killed, the same command goes on.",
@@ -279,6 +292,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     recording = "recording to learn (default: the expert makes one)"
     add("--data", type=Path, metavar="DIR", help=recording)
+    add_unit_flag(add)
     folder = "folder to make, or to go on with (default: demo)"
     add("--out", type=Path, default=Path("demo"), metavar="DIR", help=folder)
     quick = "take less of everything, and less than two minutes"
@@ -287,14 +301,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--epochs", type=int, help=f"epochs of training, 1 or more (default: {usual})")
     port_help = "port that drive.py listens on (default: 0, any free one)"
     add("--port", type=int, default=0, help=port_help)
+    only = "look for what is in the way, also before anything is installed, and end"
+    add("--check", action="store_true", help=only)
     args = parser.parse_args(argv)
     if args.epochs is None:
         args.epochs = usual_epochs(args.data, args.quick)
     if args.epochs < 1:
         parser.error(f"--epochs is {args.epochs}, expected 1 or more")
+    if args.steering_unit and not args.data:
+        parser.error("argument --steering-unit: only with --data, which it is of")
     if not 0 <= args.port <= 65535:
         parser.error(f"--port is {args.port}, expected 0 to 65535")
     return args
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """Return what the command line asks for.
+
+    Raises:
+        InputError: There is no recording that a unit is given for.
+    """
+    from recordings.units import unit_of
+
+    unit = unit_of(args.steering_unit, args.data) if args.data else None
+    return Plan(args.out, args.data, args.epochs, args.quick, args.port, unit)
 
 
 def usual_epochs(data: Path | None, is_quick: bool) -> int:
@@ -304,24 +334,24 @@ def usual_epochs(data: Path | None, is_quick: bool) -> int:
     return EPOCHS_OF_PERSON if data else EPOCHS
 
 
-def check(plan: Plan) -> str:
-    """See now what would end the demo at one of its later steps.
+def check_places(plan: Plan) -> tuple[str, int]:
+    """See, without any package, what would end the demo at one of its later steps.
 
     Returns:
-        The fingerprint of the recording's log.
+        The fingerprint of the recording's log, and the rows that it has or will have.
 
     Raises:
-        InputError: The folder cannot be written, the port is taken, there is no
-            recording, or too little room for what is to be written.
-        ModuleNotFoundError: A package is missing.
+        InputError: The folder cannot be written, the port is taken, or there is no
+            recording.
     """
     check_writable(plan.out / PAGE, "--out")
     try:
         socket.create_server((HOST, plan.port)).close()
     except OSError as error:
+        # Python adds the address, once more.
+        why = str(error.strerror).partition(" (while")[0]
         raise InputError(
-            f"cannot listen on {HOST}:{plan.port} ({error.strerror}); give another "
-            "--port, or none"
+            f"cannot listen on {HOST}:{plan.port} ({why}); give another --port, or none"
         ) from error
     content, num_rows = b"", LAP_ROWS * (1 if plan.is_quick else 2)
     if plan.data:
@@ -329,27 +359,47 @@ def check(plan: Plan) -> str:
 
         content = read_regular(find_log(plan.data), MOST_LOG_BYTES)
         num_rows = content.count(b"\n") + 1
+    return hashlib.sha256(content).hexdigest(), num_rows
+
+
+def check_packages_and_space(plan: Plan, num_rows: int) -> None:
+    """See what else would end it, once there is an environment.
+
+    Raises:
+        ModuleNotFoundError: A package is missing.
+        InputError: The log cannot be read, or there is too little room for what is to
+            be written.
+    """
     for name in PACKAGES:
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(name=name)
+    if plan.data:
+        from recordings.recording import read_recording
+
+        # Its numbers; its pictures are looked at in a step.
+        read_recording(plan.data, check_images=False, unit=plan.unit)
     if not plan.begun().check():  # Else some of it is written already.
         from recordings.images import cache_folder
 
         own = MORE_BYTES + (0 if plan.data else num_rows * ROW_BYTES)
         check_space({plan.out: own, cache_folder(): num_rows * ROW_CACHE_BYTES})
-    return hashlib.sha256(content).hexdigest()
 
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
     """Run the demo, or what is missing of it; return the exit status."""
     args = parse_args(argv)
-    plan = Plan(args.out, args.data, args.epochs, args.quick, args.port)
+    plan = plan_of(args)
     page = plan.out / PAGE
     if plan.begun().check() and page.is_file():
         print(shown(f"all of it is done: open {page}; for another, give another --out"))
         return 0
-    begun = plan.begun(**{"driving_log.csv": check(plan)})
+    fingerprint, num_rows = check_places(plan)
+    if args.check:
+        print("nothing is in the way")
+        return 0
+    check_packages_and_space(plan, num_rows)
+    begun = plan.begun(**{"driving_log.csv": fingerprint})
     for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), lambda *_: STOP.set())
     if plan.is_quick:
@@ -358,7 +408,6 @@ def main(argv: list[str] | None = None) -> int:
         with begun.writing():
             begun.do(plan.steps())
     except KeyboardInterrupt:
-        print(file=sys.stderr)  # Behind the ^C of the terminal.
         raise KeyboardInterrupt(
             f"stopped; what is done is kept in {plan.out}, the same command goes on"
         ) from None

@@ -18,6 +18,8 @@ loaded; simulators and pages are served until somebody ends it; then it says wha
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line, line_of
+
 import argparse
 import asyncio
 import contextlib
@@ -37,7 +39,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters
-from common.ends import ends_in_one_line, line_of
 from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, check_writable, read_regular
 from common.start_up import quiet_tensorflow
@@ -178,7 +179,10 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
         gc.collect()
         gc.freeze()
-        asyncio.run(serve_until_signal(cockpit, listener, frames))
+        # Linux has it anyway; that of Windows would accept connections behind the
+        # back of the listener, which refuses what is too much.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(serve_until_signal(cockpit, listener, frames))
     return server.report, cockpit.command or ""
 
 

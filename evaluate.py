@@ -16,6 +16,8 @@ everybody (evaluation/benchmark.py), with a card to publish beside the model.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -23,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser, add_max_parameters, seed_of
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_picture
 from common.start_up import quiet_tensorflow
@@ -69,7 +70,9 @@ def make_parser() -> Parser:
     bounds = ("FROM", "TO")
     add("--part", type=float, nargs=2, default=(0.0, 1.0), metavar=bounds, help=part)
     add = parser.add_argument_group("on the embedded simulator's tracks").add_argument
-    names = "lake, jungle, mountain, random:SEED, winding:SEED, random:FIRST-LAST"
+    names = (
+        "lake, jungle, mountain, random:SEED, winding:, serpentine:, random:FIRST-LAST"
+    )
     add("--track", nargs="+", default=[], metavar="NAME", help=names)
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
     add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
@@ -97,7 +100,7 @@ def make_parser() -> Parser:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate; 0: done, 1: refused, 2: wrong usage."""
+    """Evaluate; return the exit status, as common.ends says."""
     args = parse_args(argv)
     if args.benchmark:
         check_benchmark(args)

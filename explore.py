@@ -8,6 +8,8 @@ judgements are simple rules on the numbers beside them; the thresholds stand bel
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import html
 import json
@@ -20,7 +22,6 @@ from typing import TYPE_CHECKING
 
 from common.car import MPS_PER_MPH, curvature_of
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, whole_folder
 from common.page import html_page, html_picture, html_table, to_png

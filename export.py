@@ -10,6 +10,8 @@ on the frames of a recording: a conversion can go wrong without a word.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import statistics
@@ -22,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from common.car import CAMERAS
 from common.command_line import Parser, add_max_parameters
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, whole_file
 from common.start_up import quiet_tensorflow

@@ -13,6 +13,8 @@ goes on.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -20,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters, seed_of
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
 from common.locks import LOCK_NAME, only_writer
@@ -159,7 +160,7 @@ def improve(
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Improve a model; 0: done, whether better or not, 1: refused, 2: wrong usage."""
+    """Improve a model; return the exit status, 0 whether it got better or not."""
     args = parse_args(argv)
     folder = args.models_dir / args.name
     plan = plan_of(args)

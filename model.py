@@ -12,6 +12,8 @@ arXiv 1604.07316.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import json
 import sys
@@ -21,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
 from common.command_line import Parser, add_max_parameters
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
 from network.files import check_model, load_model, model_path

@@ -18,6 +18,8 @@ for hyper-parameter optimization", the estimator that draws the trials.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line
+
 import argparse
 import importlib.util
 import math
@@ -29,7 +31,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable
 from common.start_up import quiet_tensorflow
@@ -84,10 +85,13 @@ def base_settings(args: argparse.Namespace) -> tuple[Settings, set[str]]:
             value is out of its range, or a flag stands behind the -- that must not.
     """
     from network.files import check_model
+    from recordings.found import only_recording
     from recordings.log import find_log
 
     if importlib.util.find_spec("optuna") is None:
         raise InputError("optuna is not installed; pip install --group search")
+    if not args.recordings:
+        args.recordings = [str(only_recording("python search.py"))]
     for path in args.recordings:
         find_log(Path(path))
     from training.flags import add_settings, given_settings, settings_from
@@ -152,7 +156,8 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     print(f"\nthe best trial again ({plan.objective} {best.value:.4f}):")
     command = shlex.join(["python", "train.py", *args.recordings, *flags, *named])
     print(shown(command))
-    if (num_finished := len(finished_trials(study))) < args.trials:
+    num_finished = len(finished_trials(study))
+    if num_finished < args.trials:
         print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
     names = ", ".join(path.name for path in report.draw_plots(study, folder))
     pictures = names or "no picture: too few to compare"
@@ -175,7 +180,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "  python search.py data/a --objective driving --time 120 -- --flip 0",
     )
     add = parser.add_argument_group("what to search on").add_argument
-    add("recordings", nargs="+", help="folders with a driving_log.csv")
+    folders = "folders with a driving_log.csv (default: the only one in data)"
+    add("recordings", nargs="*", help=folders)
     part = "part of each recording; the rest judges the best (default: 0 0.8)"
     bounds = ("FROM", "TO")
     add("--part", type=float, nargs=2, default=(0.0, 0.8), metavar=bounds, help=part)
@@ -206,7 +212,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Search; 0: done, 1: refused or stopped, 2: wrong usage."""
+    """Search; return the exit status, as common.ends says."""
     args = parse_args(argv)
     try:
         run_search(args)

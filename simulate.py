@@ -6,10 +6,13 @@
     python simulate.py render jungle --out jungle.png
 
 A track is lake, jungle, mountain, or random:SEED for any of as many roads as one likes,
-winding:SEED for those that bend as tightly as the jungle.
+winding:SEED for those that bend as tightly as the jungle, serpentine:SEED for those
+that come back beside themselves as well.
 """
 
 from __future__ import annotations
+
+from common.ends import ends_in_one_line
 
 import argparse
 import json
@@ -24,7 +27,6 @@ from typing import TYPE_CHECKING
 from common import text
 from common.car import autonomy_percent
 from common.command_line import Parser
-from common.ends import ends_in_one_line
 from common.errors import InputError
 from common.files import check_writable, write_picture
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:4567"
 VIDEO_FPS = 15
+ONE_ROAD = "random:SEED, winding:SEED, serpentine:SEED"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -60,7 +63,7 @@ def _add_command(
     name: str,
     summary: str,
     example: str,
-    roads: str = "random:SEED, winding:SEED",
+    roads: str = ONE_ROAD,
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all of them have."""
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -117,7 +120,7 @@ def _add_record(commands: argparse._SubParsersAction) -> None:
         "--seed and\nits number. Killed, the same command goes on.",
         "lake --laps 2 --seed 1 --noise 0.2 --out data/lake1\n  python simulate.py "
         "record random:1-40 --randomise 1 --frames 700 --out data/practice",
-        roads="random:SEED, winding:SEED, or several: random:FIRST-LAST",
+        roads=f"{ONE_ROAD}, or several: random:FIRST-LAST",
     )
     add = parser.add_mutually_exclusive_group().add_argument
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
@@ -160,7 +163,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
         "places along one road, or of several roads one each.",
         "jungle --out jungle.mp4 --camera chase --seconds 20\n  python simulate.py "
         "render random:1-24 --randomise 1 --out roads.png",
-        roads="random:SEED, winding:SEED, or several: random:FIRST-LAST",
+        roads=f"{ONE_ROAD}, or several: random:FIRST-LAST",
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help=".png or .mp4 to write")
@@ -172,7 +175,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0: done, 1: refused, 2: wrong usage."""
+    """Run a command; return the exit status, as common.ends says."""
     args = parse_args(argv)
     commands = {"window": window, "record": record, "drive": drive, "render": render}
     from simulator.errors import REFUSALS
@@ -252,6 +255,7 @@ def _record_many(args: argparse.Namespace, roads: list[tuple[str, int]]) -> int:
 
     from simulator.practice import record_all
 
+    check_writable(args.out / "a road", "--out")
     jobs = [
         _record_job(args, name, seed, args.out / name.replace(":", "_"))
         for name, seed in roads
@@ -339,10 +343,8 @@ def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
     world, road = _make_world(variant, ("center",)), variant.track
     connection = client.Client(args.url, world)
     total, video = round(road.length_m * args.laps), args.video
-    with (
-        Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext() as film,
-        tqdm(total=total, unit=" m", disable=None) as bar,
-    ):
+    filming = Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext()
+    with filming as film, tqdm(total=total, unit=" m", disable=None) as bar:
         summary = client.drive(
             connection,
             args.laps,

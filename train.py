@@ -13,6 +13,8 @@ best.
 
 from __future__ import annotations
 
+from common.ends import ends_in_one_line, line_of
+
 import argparse
 import json
 import sys
@@ -22,7 +24,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.ends import ends_in_one_line, line_of
+from common import STOPPED
 from common.errors import InputError
 from common.locks import only_writer
 from common.start_up import compute_threads, num_cores, quiet_tensorflow
@@ -143,6 +145,7 @@ def fit(
         compile_network,
         epoch_line,
         is_finished,
+        partly_of,
         with_habits,
     )
     from training.progress import load_state, save_state, write_history
@@ -153,6 +156,7 @@ def fit(
     network = network_of(model)
     trained = engine.prepare(with_habits(network, len(training_set.recordings)))
     compile_network(trained, settings, num_batches)
+    start = network.get_weights()
     progress = load_state(folder, trained)
     if progress.epoch:
         engine.say(f"going on after epoch {progress.epoch}")
@@ -168,12 +172,13 @@ def fit(
         loss, samples_per_s, is_cut_short = engine.train_epoch(trained, batches, title)
         if is_cut_short and (progress.epoch or settings.must_beat_start):
             break  # What is kept is of whole epochs, as --resume takes it to be.
-        validated = engine.validate(network, validation, settings, driving_test)
-        is_best = progress.add(loss, *validated)
+        with partly_of(network, start, settings.keep_start or 0.0):
+            validated = engine.validate(network, validation, settings, driving_test)
+            is_best = progress.add(loss, *validated)
+            if is_best and engine.is_chief:
+                save_weights(model, folder)
         if not engine.is_chief:
             continue
-        if is_best:
-            save_weights(model, folder)
         if not is_cut_short:
             # An epoch cut short is no part of the state: --resume does it whole.
             write_history(folder, progress)
@@ -270,7 +275,7 @@ def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[st
 
 @ends_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    """Train; 0: done, 1: refused or stopped, 2: wrong usage."""
+    """Train; return the exit status, as common.ends says."""
     args = parse_args(argv)
     if args.list is not None:
         from training.run_list import read_runs, runs_table
@@ -287,7 +292,7 @@ def main(argv: list[str] | None = None) -> int:
     files = "model.json, model.weights.h5, metrics.json, pictures"
     print(f"\nwritten to {shown(str(folder))}: {files}")
     print(shown(f"next: python drive.py {folder / 'model.json'}"))
-    return 0
+    return 0 if metrics["is_finished"] else STOPPED
 
 
 if __name__ == "__main__":

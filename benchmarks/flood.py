@@ -143,12 +143,12 @@ def driving(model: Path, log_path: Path) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, ROOT / "drive.py", model, "--port", str(port)]
-    with log_path.open("w") as log:
+    with log_path.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=log_path.parent, text=True
         )
     deadline_s = time.monotonic() + 60
-    while "cockpit:" not in log_path.read_text():
+    while "cockpit:" not in log_path.read_text(encoding="utf-8"):
         assert process.poll() is None and time.monotonic() < deadline_s
         time.sleep(0.1)
     server = Server(port, psutil.Process(process.pid), log_path)

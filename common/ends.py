@@ -1,4 +1,8 @@
-"""How every command ends: what is expected in one line, our own mistakes in full."""
+"""How every command ends: what is expected in one line, our own mistakes in full.
+
+The exit status is one of four: 0 for done, 1 for what could not be done, as the last
+line of stderr says, 2 for wrong usage, 130 for what Ctrl+C has stopped before its end.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from common import ROOT, STOPPED
 from common.errors import InputError, NonFiniteLossError
+from common.interrupts import has_come, hear_once_loaded, leave_once_done
 from common.text import ESCAPED, shown
 
 Main = Callable[..., int]
@@ -58,7 +64,6 @@ SQLITE_SAYS = {
 CIRCLE = "Symlink loop"  # pathlib
 ERRNO_IN_TEXT = re.compile(r"\berrno = (\d+)")
 STDOUT = "standard output"
-ROOT = Path(__file__).resolve().parents[1]
 # Of what a library says of a package that it cannot load.
 MOST_SAID = 160
 # Of a text that cannot be encoded so much is shown on each side of the fault.
@@ -68,10 +73,10 @@ SHOWN_AROUND = 40
 def ends_in_one_line(main: Main) -> Main:
     """Let a command's `main` end in one line where it fails as may be expected.
 
-    What the user gave, disks, memory and Ctrl+C end it with that line on stderr and 1;
-    a pipe that nobody reads any more with 1 and nothing. Whatever else is raised is a
-    mistake of ours: its traceback is shown, and where to report it. What it prints may
-    hold names that are no text.
+    What the user gave, disks and memory end it with that line on stderr and 1, Ctrl+C
+    with a line and 130; a pipe that nobody reads any more with 1 and nothing. Whatever
+    else is raised is a mistake of ours: its traceback is shown, and where to report it.
+    What it prints may hold names that are no text.
     """
 
     @functools.wraps(main)
@@ -82,21 +87,38 @@ def ends_in_one_line(main: Main) -> Main:
                 stream.reconfigure(errors=ESCAPED)
         try:
             try:
+                hear_once_loaded()
                 status = main(argv)
-            except SystemExit:  # Help, or wrong usage.
+            except SystemExit as end:  # Help, or wrong usage.
                 _flush()
+                leave_once_done(end.code if isinstance(end.code, int) else 1)
                 raise
             _flush()
+            leave_once_done(status)
             return status
         except KeyboardInterrupt as stop:
-            say(str(stop) or "stopped")
+            leave_once_done(STOPPED)
+            return _stopped(stop)
         except Exception as error:
+            if has_come.is_set():  # Cut off, a library raises what it likes.
+                leave_once_done(STOPPED)
+                return _stopped(KeyboardInterrupt())
+            leave_once_done(1)
             if not _is_unread(error):
                 say(line_of(error) or _report_of(error))
         _let_go_of_stdout()
         return 1
 
     return ending
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    """Say that Ctrl+C has stopped it, in words of the command's if it has some."""
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # Behind the ^C of the terminal.
+    say(str(stop) or "stopped")
+    _let_go_of_stdout()
+    return STOPPED
 
 
 def line_of(error: BaseException) -> str | None:
@@ -227,7 +249,7 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # Open to the end of the program, as what it stands for is.
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _flush() -> None:

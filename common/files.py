@@ -2,8 +2,8 @@
 
 Each is written under another name, brought to the disk, and renamed: whoever reads it,
 at any moment, finds the old one or the new one. Killed in between, a writer leaves a
-`.partial.NAME` behind, which the next one of that name replaces. It is locked while its
-writer lives, so two of them never write into one another's.
+`.partial.NAME` and its lock behind, which the next one of that name replaces. The lock
+ends with its writer, so two of them never write into one another's.
 """
 
 from __future__ import annotations
@@ -13,25 +13,20 @@ import json
 import os
 import shutil
 import stat
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
-from common.locks import is_at, try_lock
+from simulator.drafts import PARTIAL, Draft, lock_path_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-PARTIAL = ".partial."
 # So long a file's writer waits for another of the same name: files take moments.
 WAIT_S = 30.0
-# On Windows no folder can be locked: one that is older belongs to a writer that died.
-LEFTOVER_AGE_S = 24 * 3600.0
 # Opened so, a pipe without a writer does not keep its reader waiting for one.
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # Of a run's config.json, which has some 10 kB.
@@ -53,60 +48,28 @@ def whole_file(path: Path, is_new: bool = False) -> Iterator[Path]:
         InputError: Another process is still writing a file of that name.
         OSError: It cannot be written; the error names the file.
     """
-    partial_path = path.with_name(PARTIAL + path.name)
+    in_use = f"{path}: another process is writing it; wait for its end"
     with _errors_naming(path):
-        descriptor = _open_alone(partial_path, path)
+        draft = _draft(path, False, in_use)
         try:
-            yield partial_path
-            with partial_path.open("rb+") as file:
+            yield draft.path
+            with draft.path.open("rb+") as file:
                 # Without this, a power cut after the rename can leave an empty file.
                 os.fsync(file.fileno())
-            if sys.platform == "win32":  # What is open cannot be renamed there.
-                os.close(descriptor)
-            _place(partial_path, path, is_new)
+            draft.finish(is_new)
         except BaseException:
-            if sys.platform == "win32":
-                with suppress(OSError):
-                    os.close(descriptor)
-            partial_path.unlink(missing_ok=True)
+            draft.discard()
             raise
-        finally:
-            if sys.platform != "win32":
-                os.close(descriptor)
 
 
-def _open_alone(partial_path: Path, path: Path) -> int:
-    """Open a file for this writer alone, empty; wait for others of the same name."""
-    give_up_s = time.monotonic() + WAIT_S
-    while True:
-        descriptor = os.open(partial_path, os.O_RDWR | os.O_CREAT, 0o666)
-        # Another may have renamed it between the two.
-        if try_lock(descriptor) and is_at(descriptor, partial_path):
-            os.truncate(descriptor, 0)
-            return descriptor
-        os.close(descriptor)
-        if time.monotonic() > give_up_s:
-            raise InputError(f"{path}: another process is writing it; wait for its end")
-        time.sleep(0.02)
-
-
-def _place(partial_path: Path, path: Path, is_new: bool) -> None:
-    """Give a file its name."""
-    if not is_new:
-        partial_path.replace(path)
-        return
+def _draft(path: Path, is_folder: bool, in_use: str) -> Draft:
+    """Begin what is to have a name; its writers take turns where they take moments."""
     try:
-        os.link(partial_path, path)
-    except FileExistsError:
-        raise
-    except OSError:  # The file system has no links.
-        if path.exists():
-            raise FileExistsError(
-                errno.EEXIST, os.strerror(errno.EEXIST), str(path)
-            ) from None
-        partial_path.replace(path)
-    else:
-        partial_path.unlink()
+        return Draft(path, is_folder, 0.0 if is_folder else WAIT_S)
+    except FileExistsError as error:
+        if error.errno is not None:
+            raise
+        raise InputError(in_use) from None
 
 
 @contextmanager
@@ -159,47 +122,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         InputError: Another process is making a folder of that name.
         OSError: The folder cannot be made, or there is one of its name by then.
     """
-    partial_folder = folder.with_name(PARTIAL + folder.name)
+    in_use = f"{folder}: another process is making it; give another name"
     with _errors_naming(folder):
         if folder.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
-        descriptor = _make_alone(partial_folder, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = _draft(folder, True, in_use)
         try:
-            yield partial_folder
-            partial_folder.rename(folder)
+            yield draft.path
+            draft.finish()
         except BaseException:
-            shutil.rmtree(partial_folder, ignore_errors=True)
+            draft.discard()
             raise
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
-
-
-def _make_alone(partial_folder: Path, folder: Path) -> int | None:
-    """Make an empty folder for this writer alone; return what to close at its end."""
-    in_use = InputError(f"{folder}: another process is making it; give another name")
-    if sys.platform == "win32":
-        with suppress(FileNotFoundError):
-            if time.time() - partial_folder.stat().st_mtime < LEFTOVER_AGE_S:
-                raise in_use
-        shutil.rmtree(partial_folder, ignore_errors=True)
-        partial_folder.mkdir(parents=True)
-        return None
-    while True:
-        partial_folder.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(partial_folder, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        if not try_lock(descriptor):
-            os.close(descriptor)
-            raise in_use
-        if is_at(descriptor, partial_folder):
-            break
-        os.close(descriptor)
-    for left in partial_folder.iterdir():  # By a writer that was killed.
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    return descriptor
 
 
 def check_writable(path: Path, flag: str) -> None:
@@ -216,7 +150,7 @@ def check_writable(path: Path, flag: str) -> None:
     try:
         with suppress(FileNotFoundError):
             # Is the name short enough also for what it is first written as?
-            path.with_name(PARTIAL + path.name).lstat()
+            lock_path_of(path).lstat()
         folder = path.parent
         while not folder.exists():
             folder = folder.parent
@@ -279,9 +213,9 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
             # A file that is being written can be longer by now.
             num_bytes = status.st_size
             content = file.read(num_bytes) if num_bytes <= most_bytes else b""
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder, expected a regular file") from None
     except OSError as error:
+        if path.is_dir():  # To open one says something else on each system.
+            raise InputError(f"{path}: a folder, expected a regular file") from None
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if num_bytes > most_bytes:
         raise InputError(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterator
 
+from common.interrupts import hearing_within_imports
 from common.stderr import without_lines
 
 # Of severities I and W, with process and place in TensorFlow's source; and what stands
@@ -62,57 +59,5 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         return
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
-    with without_lines(NOTICE), _keeping_interrupts():
+    with without_lines(NOTICE), hearing_within_imports():
         import keras  # noqa: F401
-
-
-@contextlib.contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that are started in the block not hear Ctrl+C.
-
-    A terminal sends it to all of a program's: the first one hears it, and ends them.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def hear_interrupts() -> None:
-    """Hear Ctrl+C in a process that was started deaf to it."""
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-@contextlib.contextmanager
-def _keeping_interrupts() -> Iterator[None]:
-    """Let Ctrl-C end the block as such, whatever a library makes of the exception.
-
-    Raised in the middle of an import it can be taken for a package that is missing, or
-    be caught, and the program would go on.
-    """
-    before, was_interrupted = signal.getsignal(signal.SIGINT), False
-    is_main = threading.current_thread() is threading.main_thread()
-    if before is not signal.default_int_handler or not is_main:
-        yield
-        return
-
-    def hear(*_: object) -> None:
-        nonlocal was_interrupted
-        was_interrupted = True
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, hear)
-    try:
-        yield
-    except Exception:
-        if not was_interrupted:
-            raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if was_interrupted:
-        raise KeyboardInterrupt

@@ -11,6 +11,8 @@ begins, and once in a while after that.
 
 from __future__ import annotations
 
+from common.ends import line_of
+
 import json
 import sys
 import time
@@ -20,9 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.ends import line_of
 from common.errors import InputError
-from common.files import MOST_CONFIG_BYTES, PARTIAL, read_regular, write_json
+from common.files import (
+    MOST_CONFIG_BYTES,
+    PARTIAL,
+    lock_path_of,
+    read_regular,
+    write_json,
+)
 from common.locks import LOCK_NAME, only_writer
 from common.text import shown
 
@@ -71,7 +78,7 @@ class Begun:
         """
         path = self.folder / BEGUN_NAME
         if not path.is_file():
-            ours = {LOCK_NAME, f"{PARTIAL}{BEGUN_NAME}"}
+            ours = {LOCK_NAME, f"{PARTIAL}{BEGUN_NAME}", lock_path_of(path).name}
             if self.folder.is_dir() and {p.name for p in self.folder.iterdir()} - ours:
                 raise InputError(f"{self.folder} exists already; give another --out")
             return False

@@ -8,6 +8,8 @@ import re
 
 # What os.fsdecode makes of a byte that is no text.
 STRAY_BYTES = re.compile("[\udc80-\udcff]")
+# What is written instead on a console that has no such letter.
+PLAIN = str.maketrans({"…": "...", "±": "+-", "°": " deg", "·": "-", "×": "x"})
 # What an encoder does, by this name, with a letter that it cannot write.
 ESCAPED = "escaped"
 
@@ -34,7 +36,7 @@ class ShownFormatter(logging.Formatter):
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError), "nothing is decoded with it"
-    cut = shown(error.object[error.start : error.end])
+    cut = shown(error.object[error.start : error.end].translate(PLAIN))
     # What can be shown, but not in this encoding.
     return cut.encode("ascii", "backslashreplace").decode(), error.end
 

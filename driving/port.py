@@ -10,8 +10,8 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import os
 import socket
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from functools import partial
@@ -114,10 +114,10 @@ def listen(host: str, port: int, quick_ack: bool = True) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = _Listener(family, socket.SOCK_STREAM)
-    if quick_ack and sys.platform == "linux":
+    if quick_ack and hasattr(socket, "TCP_QUICKACK"):  # Linux has it.
         listener.kind = _QuickAckSocket
     try:
-        if sys.platform != "win32":  # There it would let two servers share the port.
+        if os.name == "posix":  # On Windows it would let two servers share the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(16)

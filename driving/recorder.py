@@ -18,6 +18,7 @@ from typing import TextIO
 
 from common.errors import InputError
 from driving.pilot import Command
+from simulator.disk import rename
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class DriveRecorder:
         partial_path = path.with_name(name + ".partial")
         try:
             partial_path.write_bytes(jpeg)
-            partial_path.replace(path)
+            rename(partial_path, path)
         except OSError:
             partial_path.unlink(missing_ok=True)
             raise

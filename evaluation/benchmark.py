@@ -39,7 +39,7 @@ from evaluation.rollout import Rollout
 from simulator.track import Track
 
 # Scores of one version compare. Another road, look, speed or rule is another version.
-VERSION = 1
+VERSION = 2
 NAME = f"benchmark {VERSION}"
 # At which the tightest bends of random roads can be driven.
 SPEED_MPH = 20.0

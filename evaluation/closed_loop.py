@@ -27,7 +27,8 @@ from tqdm import tqdm
 
 from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
-from common.start_up import deaf_to_interrupts, quiet_tensorflow
+from common.interrupts import deaf_to_interrupts
+from common.start_up import quiet_tensorflow
 from driving.pilot import Command, Pilot, SpeedController
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout

@@ -40,26 +40,28 @@ def apart(
     """
     limits = current_limits()
     name = (function.__module__, function.__name__)
+    with subprocess.Popen(
+        [sys.executable, "-m", "network.apart", *name, str(path), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+    ) as process:
+        try:
+            printed, _ = process.communicate(content, limits.seconds)
+        except subprocess.TimeoutExpired:
+            raise InputError(
+                f"{path}: to read it takes longer than {limits.seconds:g} s{HINT}"
+            ) from None
+        finally:
+            process.terminate()  # It has nothing to save; does nothing if it has ended.
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "network.apart", *name, str(path), *words],
-            input=content,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            timeout=limits.seconds,
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(
-            f"{path}: to read it takes longer than {limits.seconds:g} s{HINT}"
-        ) from None
-    try:
-        refusal, fault = json.loads(done.stdout)
+        refusal, fault = json.loads(printed)
     except ValueError:
+        status, megabytes = process.returncode, limits.memory_bytes // 1_000_000
         raise InputError(
-            f"{path}: the library that reads it ends with status {done.returncode} or "
-            f"takes more than {limits.memory_bytes // 1_000_000} MB; it is damaged, or "
-            f"not what its name says{HINT}"
+            f"{path}: the library that reads it ends with status {status} or takes "
+            f"more than {megabytes} MB; it is damaged, or not what its name says{HINT}"
         ) from None
     if fault:
         raise RuntimeError(fault)

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import reprlib
+import shlex
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # Comes with the project; trained on embedded roads alone, as models/base/card.md says.
 BASE_MODEL = Path(__file__).parents[1] / "models" / "base" / "model.json"
+# What the simulator calls the log of a recording.
+LOG_NAME = "driving_log.csv"
 MODEL_NAME, WEIGHTS_NAME = "model.json", "model.weights.h5"
 # What train.py writes after a run's first epoch, and improve.py beside what is better.
 MARKS_OF_RUNS = ("history.csv", "improve.json")
@@ -300,11 +303,13 @@ def _checked(json_path: Path, weights_path: Path | None) -> tuple[dict[str, Any]
 
 def _read_json(json_path: Path) -> dict[str, Any]:
     if json_path.is_dir() or not json_path.exists():
-        if json_path.is_dir():
-            raise InputError(
-                f"{json_path}: no model.json in this folder; expected a run of train.py"
-            )
-        raise InputError(f"{json_path}: no such file, expected a model.json")
+        if not json_path.is_dir():
+            raise InputError(f"{json_path}: no such file, expected a model.json")
+        hint = "expected a run of train.py"
+        if (json_path / LOG_NAME).is_file():
+            command = shlex.join(["python", "train.py", str(json_path)])
+            hint += f"; it is a recording, and {command} makes one of it"
+        raise InputError(f"{json_path}: no model.json in this folder; {hint}")
     if json_path.is_file():
         with json_path.open("rb") as file:
             refuse_file(json_path, file.read(4))

@@ -7,6 +7,7 @@ user sets is the number of parameters; memory and time go with it.
 from __future__ import annotations
 
 import atexit
+import mmap
 import os
 import re
 import sys
@@ -117,15 +118,13 @@ def within_limits(job: Callable[[], T], what: str) -> T:
 
 
 def _memory_bytes() -> int:
-    """Return the memory that the process has, or the most it had; 0: not known here."""
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    try:
-        import resource
-    except ImportError:  # On Windows time alone is limited.
-        return 0
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """Return the memory that the process has."""
+    if sys.platform == "linux":  # Without loading anything.
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        return pages * mmap.PAGESIZE
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 def _leave() -> NoReturn:
@@ -138,14 +137,14 @@ def confine() -> None:
     """Keep this process within the memory of a model, from now on, without mercy.
 
     For a process that does nothing but try a file; see network.apart. Where the system
-    has no such limit, time alone is limited.
+    has no such limit, as Windows and macOS, time alone is limited.
     """
     try:
         import resource
 
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     except (ImportError, OSError):
         return
-    most = pages * os.sysconf("SC_PAGE_SIZE") + current_limits().memory_bytes
+    most = pages * mmap.PAGESIZE + current_limits().memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

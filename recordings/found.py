@@ -23,9 +23,11 @@ MOST_NAMED = 3
 def recordings_in(folder: Path) -> list[Path]:
     """Return the recordings in a folder and in the folders in it, in order of name.
 
-    The sample that comes with the project is none of them.
+    The folder itself comes first if it is one: the data set that Udacity gave out
+    unpacks to a folder `data`. The sample that comes with the project is none of them.
     """
-    found: list[Path] = []
+    # Only by the name of its log: any other table in it is no recording.
+    found = [folder] if (folder / "driving_log.csv").is_file() else []
     with suppress(OSError):  # What nobody may look into holds nothing to offer.
         for path in sorted(folder.iterdir()):
             if not path.is_dir() or path.name.startswith("."):
@@ -37,13 +39,14 @@ def recordings_in(folder: Path) -> list[Path]:
     return [path for path in found if not _is_sample(path)]
 
 
-def only_recording(command: str) -> Path:
+def only_recording(command: str, takes_several: bool = True) -> Path:
     """Return the one recording that lies in `data`, for a command that is given none.
 
     It is said on stderr which that is.
 
     Args:
         command: What to type before the recordings, such as "python train.py".
+        takes_several: Whether more than one may be typed.
 
     Raises:
         InputError: There is none or more than one; the message says what to type.
@@ -61,9 +64,11 @@ def only_recording(command: str) -> Path:
         )
     named = [str(path) for path in found[:MOST_NAMED]]
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    which = "one or more" if takes_several else "one of them"
+    example = shlex.join(named if takes_several else named[:1])
     raise InputError(
         f"no recording given, and {DATA} holds {len(found)}: {', '.join(named)}{more}; "
-        f"type the command with one or more: {command} {shlex.join(named)}"
+        f"type the command with {which}: {command} {example}"
     )
 
 

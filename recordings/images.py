@@ -159,8 +159,9 @@ def cache_folder() -> Path:
     named = os.environ.get("BC_CACHE_DIR")
     if named:
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "behavioural-cloning"
+    import platformdirs
+
+    return platformdirs.user_cache_path("behavioural-cloning", False, opinion=False)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -42,7 +43,9 @@ NUMBERS = ("steering", "throttle", "brake", "speed")
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 # No program writes a number of more characters; 17 digits tell any two apart.
 MOST_NUMBER_CHARACTERS = 64
-# So many rows that are left out are shown.
+# What train.py writes into the folder of a run.
+NAMES_OF_RUNS = ("config.json", "model.json")
+# So many rows that are left out are shown, and recordings of a folder.
 MOST_SHOWN = 3
 
 
@@ -94,13 +97,20 @@ def find_log(path: Path) -> Path:
         return log_path
     if log_path.exists():
         raise InputError(f"{log_path}: no regular file, expected a log; put one there")
+    if any((path / name).is_file() for name in NAMES_OF_RUNS):
+        raise InputError(
+            f"{path}: a run of train.py, expected a recording; its config.json names "
+            "those that it has learnt"
+        )
     found = [p for p in sorted(path.iterdir()) if p.suffix.lower() == ".csv"]
     found = [p for p in found if p.is_file() and not p.name.startswith("._")]
     if len(found) == 1:
         return found[0]
-    inside = [p.parent.name for p in sorted(path.glob("*/driving_log.csv"))]
+    inside = sorted(p.parent for p in path.glob("[!.]*/driving_log.csv"))
     if inside:
-        hint = f"it holds the recordings {', '.join(inside)}: give those"
+        more = f" and {len(inside) - MOST_SHOWN} more" if inside[MOST_SHOWN:] else ""
+        named = " ".join(shlex.quote(str(p)) for p in inside[:MOST_SHOWN])
+        hint = f"it holds recordings, give those: {named}{more}"
     elif found:
         hint = f"it holds {', '.join(p.name for p in found)}: give one of them"
     else:

@@ -13,6 +13,7 @@ command until the next.
 
 import base64
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from simulator.errors import DriveServerError, Refusal
 from simulator.recorder import encode_jpeg
 from simulator.vehicle import MAX_STEERING_DEG, MPS_PER_MPH, clipped
 from simulator.world import FRAME_DT_S, Observation, World
+
+logger = logging.getLogger(__name__)
 
 FRAGMENT_CHARS = 1016
 PING_INTERVAL_S = 25.0
@@ -330,7 +333,7 @@ def _connect(url: str, wait_s: float) -> ClientConnection:
     if not is_known:
         raise Refusal(f"url is {url!r}, expected such as http://127.0.0.1:4567")
     address = f"ws://{parts.netloc}/socket.io/?EIO=4&transport=websocket"
-    give_up_s = time.monotonic() + wait_s
+    give_up_s, is_said = time.monotonic() + wait_s, False
     while True:
         try:
             return connect(
@@ -350,4 +353,9 @@ def _connect(url: str, wait_s: float) -> ClientConnection:
                 raise DriveServerError(
                     f"no drive server at {url}; start one: python drive.py MODEL"
                 ) from None
+            if not is_said:
+                logger.warning(
+                    "no drive server at %s yet; waiting %g s for one", url, wait_s
+                )
+                is_said = True
             time.sleep(0.2)

@@ -46,6 +46,7 @@ class Film:
         if size[0] % 2 or size[1] % 2:
             raise Refusal(f"size is {size}, expected even numbers")
         self.path, self.size, self.num_frames = path, size, 0
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._streams, self._draft = contextlib.ExitStack(), Draft(path, False)
         try:
             said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the rest
@@ -61,6 +62,7 @@ class Film:
                 stderr=self._said,
                 # So Ctrl+C reaches this process only, which then ends it.
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         except BaseException:
             self._streams.close()
@@ -90,7 +92,7 @@ class Film:
         with self._streams:
             is_wanted = kind is None and self.num_frames > 0
             if not is_wanted:
-                self._encoder.kill()
+                self._encoder.terminate()
             with contextlib.suppress(BrokenPipeError):
                 self._frames.close()
             if self._encoder.wait() == 0 and is_wanted:

@@ -83,6 +83,7 @@ class RecordJob:
 def _facts_of(variant: Variant) -> dict[str, Any]:
     return {
         "half_width_m": variant.track.half_width_m,
+        "lane_offsets_m": variant.track.lane_offsets_m,
         "jpeg_quality": variant.jpeg_quality,
         "settings": asdict(variant.settings),
     }

@@ -68,13 +68,14 @@ class Recorder:
         self._last_s: float | None = None
         self._start = FIRST_DAY + datetime.timedelta(days=seed % MOST_DAYS)
         # In the same folder as the result, so that the last step is a mere renaming.
+        folder.parent.mkdir(parents=True, exist_ok=True)
         self._draft = Draft(folder, is_folder=True)
         try:
             with self._draft.named():
                 (self._draft.path / IMAGE_DIR).mkdir()
                 if facts is not None:
                     text = json.dumps(facts, indent=1) + "\n"
-                    (self._draft.path / FACTS_NAME).write_text(text)
+                    (self._draft.path / FACTS_NAME).write_text(text, "utf-8")
                 # Without a buffer: what is written is there, or is said to be not.
                 self._log = (self._draft.path / LOG_NAME).open("wb", buffering=0)
         except OSError:

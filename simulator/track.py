@@ -287,6 +287,34 @@ def resample_closed(points: np.ndarray, spacing_m: float = SPACING_M) -> np.ndar
     return np.stack([np.interp(wanted_m, station_m, axis) for axis in loop.T], axis=1)
 
 
+def spline_points(control: np.ndarray) -> np.ndarray:
+    """Return the closed cubic spline through `control`, sampled every metre.
+
+    `control` is float (m, 3), in order; what is returned float64 (n, 3), evenly spaced
+    horizontally.
+
+    Source: natural form of the periodic cubic spline, with centripetal knots (square
+    root of the chords), which do not overshoot at sharp turns.
+    """
+    count = len(control)
+    following = np.roll(control, -1, axis=0)
+    knots = np.linalg.norm(following - control, axis=1) ** 0.5
+    slopes = (following - control) / knots[:, None]
+    system = np.zeros((count, count))
+    for i in range(count):
+        system[i, i - 1] += knots[i - 1]
+        system[i, i] += 2 * (knots[i - 1] + knots[i])
+        system[i, (i + 1) % count] += knots[i]
+    bends = np.linalg.solve(system, 6 * (slopes - np.roll(slopes, 1, axis=0)))
+    next_bends = np.roll(bends, -1, axis=0)
+    share = np.arange(200)[None, :, None] / 200
+    rest = 1 - share
+    pull = (rest**3 - rest) * bends[:, None] + (share**3 - share) * next_bends[:, None]
+    dense = rest * control[:, None] + share * following[:, None]
+    dense = dense + pull * knots[:, None, None] ** 2 / 6
+    return resample_closed(dense.reshape(-1, 3))
+
+
 def turning_per_m(points: np.ndarray) -> np.ndarray:
     """Return the curvature of a closed line, float64 (n,), + where it turns right.
 

@@ -17,7 +17,7 @@ from simulator.errors import Refusal
 from simulator.looks import LOOKS
 from simulator.mesh import Optics
 from simulator.recorder import JPEG_QUALITY
-from simulator.scenery import SceneSettings
+from simulator.scenery import SceneSettings, choose_look
 from simulator.textures import Colour, Paint
 from simulator.track import Track
 from simulator.tracks import road_seed
@@ -39,6 +39,7 @@ BANK_COLOURS: tuple[Colour, ...] = (
 )
 JPEG_QUALITY_RANGE = (40, 95)
 NARROWEST_M = 2.0  # half of it
+LEAST_DIVIDED_M = 2.8  # half of it
 WIDEST_M = 6.0  # half of it; no random road bends tighter than 12 m
 # Of stone between dark walls, over water: the only such place in the stock simulator is
 # the lake's, and who has never met one drifts there.
@@ -88,7 +89,6 @@ def draw_variant(
     share = strength * rng.uniform(-1, 1)
     towards_m = NARROWEST_M if share < 0 else max(widest_m, usual_m)
     width_m = usual_m + abs(share) * (towards_m - usual_m)
-    lanes_m = tuple(lane * width_m / usual_m for lane in track.lane_offsets_m)
     drawn = replace(
         _with_weather(settings, rng, strength),
         variation=max(settings.variation, strength),
@@ -101,10 +101,30 @@ def draw_variant(
         drawn = replace(drawn, bonnet=str(rng.choice(["lake", "jungle", "none"])))
     least, most = JPEG_QUALITY_RANGE
     quality = JPEG_QUALITY + strength * (rng.uniform(least, most) - JPEG_QUALITY)
+    lanes_m = tuple(lane * width_m / usual_m for lane in track.lane_offsets_m)
+    if strength > 0 and road_seed(track.name) is not None:
+        lanes_m = _lanes_m(track, drawn, width_m)
     track = replace(track, half_width_m=width_m, lane_offsets_m=lanes_m)
     if road_seed(track.name) is not None and rng.random() < BRIDGES * strength:
         track = _with_bridge(track, rng.uniform(*BRIDGE_M))
     return Variant(track, drawn, round(quality))
+
+
+def _lanes_m(
+    track: Track, settings: SceneSettings, width_m: float
+) -> tuple[float, ...]:
+    """Return the lanes of a road that is `width_m` wide to each side.
+
+    There are two where a line divides them and each has room for a car; people drive in
+    the middle of all other roads.
+    """
+    line = settings.paint.middle_line
+    is_divided = line != "none"
+    if line == "usual":
+        is_divided = choose_look(track, settings).road == "lanes"
+    if not is_divided or width_m < LEAST_DIVIDED_M:
+        return (0.0,)
+    return (width_m / 2, -width_m / 2)
 
 
 def _with_bridge(track: Track, length_m: float) -> Track:

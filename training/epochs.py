@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +26,30 @@ from training.view_cache import ViewCache
 VALIDATION_STREAM = 2**32 - 1
 # Always full batches of this: another size would be compiled anew.
 PREDICTION_SIZE = 256
+
+
+@contextlib.contextmanager
+def partly_of(
+    network: keras.Model, start: Sequence[np.ndarray], share: float
+) -> Iterator[None]:
+    """Give a network, within the block, weights between its start and what it learnt.
+
+    Args:
+        start: The weights that it began with, as get_weights returns them.
+        share: How much of them it has, [0, 1); the rest is of its own.
+    """
+    if not share:
+        yield
+        return
+    learnt = network.get_weights()
+    mixed = [
+        share * old + (1 - share) * new for old, new in zip(start, learnt, strict=True)
+    ]
+    network.set_weights(mixed)
+    try:
+        yield
+    finally:
+        network.set_weights(learnt)
 
 
 def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndarray:

@@ -212,7 +212,7 @@ def git_commit() -> str:
     command = "git describe --always --dirty --abbrev=12".split()
     folder, nowhere = Path(__file__).parent, subprocess.DEVNULL
     try:
-        found = subprocess.check_output(command, cwd=folder, stderr=nowhere, text=True)
+        found = subprocess.check_output(command, cwd=folder, stderr=nowhere)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.strip()
+    return found.decode().strip()

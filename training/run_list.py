@@ -96,7 +96,7 @@ def _read_history(path: Path) -> list[float]:
     """Return the validation loss of every epoch; none for a run that has no history."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return [float(row["val_loss"]) for row in csv.DictReader(file)]
 
 

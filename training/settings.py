@@ -6,6 +6,7 @@ checks of what is given, and the `settings` of a run's config.json.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
@@ -14,6 +15,7 @@ from augment import AugmentSettings
 from common.command_line import MOST_SEED
 from common.errors import InputError
 from model import PRESETS
+from network.files import BASE_MODEL
 from recordings.steering import BALANCE_MODES
 from recordings.units import FULL_LOCK, UNIT_HELP, UNIT_METAVAR, unit_of_text
 
@@ -22,6 +24,8 @@ DETERMINISTIC_THREADS = 4
 SCHEDULES = ("cosine", "constant")
 SELECTIONS = ("loss", "driving")
 RECOVERIES = ("reproject", "shift")
+# Of the weights of a run that begins with the base model.
+KEPT_OF_BASE = 0.5
 # What --from is called that begins with a new network.
 SCRATCH = "scratch"
 # Settings of former versions, and the one value that changes nothing of a run.
@@ -116,6 +120,17 @@ class Settings:
         name="from",
         metavar="MODEL",
     )
+    keep_start: float | None = _setting(
+        None,
+        NETWORK,
+        "share kept of the start's weights (default: 0.5 of base, else 0)",
+        BELOW_ONE,
+        kind=float,
+    )
+    """What is validated and saved lies so far back towards the model it began from.
+
+    Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
+    """
     limit: int | None = _setting(
         None,
         DATA,
@@ -255,7 +270,7 @@ class Settings:
                 raise InputError(
                     f"{flag_of(setting.name)} is {value}, expected {rule[1]}"
                 )
-        for name, usual in usual_pace(self.from_model).items():
+        for name, usual in usual_for(self.from_model).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual)
 
@@ -291,19 +306,24 @@ class Settings:
         if unknown:
             raise InputError(f"config.json: unknown settings {', '.join(unknown)}")
         document["augment"] = AugmentSettings(**document["augment"])
+        # A run that was begun before there was this goes on as it began.
+        document.setdefault("keep_start", 0.0)
         for name in {"recordings", "part"} & set(document):
             document[name] = tuple(document[name])
         return Settings(**document)
 
 
-def usual_pace(from_model: str | None) -> dict[str, float]:
-    """Return learning rate and epochs where none are given.
+def usual_for(from_model: str | None) -> dict[str, float]:
+    """Return learning rate, epochs and what is kept of the start where none are given.
 
     A new model learns with Adam's usual rate, and for long; a trained one is nudged.
+    The base model knows more roads and lanes than one person's recording shows.
     """
-    if from_model:
-        return {"learning_rate": 1e-4, "epochs": 10}
-    return {"learning_rate": 1e-3, "epochs": 30}
+    if not from_model:
+        return {"learning_rate": 1e-3, "epochs": 30, "keep_start": 0.0}
+    is_base = os.path.realpath(from_model) == os.path.realpath(BASE_MODEL)
+    kept = KEPT_OF_BASE if is_base else 0.0
+    return {"learning_rate": 1e-4, "epochs": 10, "keep_start": kept}
 
 
 def declared_settings() -> list[Field[Any]]:
@@ -333,12 +353,12 @@ def changes_of(document: dict[str, Any]) -> dict[str, Any]:
 
     default = flat(asdict(Settings(()))) | RETIRED
     default["part"] = list(default["part"])
-    # None stands for the pace that follows from the other settings.
-    default |= usual_pace(document.get("from_model"))
+    # None stands for what follows from the other settings.
+    default |= usual_for(document.get("from_model"))
     return {
         name: value
         for name, value in flat(document).items()
         if name != "recordings"
         and value != default.get(name)
-        and not (value is None and name in usual_pace(None))
+        and not (value is None and name in usual_for(None))
     }

@@ -15,7 +15,6 @@ import logging
 import mmap
 import os
 import shutil
-import sys
 import tempfile
 import time
 import zlib
@@ -39,6 +38,7 @@ from recordings.images import (
     read_frame,
 )
 from recordings.reproject import ViewGeometry
+from simulator.disk import rename
 
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
 SHARD_SIZE = 2048
@@ -168,7 +168,7 @@ class _Shard:
         The system keeps them cached for as long as there is room, so reading them again
         costs no disk; without this, memory grows with the data.
         """
-        if sys.platform == "linux":
+        if hasattr(mmap, "MADV_DONTNEED"):  # Windows has it not.
             self._map.madvise(mmap.MADV_DONTNEED)
 
 
@@ -250,12 +250,22 @@ def _build_shard(
                 file.write(made.tobytes())
                 report(len(chunk))
         _add_checksum(Path(partial_name))
-        Path(partial_name).replace(shard_path)
+        _place(Path(partial_name), shard_path, len(paths))
     except BaseException as error:
         Path(partial_name).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_SPACE:
             raise _no_space(shard_path.parent, made[0].nbytes * num_todo) from error
         raise
+
+
+def _place(partial_path: Path, shard_path: Path, num_views: int) -> None:
+    """Give a shard its name, unless another run has made, and uses, the same."""
+    try:
+        rename(partial_path, shard_path)
+    except PermissionError:  # Windows replaces nothing that is mapped.
+        if not _is_whole(shard_path, num_views):
+            raise
+        partial_path.unlink()
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

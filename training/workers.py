@@ -14,6 +14,8 @@ trusted (https://www.tensorflow.org/security).
 
 from __future__ import annotations
 
+from common.ends import line_of
+
 import importlib.util
 import os
 import queue
@@ -27,7 +29,6 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from common.ends import line_of
 from common.errors import InputError, NonFiniteLossError
 from common.start_up import num_cores
 from training.epochs import Interruption

@@ -23,6 +23,7 @@ import pandas as pd
 from common.car import CAMERAS, autonomy_percent
 from common.table import text_table
 from evaluation.closed_loop import Job, drive_all, make_driver, variant_of
+from simulator.disk import rename
 from simulator.expert import Expert
 from simulator.recorder import PAUSE_S, Recorder
 from simulator.tracks import track_names
@@ -87,7 +88,7 @@ def record_round(plan: DaggerPlan, folder: Path, model_path: Path, number: int) 
         put_back = record_states(draft / name, job, num_rows, number)
         print(f"round {number}: {track} {direction}, put back {put_back} times")
     if not states.exists():
-        draft.rename(states)
+        rename(draft, states)
     return states
 
 

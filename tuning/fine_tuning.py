@@ -71,6 +71,7 @@ def tuning_settings(tuning: Tuning) -> Settings:
         part=(0.0, 1.0),
         limit=None,
         from_model=str(tuning.model_path.resolve()),
+        keep_start=0.0,
         epochs=tuning.epochs,
         steps_per_epoch=tuning.steps_per_epoch,
         learning_rate=tuning.learning_rate,
@@ -82,7 +83,7 @@ def tune(folder: Path, settings: Settings, draw: Draw, run: TrainRun) -> Path:
     """Fine-tune as train.py does, in a run folder; return the path of the model.
 
     Raises:
-        InputError: It was interrupted.
+        KeyboardInterrupt: It was stopped before its end, after which it goes on.
     """
     metrics_path = folder / "metrics.json"
     metrics = json.loads(metrics_path.read_bytes()) if metrics_path.is_file() else {}
@@ -91,7 +92,7 @@ def tune(folder: Path, settings: Settings, draw: Draw, run: TrainRun) -> Path:
             make_run(folder, settings)
         metrics = run(folder, settings, draw=draw)
     if not metrics["is_finished"]:
-        raise InputError(f"{folder}: stopped; the same command goes on")
+        raise KeyboardInterrupt
     return folder / "model.json"
 
 

@@ -7,6 +7,8 @@ a trial that has fallen silent goes back into the queue, with the values that it
 
 from __future__ import annotations
 
+from common.ends import line_of
+
 import logging
 import sys
 import time
@@ -27,9 +29,9 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.ends import line_of
 from common.errors import InputError, NonFiniteLossError
 from common.files import whole_file
+from common.text import ESCAPED
 from training.epochs import is_finished
 from training.progress import Progress
 from training.run_folder import make_run
@@ -356,7 +358,7 @@ def train_trial(
 
     try:
         with (
-            (run_dir / "train.log").open("w", buffering=1) as log,
+            (run_dir / "train.log").open("w", 1, "utf-8", ESCAPED) as log,
             redirect_stdout(log),
             redirect_stderr(log),
         ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from common.ends import line_of, say
+
 import multiprocessing
 import os
 import pickle
@@ -9,9 +11,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from common.ends import line_of, say
 from common.errors import InputError
-from common.start_up import deaf_to_interrupts, hear_interrupts, quiet_tensorflow
+from common.interrupts import deaf_to_interrupts, hear_interrupts
+from common.start_up import quiet_tensorflow
 
 
 def run_workers(worker: Callable[[], None], num_workers: int) -> None:

@@ -54,20 +54,19 @@ def refuse_file(path: Path, start: bytes) -> None:
     if start not in (HDF5_START, ZIP_START):
         return
     source = read_source(path, with_weights=False)
-    if source.config is not None:
+    what = what_it_is(source)
+    stem = path.name.removesuffix(".h5").removesuffix(".weights")
+    for name in (f"{stem}.json", "model.json"):
+        beside = path.with_name(name)
+        if beside.is_file():
+            raise InputError(f"{path}: {what}; give {beside}, which lies beside it")
+    if source.config is None:
         raise InputError(
-            f"{path}: {what_it_is(source)}, not yet one of this project's; "
-            f"{way_to_adopt(path)}"
-        )
-    own = path.with_name(path.name.removesuffix(".h5").removesuffix(".weights"))
-    json_path = own.with_suffix(".json")
-    if json_path.is_file():
-        raise InputError(
-            f"{path}: the weights alone, expected the layers beside them: give "
-            f"{json_path}"
+            f"{path}: {what}, expected its layers as model.json beside it; without "
+            f"them, {way_to_adopt(path)}"
         )
     raise InputError(
-        f"{path}: {what_it_is(source)}, without its layers; {way_to_adopt(path)}"
+        f"{path}: {what}, not yet one of this project's; {way_to_adopt(path)}"
     )
 
 
@@ -92,7 +91,7 @@ def what_it_is(source: Source) -> str:
     """Return in words what a file is: the version of Keras and the size it takes."""
     by = f"Keras {source.version}" if source.version else "Keras"
     if source.config is None:
-        return f"weights saved by {by}"
+        return f"weights alone, saved by {by}"
     shape = input_shape_of(source.config)
     if shape is None:
         return f"a model of {by} that does not say which pictures it takes"

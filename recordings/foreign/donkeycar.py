@@ -203,7 +203,7 @@ def write_tub(rows: Sequence[ForeignRow], sessions: Sequence[int], out: Path) ->
             lines = [_record_line(rows[i], i, sessions[i], folder) for i in part]
             stem = f"catalog_{len(names)}"
             names.append(f"{stem}.catalog")
-            (folder / names[-1]).write_text("".join(lines))
+            (folder / names[-1]).write_text("".join(lines), encoding="utf-8")
             about = {
                 "path": f"{stem}.catalog_manifest",
                 "created_at": rows[start].time_s,
@@ -211,7 +211,7 @@ def write_tub(rows: Sequence[ForeignRow], sessions: Sequence[int], out: Path) ->
                 "line_lengths": [len(line) for line in lines],
             }
             manifest = json.dumps(about, sort_keys=True) + "\n"
-            (folder / f"{stem}.catalog_manifest").write_text(manifest)
+            (folder / f"{stem}.catalog_manifest").write_text(manifest, encoding="utf-8")
         ids = [_session_name(number) for number in sorted(set(sessions))]
         manifest_lines = [
             [IMAGE, ANGLE, THROTTLE, MODE],
@@ -233,7 +233,7 @@ def write_tub(rows: Sequence[ForeignRow], sessions: Sequence[int], out: Path) ->
             },
         ]
         text = "".join(json.dumps(line) + "\n" for line in manifest_lines)
-        (folder / "manifest.json").write_text(text)
+        (folder / "manifest.json").write_text(text, encoding="utf-8")
 
 
 def _session_name(number: int) -> str:

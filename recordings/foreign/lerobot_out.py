@@ -223,4 +223,4 @@ def _measures(values: np.ndarray) -> dict[str, Any]:
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=4) + "\n")
+    path.write_text(json.dumps(document, indent=4) + "\n", encoding="utf-8")

@@ -128,10 +128,10 @@ def write_recording(log: ForeignLog, source: Path, out: Path) -> Imported:
         if not lines:
             why = "; ".join(log.left_out[:MOST_NAMED]) or "it has no rows"
             raise InputError(f"{source}: none of its rows can be used: {why}")
-        (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
+        (folder / "driving_log.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         origin = {"format": log.kind, "camera": "unknown", "source": source.name}
         document = json.dumps({**origin, **log.about}, indent=1) + "\n"
-        (folder / ORIGIN_NAME).write_text(document)
+        (folder / ORIGIN_NAME).write_text(document, encoding="utf-8")
     return Imported(len(lines), tuple(log.left_out), min(steerings), max(steerings))
 
 

@@ -353,7 +353,8 @@ def test_the_weights_of_a_run_lead_to_its_layers(saved, capsys):
 
     path = saved[1] / "model.weights.h5"
     assert drive.main([str(path), "--port", "0"]) == 1
-    assert f"give {saved[1] / 'model.json'}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"give {saved[1] / 'model.json'}, which lies beside it" in said
 
 
 def test_what_is_adopted_is_what_the_copy_holds(tmp_path, weights):

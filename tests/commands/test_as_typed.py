@@ -2,19 +2,25 @@
 
 import importlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_recordings import write_recording
 
+import augment
+import dataset
+import drive
 import explore
+import search
 import train
-from network.files import BASE_MODEL
+from network.files import BASE_MODEL, load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL_FILES = ("model.json", "model.weights.h5")
@@ -41,7 +47,11 @@ def said(capsys):
 # --- No recording ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [train, explore], ids=["train", "explore"])
+@pytest.mark.parametrize(
+    "command",
+    [augment, dataset, explore, search, train],
+    ids=lambda command: command.__name__,
+)
 def test_without_a_recording_in_data_one_is_told_how_to_record(here, capsys, command):
     name = command.__name__
     for make in (lambda: None, lambda: (here / "data" / "empty").mkdir(parents=True)):
@@ -73,6 +83,10 @@ def test_of_several_recordings_in_data_the_command_to_type_is_told(here, capsys)
         "data/b data/roads/random_1\n"
     )
     assert not (here / "models").exists()
+    assert augment.main([]) == 1
+    assert said(capsys).endswith(
+        "; type the command with one of them: python augment.py 'data/a b'\n"
+    )
 
 
 def test_the_only_recording_in_data_is_taken_and_said(here, capsys):
@@ -84,6 +98,18 @@ def test_the_only_recording_in_data_is_taken_and_said(here, capsys):
     _, settings = train.open_run(train.parse_args([]))
     assert settings.recordings == (str(here / "data" / "bars"),)
     assert said(capsys) == taken
+
+
+def test_udacitys_data_set_lies_in_data_itself_once_it_is_unpacked(here, capsys):
+    write_recording(here / "data", 0.8 * np.sin(np.arange(60) / 8))
+    (here / "__MACOSX").mkdir()
+    assert dataset.main([]) == 0
+    assert said(capsys) == (
+        "no recording given: taking data, the only one of yours in data\n"
+    )
+    write_log(here / "data" / "mine")
+    assert dataset.main([]) == 1
+    assert "data holds 2: data, data/mine; " in said(capsys)
 
 
 # --- No name --------------------------------------------------------------------------
@@ -216,3 +242,47 @@ def test_a_model_is_driven_by_the_name_of_its_folder(here, capsys):
         shutil.copy(BASE_MODEL.with_name(name), here / "run")
     args = evaluate.parse_args(["run", "run/model.json", "zero", "--track", "lake"])
     assert args.drivers == ["run/model.json", "run/model.json", "zero"]
+
+
+# --- A file of Keras for its model.json -----------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_whole_keras_model_is_refused_with_the_way_which_leads_there(
+    here, capsys, saved, ending
+):
+    path = here / f"a model{ending}"
+    with warnings.catch_warnings(action="ignore"):  # That .h5 is an old format.
+        saved[0].save(path)
+    assert drive.main([str(path)]) == 1
+    (line,) = said(capsys).splitlines()
+    is_one = f"{path}: a model of Keras {keras.__version__} that takes pictures of "
+    assert line.startswith(is_one + "320x160, not yet one of this project's; adopt it: ")
+    command, script, *words = shlex.split(line.partition("adopt it: ")[2])
+    assert (command, script) == ("python", "adopt.py")
+    assert adopt.main(words) == 0
+    capsys.readouterr()
+    out = here / words[-1]
+    frame = np.full((1, 160, 320, 3), 90, np.uint8)
+    steering = [
+        float(m.predict_on_batch(frame)[0, 0])
+        for m in (load_model(out / "model.json"), saved[0])
+    ]
+    assert steering[0] == pytest.approx(steering[1], abs=1e-6)
+    shutil.copy(out / "model.json", here)
+    # Where that is done already, that is the way.
+    assert drive.main([str(path)]) == 1
+    assert said(capsys).endswith(f"give {here / 'model.json'}, which lies beside it\n")
+
+
+def test_weights_alone_are_refused_with_the_file_that_they_belong_to(here, capsys):
+    put_run(here, "mine", 0)
+    weights_path = here / "models" / "mine" / "model.weights.h5"
+    assert drive.main([str(weights_path)]) == 1
+    beside = weights_path.with_name("model.json")
+    assert f"; give {beside}, which lies beside it" in said(capsys)
+    beside.unlink()
+    assert drive.main([str(weights_path)]) == 1
+    assert "weights alone, saved by Keras, expected its layers as model.json" in said(
+        capsys
+    )

@@ -35,8 +35,11 @@ MIDST = {
     "record": ".partial.lake/IMG",
     "look": "look.log",
     "train": "model/config.json",
+    "train, after an epoch": "model/state.npz",
     "drive": ".partial.drive.mp4",
     "road": ".partial.road.mp4",
+    # It takes a moment, and begins with the end of the last drive.
+    "page": "road.json",
 }
 FIGURES = ("model/metrics.json", "drive.json", "road.json")
 
@@ -44,6 +47,17 @@ FIGURES = ("model/metrics.json", "drive.json", "road.json")
 @pytest.fixture
 def recording(tmp_path):
     return write_recording(tmp_path / "bars", 0.8 * np.sin(np.arange(240) / 15))
+
+
+@pytest.fixture
+def in_degrees(recording):
+    """The same, as another program has written it."""
+    path = recording / "driving_log.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    for row in rows:
+        row[3] = f"{25 * float(row[3]):.4f}"
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return recording
 
 
 def demo_of(folder, *args, short=True):
@@ -72,7 +86,8 @@ def kill_in(step, command, out):
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
-    assert children and not alive
+    assert not alive
+    assert children or step == "page"
 
 
 def figures_of(out):
@@ -125,6 +140,21 @@ def test_what_cannot_be_read_or_written_is_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_log_in_degrees_is_said_before_anything_is_made(tmp_path, in_degrees, capsys):
+    out = ["--out", str(tmp_path / "out"), "--data", str(in_degrees)]
+    assert main(out) == 1
+    error = capsys.readouterr().err
+    assert "beyond full lock" in error and "with --steering-unit deg" in error
+    assert error.count("\n") == 1
+    assert main([*out, "--steering-unit", "other=deg"]) == 1
+    assert (
+        "--steering-unit names other, expected one of bars" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit, match="2"):
+        parse_args(["--steering-unit", "deg"])
+
+
 def test_too_small_a_disk_is_said_before_anything_is_made(disk, capsys):
     assert main(["--out", str(disk / "out")]) == 1
     error = capsys.readouterr().err
@@ -162,18 +192,19 @@ def test_stopped_demo_says_so_in_one_line_and_leaves_no_process(tmp_path, number
             pass
         process.send_signal(number)
         out, error = process.communicate()
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (130, "")
     kept = (
         f"stopped; what is done is kept in {tmp_path / 'out'}, the same command goes on"
     )
-    assert error == f"\n{kept}\n"
+    assert error == f"{kept}\n"
     assert not any(child.is_running() for child in children)
 
 
 def test_killed_in_its_steps_the_same_command_goes_on_and_loses_nothing(
-    tmp_path, recording
+    tmp_path, in_degrees
 ):
-    out, args = tmp_path / "out", ("--data", recording, "--epochs", 1)
+    unit = ("--steering-unit", "deg")
+    out, args = tmp_path / "out", ("--data", in_degrees, "--epochs", 1, *unit)
     command = demo_of(tmp_path, *args)
     for step in ("look", "train", "drive"):
         kill_in(step, command, out)
@@ -184,6 +215,8 @@ def test_killed_in_its_steps_the_same_command_goes_on_and_loses_nothing(
     assert done.stdout.startswith("3/5 drive")
     assert (out / "report.json").stat().st_mtime_ns == before
     assert json.loads((out / "drive.json").read_bytes())["elapsed_s"] == 2
+    config = json.loads((out / "model" / "config.json").read_bytes())
+    assert config["settings"]["steering_units"] == {str(in_degrees): "deg"}
     again = run(tmp_path, *args)
     assert again.returncode == 0
     done_already = f"all of it is done: open {out / 'index.html'}; "
@@ -203,6 +236,7 @@ def test_other_flags_than_it_was_begun_with_are_refused(tmp_path, recording):
         (("--data", recording), "--epochs"),
         (("--epochs", 1), "--data"),
         ((*args, "--quick"), "--quick"),
+        ((*args, "--steering-unit", "normalised"), "--steering-unit"),
     ):
         done = run(tmp_path, *other)
         assert (done.returncode, done.stdout) == (1, "")
@@ -238,11 +272,13 @@ def test_help_has_an_example(capsys):
 @pytest.mark.slow
 def test_killed_in_every_step_it_ends_with_the_figures_of_an_unbroken_one(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    done = run(whole, "--quick", short=False)
+    args = ("--quick", "--epochs", 2)
+    done = run(whole, *args, short=False)
     assert done.returncode == 0, done.stderr
     for step in MIDST:
-        kill_in(step, demo_of(broken, "--quick", short=False), broken / "out")
-    done = run(broken, "--quick", short=False)
+        kill_in(step, demo_of(broken, *args, short=False), broken / "out")
+        assert not (broken / "out" / "index.html").exists()
+    done = run(broken, *args, short=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("--quick leaves out ")
     weights = "out/model/model.weights.h5"

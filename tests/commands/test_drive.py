@@ -196,7 +196,7 @@ def test_interrupt_while_loading_ends_in_one_line(model_path, tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr and process.stderr.readline().startswith("loading")
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 1
+    assert process.wait(30) == 130
     assert process.stderr.read().splitlines() == ["stopped before the model was loaded"]
     process.stderr.close()
 

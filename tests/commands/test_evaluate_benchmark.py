@@ -41,7 +41,7 @@ def test_a_benchmark_ends_in_a_table_a_page_and_cards(
     arguments = (mine, other, "zero", "zero", "--benchmark", "--report", page_path)
     code, out, err = run(capsys, *arguments)
     assert code == 0, err
-    assert out.startswith("benchmark 1, at 20 mph: each road counts alike")
+    assert out.startswith("benchmark 2, at 20 mph: each road counts alike")
     for name in ("mine", "other", "zero"):
         assert out.count(f"{name} on") == 1
     card_path = mine.with_name("card.md")
@@ -53,7 +53,7 @@ def test_a_benchmark_ends_in_a_table_a_page_and_cards(
     assert card_path.read_text().startswith("# mine\n")
     assert kept_path.read_text() == "by hand"
     page = page_path.read_text()
-    assert "Driving benchmark 1" in page and "http:" not in page
+    assert "Driving benchmark 2" in page and "http:" not in page
     # The scores, maps of all three, and what the models have seen.
     assert page.count("data:image/png;base64,") == 6
     before = card_path.read_bytes()

@@ -1,5 +1,7 @@
 """A Python that lacks a package: every command says so in one line."""
 
+from common.ends import line_of
+
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_recordings import write_recording
-
-from common.ends import line_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = str(ROOT / "models" / "base")
@@ -24,8 +24,10 @@ COMMANDS = {
     "improve": f"improve.py {BASE} --track random:1 --base bars --name x",
     "model": "model.py",
     "search": "search.py bars",
+    "simulate drive": "simulate.py drive lake",
     "simulate record": "simulate.py record lake --frames 5 --out out",
     "simulate render": "simulate.py render lake --out out.png",
+    "simulate window": "simulate.py window lake",
     "train": "train.py bars --name x",
 }
 # Runs a script as Python does, but without one of the packages.

@@ -257,7 +257,7 @@ def test_interrupted_search_puts_its_trial_back_at_once(recording, tmp_path):
     # To the children as well, as a terminal sends it.
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 1 and "the same command goes on" in err
+    assert process.returncode == 130 and "the same command goes on" in err
     states = [trial.state for trial in load_study(path).trials]
     assert states.count(WAITING) == 2 and len(states) == 4, err
 

@@ -18,7 +18,7 @@ from common.errors import InputError
 
 pytest.importorskip("keras")
 from common.errors import NonFiniteLossError
-from network.files import load_model
+from network.files import BASE_MODEL, load_model
 from train import main, run
 from training.preparation import read_split
 from training.run_folder import make_run
@@ -231,7 +231,7 @@ def test_ctrl_c_stops_after_the_batch_and_keeps_the_best(recording, tmp_path):
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert "stopping after this batch" in err and "next: python drive.py" in out
     best = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert best["epochs"] < 1000
@@ -253,7 +253,7 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
 
     monkeypatch.setattr("training.epochs.OneProcess.train_epoch", cut_short)
     monkeypatch.setattr("training.epochs.validation_loss", lambda *_: 0.0)
-    assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 0
+    assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 130
     assert (folder / "model.weights.h5").read_bytes() == before
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["epochs"], metrics["is_finished"]) == (3, False)
@@ -266,7 +266,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_name_free(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.preparation.read_split", stopped)
-    folder = train(recording, tmp_path, "early", *SHORT, expect=1)
+    folder = train(recording, tmp_path, "early", *SHORT, expect=130)
     assert capsys.readouterr().err.endswith("stopped\n")
     assert not folder.exists()
 
@@ -329,6 +329,23 @@ def test_fine_tuning_starts_from_the_given_weights(recording, unbroken, tmp_path
         for folder in (unbroken, tuned)
     ]
     assert losses[1] <= losses[0]
+
+
+def test_what_is_kept_of_the_start_is_half_of_the_base_model(
+    recording, unbroken, tmp_path
+):
+    once = ["--epochs", "1", *SHORT[2:], "--learning-rate", "1e-3"]
+    kept = train(recording, tmp_path, "kept", "--from", "base", *once)
+    alone = train(
+        recording, tmp_path, "alone", "--from", "base", "--keep-start", "0", *once
+    )
+    start = load_model(BASE_MODEL).get_weights()
+    moved = zip(start, weights_of(alone), weights_of(kept), strict=True)
+    assert any(np.abs(new - old).max() > 1e-3 for old, new, _ in moved)
+    moved = zip(start, weights_of(alone), weights_of(kept), strict=True)
+    for old, new, half in moved:
+        np.testing.assert_allclose(half, (old + new) / 2, atol=1e-6)
+    assert Settings((), from_model=str(unbroken / "model.json")).keep_start == 0
 
 
 def test_loss_that_is_not_finite_stops_and_names_the_batch(recording, tmp_path, capsys):

@@ -1,8 +1,6 @@
 """What all packages share: whole files, pages, tables, the car, a quiet start."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,16 +85,6 @@ def test_notices_are_kept_and_errors_are_shown(capfd):
         os.write(2, b"what a library prints\n")
     err = capfd.readouterr().err.splitlines()
     assert [line.partition(" ")[0] for line in err] == ["E0000", "what"]
-
-
-def test_an_interrupt_that_a_library_swallows_ends_the_import():
-    def library():
-        with contextlib.suppress(BaseException):
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt), start_up._keeping_interrupts():
-        library()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

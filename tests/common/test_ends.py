@@ -1,5 +1,7 @@
 """How commands end: in one line, in silence, or with a report of our own mistake."""
 
+from common.ends import ends_in_one_line, line_of
+
 import errno
 import os
 import signal
@@ -10,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from common.ends import ends_in_one_line, line_of
 from common.errors import InputError, NonFiniteLossError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +69,7 @@ EXPECTED = {
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_what_is_expected_ends_in_one_line(kind, capsys):
     error, said = EXPECTED[kind]
-    assert end_with(error) == 1
+    assert end_with(error) == (130 if isinstance(error, KeyboardInterrupt) else 1)
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1) and err.startswith(said)
     if isinstance(error, OSError) and error.errno:
@@ -163,7 +164,7 @@ def test_other_pipe_that_breaks_is_told():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk_is_one_line():
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = run_main("print('line')", stdout=full, env=environment(""))
     assert done.returncode == 1
     assert done.stderr.startswith("standard output: No space left on device")
@@ -204,7 +205,7 @@ def test_name_that_is_no_text_can_be_printed():
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of POSIX")
 def test_ctrl_c_is_one_line():
     done = run_main("os.kill(os.getpid(), signal.SIGINT)")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "stopped\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

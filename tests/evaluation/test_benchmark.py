@@ -19,8 +19,8 @@ from simulator.tracks import track_names
 from simulator.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
-# Of layouts, widths, looks and cameras of version 1, rounded to what can be seen.
-ROADS_OF_VERSION = (1, "b4caad78391a1a57")
+# Of layouts, widths, looks and cameras of version 2, rounded to what can be seen.
+ROADS_OF_VERSION = (2, "6206cb26d07889c4")
 # Brightness and contrast, of 255, of the upper and the lower half of the first frame.
 LOOKS_OF_VERSION: dict[str, list[float]] = {
     "jungle forward": [65.1, 45.0, 134.5, 37.8],

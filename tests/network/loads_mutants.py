@@ -37,7 +37,7 @@ def make(seed, source, folder, kind):
 
 
 def kilobytes(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith(name)]
     return int(line.split()[1])
 
@@ -60,7 +60,9 @@ def main(first, last, source, folder, kind):
     load(Path(source) / "model.json")  # What is loaded once is not counted.
     for seed in range(int(first), int(last)):
         path = make(seed, Path(source), Path(folder) / str(seed), kind)
-        Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
+        Path("/proc/self/clear_refs").write_text(
+            "5", encoding="utf-8"
+        )  # Forget the peak so far.
         before, began_s = kilobytes("VmRSS"), time.perf_counter()
         outcome, said = load(path)
         took_s = time.perf_counter() - began_s

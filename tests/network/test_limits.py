@@ -49,7 +49,7 @@ def pooled(x):
 
 
 def memory_mb(name):
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(name):
             return int(line.split()[1]) / 1e3
     return pytest.skip("needs Linux to tell the peak of memory")
@@ -84,7 +84,9 @@ HUGE = {
 def test_what_asks_for_gigabytes_is_refused_before_it_has_them(saved, tmp_path, make):
     path = write_model(tmp_path, saved, make)
     memory_mb("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="utf-8"
+    )  # Forget the peak so far.
     before = memory_mb("VmRSS")
     with pytest.raises(InputError, match=r"(parameters|of a frame), expected at most"):
         load_model(path)

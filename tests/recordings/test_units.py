@@ -190,7 +190,7 @@ def test_names_and_cells_act_on_no_terminal(name, tmp_path, capsys):
     assert dataset.main([str(folder)]) == 0
     for text in capsys.readouterr():
         assert all(line.isprintable() for line in text.split("\n"))
-    Path(folder / "driving_log.csv").write_text("a,b\n")
+    Path(folder / "driving_log.csv").write_text("a,b\n", encoding="utf-8")
     assert dataset.main([str(folder)]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and err.rstrip("\n").isprintable()

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from simulator import tracks
+from simulator import random_roads, tracks
 from simulator.errors import Refusal
-from simulator.tracks import RANGES, RandomTrackRanges
+from simulator.random_roads import RANGES, RandomTrackRanges
+from simulator.track import Track, resample_closed
 
 
 def slope_length_m(track):
@@ -65,20 +66,20 @@ def test_mountain_climbs_and_never_meets_itself():
     assert np.ptp(track.points[:, 2]) > 50
     assert np.abs(track.grade).max() < 0.2
     assert 1 / np.abs(track.curvature_per_m).max() > 12
-    assert tracks.find_collision(track) is None
+    assert random_roads.find_collision(track) is None
 
 
 @pytest.mark.parametrize(
     # Smoothing and even spacing end within a percent of the drawn length; a winding
     # road is cut short at its bends, and where it closes.
-    ("kind", "shortest"),
-    [("random", 0.99), ("winding", 0.85)],
+    ("kind", "count", "shortest"),
+    [("random", 100, 0.99), ("winding", 100, 0.85), ("serpentine", 12, 0.85)],
 )
-def test_a_hundred_random_tracks_keep_their_ranges(kind, shortest):
+def test_random_tracks_keep_their_ranges(kind, count, shortest):
     ranges = RANGES[kind]
-    for seed in range(100):
-        track = tracks.random_track(seed, kind)
-        assert tracks.find_collision(track) is None, seed
+    for seed in range(count):
+        track = random_roads.random_track(seed, kind)
+        assert random_roads.find_collision(track, ranges.verge_m) is None, seed
         low, high = ranges.length_range_m
         assert shortest * low <= track.length_m <= 1.01 * high, seed
         tightest_m = 1 / np.abs(track.curvature_per_m).max()
@@ -95,15 +96,43 @@ def test_winding_tracks_have_bends_as_tight_as_the_jungles_and_crests():
     def crests(track):
         return np.sum(np.diff(np.sign(np.diff(track.points[:, 2]))) < 0)
 
-    winding = [tracks.random_track(seed, "winding") for seed in range(20)]
-    usual = [tracks.random_track(seed) for seed in range(20)]
+    winding = [random_roads.random_track(seed, "winding") for seed in range(20)]
+    usual = [random_roads.random_track(seed) for seed in range(20)]
     assert sharp(tracks.jungle()) > np.mean([*map(sharp, winding)]) > 0.1
     assert np.mean([*map(sharp, usual)]) < 0.01
     assert np.mean([*map(crests, winding)]) > 2 * np.mean([*map(crests, usual)])
 
 
+def test_serpentine_tracks_come_back_beside_themselves_as_the_jungle_does():
+    def beside(track):
+        """Return where another part is near by, and how far above or below."""
+        apart = np.linalg.norm(
+            track.points[:, None, :2] - track.points[None, :, :2], axis=2
+        )
+        index = np.arange(len(apart))
+        steps = np.abs(index[:, None] - index)
+        along = np.minimum(steps, len(index) - steps) * track.spacing_m
+        apart[along < 4 * track.half_width_m + 20] = np.inf
+        is_near = apart.min(axis=1) < 2 * track.half_width_m + 5
+        other_m = track.points[apart.argmin(axis=1), 2]
+        return is_near, np.abs(track.points[:, 2] - other_m)[is_near]
+
+    assert np.mean(beside(tracks.jungle())[0]) > 0.1
+    for seed in range(6):
+        track = random_roads.random_track(seed, "serpentine")
+        is_near, lift_m = beside(track)
+        assert is_near.mean() >= 0.05, seed
+        assert lift_m.max() < 6, seed
+        # A short recording begins before such a place.
+        way_m = (track.station_m[is_near] - track.start_m) % track.length_m
+        assert way_m.min() < 65, seed
+    assert not any(
+        beside(random_roads.random_track(seed, "winding"))[0].any() for seed in range(6)
+    )
+
+
 def test_random_tracks_have_bridges_both_turns_and_all_styles():
-    some = [tracks.random_track(seed) for seed in range(40)]
+    some = [random_roads.random_track(seed) for seed in range(40)]
     crossing = np.mean([track.crosses_over.any() for track in some])
     assert 0.1 < crossing < 0.45
     assert {track.style for track in some} == set(RANGES["random"].styles)
@@ -112,20 +141,20 @@ def test_random_tracks_have_bridges_both_turns_and_all_styles():
 
 
 def test_random_track_is_the_same_for_the_same_seed():
-    first = tracks.random_track(5).points.copy()
-    tracks.random_track.cache_clear()
-    np.testing.assert_array_equal(tracks.random_track(5).points, first)
-    assert tracks.random_track(6).points.shape != first.shape
+    first = random_roads.random_track(5).points.copy()
+    random_roads.random_track.cache_clear()
+    np.testing.assert_array_equal(random_roads.random_track(5).points, first)
+    assert random_roads.random_track(6).points.shape != first.shape
 
 
 def test_roads_that_meet_are_found():
     angles = np.linspace(0, 2 * np.pi, 800, endpoint=False)
     eight = 150 * np.stack([np.sin(angles), np.sin(2 * angles) / 2, 0 * angles], axis=1)
-    flat = tracks.Track("flat", tracks.resample_closed(eight), 5.0)
-    assert tracks.find_collision(flat) is not None
+    flat = Track("flat", resample_closed(eight), 5.0)
+    assert random_roads.find_collision(flat) is not None
     eight[:, 2] = 4 * np.cos(angles)
-    bridged = tracks.Track("bridged", tracks.resample_closed(eight), 5.0)
-    assert tracks.find_collision(bridged) is None
+    bridged = Track("bridged", resample_closed(eight), 5.0)
+    assert random_roads.find_collision(bridged) is None
     assert bridged.crosses_over.any()
 
 
@@ -156,4 +185,4 @@ def test_impossible_ranges_are_refused():
         RandomTrackRanges(radius_range_m=(5.0, 30.0))
     cramped = RandomTrackRanges((600.0, 600.0), (120.0, 120.0))
     with pytest.raises(ValueError, match="too narrow"):
-        tracks.random_track(0, ranges=cramped)
+        random_roads.random_track(0, ranges=cramped)

@@ -9,7 +9,7 @@ from simulator import textures
 from simulator.expert import Expert
 from simulator.looks import LOOKS, overcast
 from simulator.mesh import Optics
-from simulator.scenery import SceneSettings
+from simulator.scenery import SceneSettings, choose_look
 from simulator.textures import Paint
 from simulator.tracks import make_track
 from simulator.variants import draw_variant
@@ -292,3 +292,19 @@ def test_the_jungles_asphalt_is_lit_and_shaded_as_the_real_one():
     sunny = [part[~hid].mean() for part, hid in zip(asphalt, dark, strict=True)
              if hid.mean() < 0.7]  # fmt: skip
     assert np.std(sunny) == pytest.approx(np.mean(REAL_SUNLIT_SPREAD), rel=0.33)
+
+
+def test_who_drives_a_divided_road_keeps_to_the_right_and_else_to_the_middle():
+    divided = undivided = 0
+    for seed in range(30):
+        track = make_track(f"random:{seed}")
+        variant = draw_variant(track, SceneSettings(), seed, 1.0)
+        line, half_m = variant.settings.paint.middle_line, variant.track.half_width_m
+        usual = choose_look(track, variant.settings).road == "lanes"
+        if (line == "none" or (line == "usual" and not usual)) or half_m < 2.8:
+            assert variant.track.lane_offsets_m == (0.0,), seed
+            undivided += 1
+        else:
+            assert variant.track.lane_offsets_m == (half_m / 2, -half_m / 2), seed
+            divided += 1
+    assert divided >= 8 and undivided >= 8

@@ -56,7 +56,7 @@ def test_a_card_says_data_recipe_score_and_limits(run, figures, tmp_path):
     heads = [line for line in said.splitlines() if line.startswith("## ")]
     whole = ["What it was trained on", "Recipe", "How it drives", "Limits", "Measured"]
     assert heads == [f"## {head}" for head in whole]
-    assert f"**{zero['score']:.1f}** of 100 on benchmark 1 of this project" in said
+    assert f"**{zero['score']:.1f}** of 100 on benchmark 2 of this project" in said
     assert "| sample | 41cf87cc7403da408ade35d1311af71c | 13.32 degrees |" in said
     assert "200 samples of them were trained on" in said
     for flag in ("--look-ahead-s 0.5", "--deterministic", "--share taught=0.3"):
@@ -66,7 +66,7 @@ def test_a_card_says_data_recipe_score_and_limits(run, figures, tmp_path):
     assert "| all: expert | 100.0 | 100.0 % | 0 |" in said
     assert f"jungle reverse (interventions: {zero['interventions']}, score" in said
     assert "of the time on its own half" in said
-    assert "evaluate.py MODEL expert --benchmark`, benchmark 1, by the project" in said
+    assert "evaluate.py MODEL expert --benchmark`, benchmark 2, by the project" in said
     assert "0a1b2c3" in said
 
 

@@ -293,7 +293,7 @@ def test_ctrl_c_keeps_the_best_and_leaves_no_process(recording, tmp_path):
     children = psutil.Process(process.pid).children(recursive=True)
     # As a terminal does: every process of the group hears it.
     os.killpg(process.pid, signal.SIGINT)
-    out, err = finish(process)
+    out, err = finish(process, expect=130)
     assert "stopping after this batch" in err and "next: python drive.py" in out
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]

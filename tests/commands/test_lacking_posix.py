@@ -1,0 +1,173 @@
+"""Every command's main path without the names that Windows lacks.
+
+They run for real, in processes that lack them: tests/lacking_posix says which, and what
+it cannot take away. Their output goes to a console of Western Europe.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_recordings import write_recording
+
+ROOT = Path(__file__).resolve().parents[2]
+LACKING = ROOT / "tests" / "lacking_posix"
+BASE = str(ROOT / "models" / "base")
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with a recording, in which the commands run one after another."""
+    folder = tmp_path_factory.mktemp("here")
+    bars = write_recording(folder / "bars", 0.8 * np.sin(np.arange(300) / 15))
+    shutil.copy(next((bars / "IMG").glob("center*")), folder / "frame.jpg")
+    return folder
+
+
+def environment(encoding="cp1252"):
+    paths = [str(LACKING), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONIOENCODING": encoding,
+        # So that a text file of ours without an encoding is an error.
+        "PYTHONWARNDEFAULTENCODING": "1",
+    }
+
+
+def run(folder, command, encoding="cp1252"):
+    script, *words = command if isinstance(command, list) else command.split()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *words],
+        cwd=folder,
+        env=environment(encoding),
+        capture_output=True,
+        timeout=300,
+    )
+    said = done.stderr.decode(encoding, "replace")
+    assert done.returncode == 0, said
+    assert "Traceback" not in said and "Warning" not in said, said
+    return done.stdout.decode(encoding)
+
+
+def test_the_names_are_gone_in_processes_and_in_those_that_these_start():
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "try: import fcntl\nexcept ImportError: pass\nelse: sys.exit('fcntl')\n"
+        "assert not hasattr(os, 'fork') and not hasattr(signal, 'SIGKILL')\n"
+        "try: os.open('.', 0)\nexcept PermissionError: pass\nelse: sys.exit('open')\n"
+        "file = open('a', 'w', encoding='utf-8')\n"
+        "try: os.replace('a', 'b')\nexcept PermissionError: pass\n"
+        "else: sys.exit('replace')\n"
+        "if len(sys.argv) == 1: subprocess.run([sys.executable, '-c', sys.orig_argv[2],"
+        " 'child'], check=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=os.environ["BC_CACHE_DIR"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("dataset.py bars --json", ""),
+        ("explore.py bars --out report", "report/report.html"),
+        ("augment.py bars --out sheet.png", "sheet.png"),
+        ("model.py --preset original", ""),
+        (
+            "train.py bars --name bars --epochs 1 --steps-per-epoch 2 --batch-size 8",
+            "models/bars/model.json models/bars/metrics.json models/bars/history.csv",
+        ),
+        ("train.py --name bars --resume --epochs 2 --steps-per-epoch 2", ""),
+        ("train.py --list", ""),
+        (f"evaluate.py {BASE} zero --recording bars --report r.html", "r.html"),
+        (f"evaluate.py {BASE} --saliency frame.jpg", "frame_saliency.png"),
+        ("evaluate.py zero expert --track random:1 --workers 2 --json", ""),
+        (f"export.py {BASE} --to tflite --out model.tflite", "model.tflite"),
+        (
+            "simulate.py record random:1-2 --frames 4 --workers 2 --out roads",
+            "roads/random_1/driving_log.csv roads/random_2/driving_log.csv",
+        ),
+        ("simulate.py render lake --out road.png", "road.png"),
+        ("simulate.py render lake --out road.mp4 --seconds 1", "road.mp4"),
+        (
+            "search.py bars --trials 2 --epochs 1 --steps 1 --workers 2",
+            "models/search.sqlite",
+        ),
+        (
+            f"improve.py {BASE} --track random:1 --base bars --name better --rounds 1 "
+            "--frames 20 --epochs 1 --steps-per-epoch 1",
+            "models/better/improve.json",
+        ),
+        ("demo.py --check", ""),
+    ],
+)
+def test_a_command_does_its_work(here, command, files):
+    run(here, command)
+    for name in files.split():
+        assert (here / name).is_file()
+    assert not list(here.rglob(".partial.*")) and not list(here.rglob("*.lock"))
+
+
+def test_a_model_is_driven_by_the_simulator_over_the_wire(here):
+    log = (here / "drive.log").open("wb")
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "drive.py"),
+            BASE,
+            "--port",
+            "0",
+            "--record",
+            "run",
+        ],
+        cwd=here,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=log,
+    )
+    try:
+        while not (found := re.search(r"listening on (\S+);", said_of(here))):
+            assert server.poll() is None, said_of(here)
+            time.sleep(0.05)
+        url = f"http://{found[1]}"
+        run(here, f"simulate.py drive random:1 --url {url} --max-time 4 --video c.mp4")
+        server.send_signal(signal.SIGINT)
+        out, _ = server.communicate(timeout=60)
+    finally:
+        server.kill()
+        server.communicate()
+        log.close()
+    assert server.returncode == 0 and "Traceback" not in said_of(here), said_of(here)
+    assert "interventions" in out.decode("cp1252")
+    assert len(list((here / "run" / "IMG").iterdir())) > 20
+    assert (here / "c.mp4").is_file()
+
+
+def said_of(folder):
+    return (folder / "drive.log").read_text("cp1252")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
+def test_a_console_gets_what_its_letters_can_say(here, encoding):
+    if not (here / "Straße 東京").is_dir():
+        write_recording(here / "Straße 東京", 0.8 * np.sin(np.arange(60) / 8))
+    said = run(here, ["dataset.py", "Straße 東京"], encoding)
+    assert "\\u6771\\u4eac" in said and ("ß" in said) == (encoding == "cp437")
+
+
+@pytest.mark.slow
+def test_the_demo_does_all_of_it(here):
+    run(here, "demo.py --quick --out demo")
+    assert (here / "demo" / "index.html").is_file()
