@@ -171,3 +171,66 @@ def test_a_console_gets_what_its_letters_can_say(here, encoding):
 def test_the_demo_does_all_of_it(here):
     run(here, "demo.py --quick --out demo")
     assert (here / "demo" / "index.html").is_file()
+
+
+# --- What is in use -------------------------------------------------------------------
+
+
+def run_code(folder, code):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment() | {"PYTHONPATH": os.pathsep.join([str(LACKING), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_in_use_for_a_moment_is_replaced_after_it(tmp_path):
+    code = """
+import threading
+from pathlib import Path
+from simulator.disk import rename
+new, old = Path("new"), Path("old")
+new.write_bytes(b"new"), old.write_bytes(b"old")
+held = old.open("rb")
+threading.Timer(0.3, held.close).start()
+rename(new, old)
+assert old.read_bytes() == b"new" and not new.exists()
+new.write_bytes(b"newer")
+with old.open("rb"):
+    try:
+        rename(new, old)
+    except PermissionError as error:
+        assert error.filename == "new"
+    else:
+        raise AssertionError
+assert old.read_bytes() == b"new" and new.read_bytes() == b"newer"
+"""
+    run_code(tmp_path, code)
+
+
+def test_a_shard_that_another_run_has_mapped_is_left_to_it(tmp_path):
+    write_recording(tmp_path / "bars", 0.8 * np.sin(np.arange(20) / 8))
+    code = """
+import shutil
+from pathlib import Path
+from training import view_cache
+paths = sorted(map(str, Path("bars", "IMG").iterdir()))
+cache = view_cache.ViewCache(paths, lambda frames: frames[:, ::8, ::8], "x", Path("c"))
+(shard,) = Path("c", "views").glob("*.npy")
+made = shard.with_suffix(".partial")
+shutil.copy(shard, made)
+before = shard.stat()
+view_cache._place(made, shard, len(paths))
+assert shard.stat() == before and not made.exists()
+made.write_bytes(b"of another build")
+try:
+    view_cache._place(made, shard, len(paths) + 1)
+except PermissionError:
+    pass
+else:
+    raise AssertionError
+"""
+    run_code(tmp_path, code)

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import pathlib
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -99,6 +100,8 @@ for owner, names in NAMES.items():
             delattr(owner, name)
 asyncio.unix_events._UnixSelectorEventLoop.add_signal_handler = refuse
 asyncio.unix_events._UnixSelectorEventLoop.remove_signal_handler = refuse
+# What it has found when it was loaded.
+shutil._USE_CP_SENDFILE = shutil._use_fd_functions = False
 # Windows removes them when they are closed, POSIX while they are open.
 tempfile.TemporaryFile = tempfile.NamedTemporaryFile
 os.open = refusing(os.open, is_folder)
