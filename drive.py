@@ -27,7 +27,6 @@ import gc
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -40,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import Parser, add_max_parameters
 from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, check_writable, free_name, read_regular
+from common.hosts import THIS_MACHINE, token_for
 from common.shell import from_here, option, typed
 from common.start_up import quiet_tensorflow
 from common.text import ShownFormatter, shown
@@ -56,7 +56,6 @@ logger = logging.getLogger(__name__)
 
 # Where train.py puts its runs, if nothing else is said.
 MODELS = Path("models")
-THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
 MOST_PIXELS = 1_000_000
 # What a system sends to end a program: Ctrl+C, kill, a terminal or console that closes,
@@ -166,11 +165,10 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
             on_exit.callback(recorder.close)
         playing = str(args.play) if args.play else None
         server = DriveServer(predict, args.speed, recorder, corrections, playing)
-        token = None if args.host in THIS_MACHINE else secrets.token_urlsafe(16)
         cockpit = Cockpit(
             server,
             heat_map,
-            token,
+            token_for(args.host),
             lambda: train_command(args.model, corrections),
             AllowList(args.allow),
             name_of(args.model),

@@ -14,18 +14,25 @@ from __future__ import annotations
 from common.ends import ends_in_one_line
 
 import argparse
+import asyncio
 import json
+import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, add_max_parameters
+from common.errors import InputError
+from common.hosts import token_for
 from common.start_up import quiet_tensorflow
 from common.table import text_table
-from common.text import shown
+from common.text import ShownFormatter, shown, told_apart
 
 if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
     from evaluation.review.look import Tell
+
+logger = logging.getLogger(__name__)
 
 MOMENTS = 30
 # By what is marked, the flag's help.
@@ -55,6 +62,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("argument --note: it says why rows are marked; mark some, too")
     if (changes or args.compare) and len(args.recordings) > 1:
         parser.error("rows are those of one recording; give one")
+    shows = changes or args.list or args.moments or args.compare
+    if args.json and not shows:
+        parser.error("argument --json: the page gives no document; give --list, too")
     if args.compare and not args.model:
         parser.error("argument --compare: needs --model, to say whose steering")
     return args
@@ -94,6 +104,11 @@ def make_parser() -> Parser:
     compare = "show how far models are from the driver in these rows"
     add("--compare", type=rows_of_text, metavar="FROM:TO", help=compare)
     add("--json", action="store_true", help="print one JSON document")
+    add = parser.add_argument_group("where the page is served").add_argument
+    port = "TCP port (default: %(default)s)"
+    add("--port", type=int, default=4568, help=port)
+    host = "address; another is open to the network (default: %(default)s)"
+    add("--host", default="127.0.0.1", help=host)
     return parser
 
 
@@ -119,6 +134,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     units = check(args)
     document = mark(args, units)
+    if not (document or args.list or args.compare or args.moments):
+        serve_page(args, units)
+        return 0
     if document or args.list:
         document |= list_marks(args, units)
     if args.compare:
@@ -144,11 +162,66 @@ def check(args: argparse.Namespace) -> dict[str, str]:
 
     if not args.recordings:
         args.recordings = [only_recording("review.py")]
+    if not 0 <= args.port <= 65535:
+        raise InputError(f"--port is {args.port}, expected 0 to 65535")
     for path in args.recordings:
         read_marks(find_log(path))
     for path in args.model:
         check_model(path)
     return units_by_path(dict(args.steering_unit), args.recordings)
+
+
+# --- The page -------------------------------------------------------------------------
+
+
+def serve_page(args: argparse.Namespace, units: dict[str, str]) -> None:
+    """Serve the page until Ctrl+C, and say what to do next.
+
+    Raises:
+        InputError: The port is taken, or a recording is given twice.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ShownFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    from driving.port import listen, url_of
+
+    with listen(args.host, args.port, False, "review.py") as listener:
+        from evaluation.review.app import ReviewApp, serve
+        from evaluation.review.desk import Desk
+        from evaluation.review.summary import train_command
+
+        desk = Desk(args.recordings, units, names_of(args.recordings), args.model)
+        app = ReviewApp(desk, token_for(args.host))
+        query = f"?token={app.token}" if app.token else ""
+        address = url_of(*listener.getsockname()[:2]) + query
+
+        def announce() -> None:
+            logger.info("review: %s", address)
+            logger.info("open it in a browser; Ctrl+C stops")
+
+        desk.start()
+        try:
+            asyncio.run(serve(app, listener, announce))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            desk.stop()
+    print(shown(f"next: {train_command(args.recordings, units, args.model)}"))
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each recording, other than the others'.
+
+    Raises:
+        InputError: One is given twice.
+    """
+    from recordings.log import find_log
+
+    log_paths = [find_log(path).resolve() for path in paths]
+    for path, log_path in zip(paths, log_paths, strict=True):
+        if log_paths.count(log_path) > 1:
+            raise InputError(f"{path}: given twice; give it once")
+    return told_apart([log_path.parent.name for log_path in log_paths])
 
 
 # --- Without the page -----------------------------------------------------------------

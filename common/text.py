@@ -7,6 +7,7 @@ import logging
 import math
 import re
 import textwrap
+from collections.abc import Sequence
 from decimal import Decimal
 
 # What os.fsdecode makes of a byte that is no text.
@@ -67,6 +68,18 @@ def number(value: float) -> str:
         return str(value)
     # Adding 0 makes a 0 of a -0.
     return f"{Decimal(f'{value + 0.0:.6g}').normalize():f}"
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return names, with a number where another one before has the name."""
+    found: list[str] = []
+    for name in names:
+        apart, number = name, 1
+        while apart in found:
+            number += 1
+            apart = f"{name}-{number}"
+        found.append(apart)
+    return found
 
 
 class ShownFormatter(logging.Formatter):

@@ -18,7 +18,7 @@ import pandas as pd
 from common.car import CAMERAS
 from common.errors import InputError
 from common.files import read_regular
-from common.text import shown, wrapped
+from common.text import shown, told_apart, wrapped
 from recordings.images import locate_images
 from recordings.lines import MOST_LOG_BYTES
 from recordings.log import MARKED_OUT, DrivingLog, LogRow, find_log, parse_log
@@ -309,11 +309,4 @@ def usable_samples(recordings: Sequence[Recording]) -> pd.DataFrame:
 
 def unique_names(recordings: Sequence[Recording]) -> list[str]:
     """Return the name of each recording, with a number where another has it."""
-    names: list[str] = []
-    for recording in recordings:
-        name, number = recording.name, 1
-        while name in names:
-            number += 1
-            name = f"{recording.name}-{number}"
-        names.append(name)
-    return names
+    return told_apart([recording.name for recording in recordings])

@@ -54,7 +54,7 @@ class Browser:
     def evaluate(self, expression):
         return self("evaluate", expression=expression)
 
-    def until(self, expression, timeout_s=20):
+    def until(self, expression, timeout_s=60):
         """Wait for an expression of JavaScript to become true."""
         self("until", expression=expression, timeout=1000 * timeout_s)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from common.text import told_apart
 from evaluation.replay import (
     frames_from_disk,
     in_batches,
@@ -95,15 +96,9 @@ def load_review_models(paths: Sequence[Path]) -> list[ReviewModel]:
     Raises:
         InputError: One of them cannot be loaded.
     """
-    models: list[ReviewModel] = []
-    for path in paths:
-        stem = path.parent.name if path.name == "model.json" else path.stem
-        name, number = stem or str(path), 1
-        while name in [model.name for model in models]:
-            number += 1
-            name = f"{stem}-{number}"
-        models.append(ReviewModel(path, name))
-    return models
+    folders = [p.parent if p.name == "model.json" else p for p in paths]
+    names = told_apart([folder.name or str(folder) for folder in folders])
+    return [ReviewModel(path, name) for path, name in zip(paths, names, strict=True)]
 
 
 def answer(

@@ -27,7 +27,9 @@ U_TURN_RAD = np.radians(150)
 U_TURNS_M = {20.0: 3.0, 35.0: 1.0}
 # A step of the steering between two rows: beyond this, and beyond this much of what is
 # usual here.
-LEAST_STEP, USUAL_STEP, OVER_USUAL = 0.25, 0.995, 1.2
+LEAST_STEP, OVER_USUAL = 0.25, 1.2
+# What is usual are the largest steps but for this part of the rows, or this many.
+ODD_SHARE, ODD_ROWS = 0.005, 10
 FULL_LOCK, RARE_LOCK_SHARE = 0.95, 0.01
 # A car that stands, or drives back, for so long.
 LEAST_STANDING_S = 1.0
@@ -200,7 +202,9 @@ def steps(log: Log) -> list[Moment]:
     """Find steps of the steering that are larger than this driver's own."""
     goes_on = log.step_s > 0
     step = np.where(goes_on, np.abs(np.diff(log.steering, prepend=0.0)), 0.0)
-    usual = float(np.quantile(step[goes_on], USUAL_STEP)) if goes_on.any() else 0.0
+    largest = np.sort(step[goes_on])[::-1]
+    odd = max(ODD_ROWS, int(ODD_SHARE * len(largest)))
+    usual = float(largest[odd]) if odd < len(largest) else 0.0
     least = max(LEAST_STEP, OVER_USUAL * usual)
     found = []
     for row in peaks(step, least, log.rows_in(1.0)):

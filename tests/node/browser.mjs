@@ -38,6 +38,8 @@ const commands = {
   leave: () => page.goto("about:blank"),
   down: ({ key }) => page.keyboard.down(key),
   up: ({ key }) => page.keyboard.up(key),
+  type: ({ text }) => page.keyboard.type(text),
+  wheel: ({ by }) => page.mouse.wheel(...by),
   click: ({ selector }) => page.click(selector),
   mouse: ({ move, press }) =>
     move ? page.mouse.move(...move) : press ? page.mouse.down() : page.mouse.up(),
@@ -64,6 +66,13 @@ const commands = {
       .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html}`);
   },
   requests: () => requests.splice(0),
+  heap: async () => {
+    const session = await page.context().newCDPSession(page);
+    await session.send("HeapProfiler.collectGarbage");
+    const { usedSize } = await session.send("Runtime.getHeapUsage");
+    await session.detach();
+    return usedSize;
+  },
   // What a crash of the page does to its socket, and a freeze.
   crash: async () => {
     const session = await page.context().newCDPSession(page);
