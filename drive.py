@@ -57,7 +57,8 @@ logger = logging.getLogger(__name__)
 # Where train.py puts its runs, if nothing else is said.
 MODELS = Path("models")
 # A picture of more is refused before it is decoded: some kB can unpack to gigabytes.
-MOST_PIXELS = 1_000_000
+# One of 1920x1080 has as many.
+MOST_PIXELS = 2_073_600
 # What a system sends to end a program: Ctrl+C, kill, a terminal or console that closes,
 # and on Windows Ctrl+Break, the only one that another program can send there.
 LEAVE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")

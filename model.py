@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from recordings.reproject import ViewGeometry
+
 # Rows cut off a raw frame of 160: above them is sky (the horizon is at row 61, crests
 # of hilly roads reach up to row 50), below them the car's own bonnet.
 CROP_TOP_ROWS = 50
@@ -142,6 +144,32 @@ def view_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, _view_layer(model).output, name="view_of")
 
 
+def view_geometry(model: keras.Model) -> ViewGeometry:
+    """Return how the view that the network sees is cut out of the frame.
+
+    Raises:
+        InputError: The model has no layer named `view`, or another before it than a
+            crop, which would put the road elsewhere.
+    """
+    import keras
+
+    from network.colour import Blur
+    from recordings.reproject import ViewGeometry
+
+    view = _view_layer(model)
+    cropping = ((0, 0), (0, 0))
+    for layer in model.layers[1 : model.layers.index(view)]:
+        if isinstance(layer, keras.layers.Cropping2D) and cropping == ((0, 0), (0, 0)):
+            cropping = layer.cropping
+        elif not isinstance(layer, Blur):
+            raise InputError(
+                f"layer {layer.name!r} stands before the layer 'view', expected a crop "
+                "alone; its pictures cannot be moved beside their path"
+            )
+    height, width = view.output.shape[1:3]
+    return ViewGeometry(height, width, *cropping[0], *cropping[1])
+
+
 def view_key(model: keras.Model) -> str:
     """Return a text that differs whenever view_of makes other pictures."""
     import keras
@@ -159,18 +187,20 @@ def network_of(model: keras.Model) -> keras.Model:
     is decoded, cropped and resized more than once.
 
     Raises:
-        InputError: The model has no layer named `view`, or is not a plain chain.
+        InputError: The model has no layer named `view`.
     """
     import keras
 
     first = model.layers.index(_view_layer(model)) + 1
+    name = f"{model.name}_network"
+    if any(isinstance(layer.input, list) for layer in model.layers[first:]):
+        # Of branches that join, which an adopted network may have.
+        return keras.Model(model.layers[first - 1].output, model.output, name=name)
     view = keras.Input(model.layers[first - 1].output.shape[1:], dtype="uint8")
     x = view
     for layer in model.layers[first:]:
-        if isinstance(layer.input, list):
-            raise InputError(f"layer {layer.name} joins several inputs: not a chain")
         x = layer(x)
-    return keras.Model(view, x, name=f"{model.name}_network")
+    return keras.Model(view, x, name=name)
 
 
 def _view_layer(model: keras.Model) -> Any:

@@ -80,6 +80,7 @@ def run(
         open_cache,
         read_split,
         starting_model,
+        with_known_camera,
     )
     from training.run_folder import check_fingerprints
 
@@ -89,6 +90,9 @@ def run(
     if engine.is_chief:
         found = {str(each.folder): each.fingerprint for each in split.recordings}
         check_fingerprints(folder, found)
+    settings, said = with_known_camera(settings, split)
+    if said:
+        engine.say(said)
     model = starting_model(settings)
     # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)

@@ -116,8 +116,15 @@ def read_path(samples: pd.DataFrame) -> RecordedPath:
         samples: The rows of one recording, as usable_samples returns them.
 
     Raises:
-        InputError: The rows have no time stamps.
+        InputError: The rows have no time stamps, or are of another camera.
     """
+    if not samples.get("is_stock_camera", pd.Series(dtype=bool)).all():
+        name, size = samples["recording"].iloc[0], samples["frame_size"].iloc[0]
+        raise InputError(
+            f"{name}: frames of {size or 'unknown size'}, of another camera than the "
+            "simulator's; a replay moves the camera, and needs to know where it "
+            "stands: drive a track instead (--track lake)"
+        )
     time_s = samples["time_s"].to_numpy(float)
     if len(time_s) and np.isnan(time_s).any():
         name = samples["recording"].iloc[0]

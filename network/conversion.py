@@ -42,6 +42,9 @@ def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
     config = {**resize.get_config(), "dtype": "float32"}
     x = keras.layers.Resizing.from_config(config)(keras.ops.cast(x, "float32"))
     x = keras.ops.round(x)
+    if any(isinstance(layer.input, list) for layer in network.layers[1:]):
+        # Of branches that join, which an adopted network may have.
+        return keras.Model(frame, network(x), name="exported")
     for layer in network.layers[1:]:
         x = layer(x)
     return keras.Model(frame, x, name="exported")

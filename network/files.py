@@ -14,7 +14,7 @@ import reprlib
 import shlex
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from common.bar import Bar
 from common.car import FRAME_SHAPE
 from common.errors import InputError
 from common.files import read_regular, write_bytes, write_json
+from network.adopting.foreign import refuse_config, refuse_file, way_to_adopt
 from network.limits import current_limits, within_limits
 from network.weights import check_weights, copy_weights
 
@@ -48,6 +49,7 @@ SAFE_CLASSES = frozenset(
     Activation ELU ReLU LeakyReLU PReLU Softmax
     Dropout SpatialDropout2D GaussianNoise GaussianDropout
     Add Subtract Multiply Average Concatenate
+    Colour Blur
     DTypePolicy __keras_tensor__
     Zeros Ones Constant RandomNormal RandomUniform TruncatedNormal VarianceScaling
     GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Orthogonal
@@ -60,12 +62,13 @@ SAFE_MODULES = frozenset(
     """
     keras keras.layers keras.models keras.initializers keras.regularizers
     keras.constraints keras.src.models.functional keras.src.models.sequential
+    network.colour
     """.split()
 )
+# The project's own layers, and what Keras calls them once they are registered.
+OWN_CLASSES = {name: f"behavioural_cloning>{name}" for name in ("Colour", "Blur")}
 # A model of 500 layers has 1 MB. It holds some five objects and 12 levels for a layer.
 MOST_JSON_BYTES, MOST_OBJECTS, MOST_DEPTH = 10_000_000, 20_000, 100
-# What a `.h5` file begins with, and a `.keras` file.
-HDF5_START, ZIP_START = b"\x89HDF", b"PK\3\4"
 
 
 def model_path(given: Path | str) -> Path:
@@ -163,7 +166,7 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
         def load() -> keras.Model:
             model = _build(config, json_path)
             _read_weights(model, copy_path, f"{weights_path}: these weights", json_path)
-            _compute_frame(model, json_path)
+            compute_frame(model, json_path)
             return model
 
         with Bar(f"loading {json_path}"):
@@ -174,13 +177,31 @@ def load_model(json_path: Path | str, weights_path: Path | None = None) -> keras
 
 
 def _build(config: dict[str, Any], json_path: Path) -> keras.Model:
-    """Build a model, if it is not too large: that is known before it takes memory."""
+    import keras
+
+    # The project's own layers register themselves as they are imported.
+    import network.colour  # noqa: F401
+
+    text = json.dumps(config)
+    return build_bounded(lambda: keras.models.model_from_json(text), json_path)
+
+
+def build_bounded(make: Callable[[], Any], json_path: Path) -> keras.Model:
+    """Build a model, if it is not too large: that is known before it takes memory.
+
+    Args:
+        make: Makes it.
+        json_path: What it is made of, for messages.
+
+    Raises:
+        InputError: It cannot be built, does not take frames, or is too large.
+    """
     import keras
 
     try:
         # Within it variables have shapes only; they get values as it ends.
         with keras.StatelessScope(initialize_variables=False) as scope:
-            model = keras.models.model_from_json(json.dumps(config))
+            model = make()
             if not isinstance(model, keras.Model):
                 raise InputError(f"{json_path}: a layer, expected a whole model")
             _check_shapes(model, json_path)
@@ -191,7 +212,7 @@ def _build(config: dict[str, Any], json_path: Path) -> keras.Model:
     except Exception as error:  # What Keras raises is up to a stranger's file.
         raise InputError(
             f"{json_path}: Keras {keras.__version__} cannot build this model "
-            f"({_first_line(error)}); was it saved by Keras 1 or 2? Train it again"
+            f"({_first_line(error)}); {way_to_adopt(json_path)}"
         ) from error
     return model
 
@@ -201,7 +222,8 @@ def _check_shapes(model: keras.Model, json_path: Path) -> None:
     if found != expected or model.output_shape != (None, 1):
         raise InputError(
             f"{json_path}: the model maps {found} to {model.output_shape}, expected "
-            f"{expected} to (None, 1): crop, resize and scaling must be its layers"
+            f"{expected} to (None, 1): crop, resize and scaling must be its layers; "
+            f"{way_to_adopt(json_path)}"
         )
 
 
@@ -245,7 +267,12 @@ def _read_weights(
         ) from error
 
 
-def _compute_frame(model: keras.Model, json_path: Path) -> None:
+def compute_frame(model: keras.Model, json_path: Path) -> None:
+    """See that a model computes one number of a frame.
+
+    Raises:
+        InputError: It does not.
+    """
     import numpy as np
 
     try:
@@ -287,9 +314,7 @@ def _read_json(json_path: Path) -> dict[str, Any]:
         raise InputError(f"{json_path}: no model.json in this folder; {hint}")
     if json_path.is_file():
         with json_path.open("rb") as file:
-            beginning = file.read(4)
-        if beginning in (HDF5_START, ZIP_START):
-            raise InputError(f"{json_path}: not JSON, but {_way_from(json_path)}")
+            refuse_file(json_path, file.read(4))
     content = read_regular(json_path, MOST_JSON_BYTES)
     try:
         config = json.loads(content)
@@ -303,29 +328,8 @@ def _read_json(json_path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict) or "class_name" not in config:
         raise InputError(f"{json_path}: JSON, but not of a Keras model")
+    refuse_config(json_path, config)
     return config
-
-
-def _way_from(keras_path: Path) -> str:
-    """Return what a file of Keras is that is no model.json, and how to come to one."""
-    beside = keras_path.with_name(MODEL_NAME)
-    if beside.is_file():
-        return f"weights or a whole Keras model; give {beside}, which lies beside it"
-    if keras_path.name.endswith(".weights.h5"):
-        return (
-            "weights alone, expected model.json beside them; where the model was made, "
-            "write model.to_json() into it"
-        )
-    # What it is loaded by runs no Lambda layer.
-    program = (
-        f"import keras; m = keras.saving.load_model({json.dumps(str(keras_path))}); "
-        'open("model.json", "w").write(m.to_json()); '
-        'm.save_weights("model.weights.h5")'
-    )
-    return (
-        "a whole Keras model, expected its model.json; if you trust who made it, make "
-        f"that: {shlex.join(['python', '-c', program])}, and give model.json"
-    )
 
 
 def _check_safe(config: dict[str, Any], json_path: Path) -> None:
@@ -342,12 +346,12 @@ def _check_safe(config: dict[str, Any], json_path: Path) -> None:
             if isinstance(name, str) and name in RUNS_CODE:
                 why = "is not a known harmless layer: it can run code on loading"
             raise InputError(
-                f"{json_path}: refused, it holds {_shown(name)}, which {why}; train "
-                "one anew with train.py"
+                f"{json_path}: refused, it holds {_shown(name)}, which {why}; if "
+                f"another program made it, {way_to_adopt(json_path)}"
             )
         if not (module is None or (isinstance(module, str) and module in SAFE_MODULES)):
             raise InputError(f"{json_path}: refused, it imports {_shown(module)}")
-        if registered not in (None, name):
+        if registered not in (None, name) and registered != OWN_CLASSES.get(str(name)):
             raise InputError(f"{json_path}: refused, it names {_shown(registered)}")
     if num_objects > MOST_OBJECTS:
         raise InputError(

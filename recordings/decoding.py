@@ -1,7 +1,11 @@
 """Pictures of files and of the wire: looked at before they are decoded.
 
 A small file can stand for gigabytes of pixels, so what a picture says of its size is
-read first, and only frames of the one right size are decoded at all.
+read first, and none of more than MOST_PIXELS is decoded at all.
+
+Whatever size, ratio and depth it has, grey or in colour, clear or not: a picture
+becomes a frame here, and nowhere else. It is scaled to the size of the simulator's
+frames, all of it, by each side's own factor, so that nothing of the road is cut off.
 """
 
 from __future__ import annotations
@@ -17,6 +21,12 @@ from common.car import FRAME_SHAPE
 MOST_IMAGE_BYTES = 16 * 2**20
 JPEG_START, JPEG_END, JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 PNG_START = b"\x89PNG\r\n\x1a\n"
+# A frame of a film in 4K has 8.3 million pixels.
+MOST_PIXELS = 2**23
+# Ratios that differ by less, as by a rounded side, are one.
+SAME_RATIO = 0.01
+# A smaller picture shows no road.
+LEAST_SIDE = 16
 # Some programs leave so many bytes behind the end of a JPEG.
 MOST_PADDING = 64
 # A progressive JPEG has some ten; each is decoded over the whole picture.
@@ -43,16 +53,39 @@ def decode_frame(content: bytes) -> np.ndarray:
     """Return the frame that a JPEG, PNG or BMP file holds, uint8 RGB (160, 320, 3).
 
     Raises:
-        ImageError: It is no picture, is cut off, or has another size.
+        ImageError: It is no picture, is cut off, or is too small or too large for one.
     """
     if fault := fault_before_decoding(content):
         raise ImageError(in_words(fault, content))
-    # What is stored counts, whichever way up a note beside it wants it shown.
+    # What is stored counts, whichever way up a note beside it wants it shown. Grey
+    # becomes colour, 16 bits become 8, and what says how clear it is goes.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    frame = decode(content, flags)
-    if frame is None or frame.shape != FRAME_SHAPE:
+    picture = decode(content, flags)
+    if picture is None or picture.size > 3 * MOST_PIXELS:
         raise ImageError(in_words("unreadable-image", content))
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(as_frame(picture), cv2.COLOR_BGR2RGB)
+
+
+def as_frame(picture: np.ndarray) -> np.ndarray:
+    """Scale a picture, uint8 (h, w, 3), to the size of a frame, (160, 320, 3)."""
+    height, width, _ = FRAME_SHAPE
+    if picture.shape == FRAME_SHAPE:
+        return picture
+    # The mean of what falls on a pixel, where several do.
+    shrinks = picture.shape[0] >= height and picture.shape[1] >= width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(picture, (width, height), interpolation=how)
+
+
+def is_stock_camera(size: tuple[int, int]) -> bool:
+    """Say whether width and height are those of the simulator's camera, however large.
+
+    Its angle of view upwards is fixed, so another ratio shows another angle sideways;
+    of another camera it is not known where it stands, or how far it sees.
+    """
+    height, width, _ = FRAME_SHAPE
+    across, down = size[0] * height, size[1] * width
+    return abs(across - down) <= SAME_RATIO * down
 
 
 def decode(content: bytes, flags: int) -> np.ndarray | None:
@@ -65,10 +98,15 @@ def decode(content: bytes, flags: int) -> np.ndarray | None:
 
 def in_words(fault: str, content: bytes) -> str:
     """Say in words why a picture cannot be used."""
-    if fault != "wrong-size-image":
+    if fault not in ("wrong-size-image", "other-camera-image"):
         return IN_WORDS[fault]
     width, height = size_of(content) or (0, 0)
-    return f"{width}x{height} pixels, expected {FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
+    if fault == "other-camera-image":
+        return f"{width}x{height} pixels, and most are of the simulator's camera"
+    return (
+        f"{width}x{height} pixels, expected {LEAST_SIDE}x{LEAST_SIDE} to "
+        f"{MOST_PIXELS:,} pixels in all"
+    )
 
 
 def fault_before_decoding(content: bytes) -> str:
@@ -87,7 +125,9 @@ def fault_before_decoding(content: bytes) -> str:
     size = size_of(content)
     if not size or (is_jpeg and content.count(JPEG_SCAN) > MOST_SCANS):
         return "unreadable-image"
-    return "" if size == (FRAME_SHAPE[1], FRAME_SHAPE[0]) else "wrong-size-image"
+    width, height = size
+    is_fit = min(size) >= LEAST_SIDE and width * height <= MOST_PIXELS
+    return "" if is_fit else "wrong-size-image"
 
 
 def size_of(content: bytes) -> tuple[int, int] | None:

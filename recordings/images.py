@@ -37,8 +37,11 @@ from recordings.decoding import (
     decode,
     decode_frame,
     fault_before_decoding,
+    is_stock_camera,
     png_fault,
+    size_of,
 )
+from recordings.origin import has_other_camera
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +59,11 @@ _one_at_a_time = threading.Lock()
 
 
 def read_frame(path: str | Path) -> np.ndarray:
-    """Return a frame as uint8 RGB (160, 320, 3).
+    """Return a frame as uint8 RGB (160, 320, 3), whatever the picture's own size.
 
     Raises:
-        InputError: The file is missing or no regular one, is no picture, or has another
-            size.
+        InputError: The file is missing or no regular one, is no picture, or is too
+            small or too large for one.
     """
     # Not cv2.imread, which cannot open every name that the system allows.
     content = read_regular(Path(path), MOST_IMAGE_BYTES)
@@ -77,6 +80,9 @@ def locate_images(
     samples: pd.DataFrame, folder: Path, check_images: bool
 ) -> dict[str, list[str]]:
     """Put absolute paths into the camera columns, and faults into columns beside them.
+
+    Two columns are added of the centre images: frame_size, such as "320x160", "" where
+    it is not known; and is_stock_camera, whether its geometry is the simulator's.
 
     Args:
         samples: Rows of a log, with file names in the camera columns; changed in place.
@@ -106,7 +112,29 @@ def locate_images(
             for path, fact in zip(samples[camera], known, strict=True)
         ]
         digests[camera] = [fact.digest if fact else "" for fact in known]
+        if camera == CAMERAS[0]:
+            _tell_camera(samples, known, folder)
     return digests
+
+
+def _tell_camera(
+    samples: pd.DataFrame, known: Sequence[ImageFact | None], folder: Path
+) -> None:
+    """Add the columns of size and camera; where most are the simulator's, all must be.
+
+    A few pictures of another size among them would cost the way back that is taught by
+    moving the camera: they are left out.
+    """
+    sizes = [(fact.width, fact.height) if fact else (0, 0) for fact in known]
+    is_stock = np.array([is_stock_camera(size) for size in sizes], bool)
+    is_stock &= not has_other_camera(folder)
+    if is_stock.mean() > 0.5:
+        faults = samples[f"{CAMERAS[0]}_fault"].to_numpy(object)
+        faults[~is_stock & (faults == "")] = "other-camera-image"
+        samples[f"{CAMERAS[0]}_fault"] = faults
+        is_stock[:] = True
+    samples["frame_size"] = [f"{w}x{h}" if w else "" for w, h in sizes]
+    samples["is_stock_camera"] = is_stock
 
 
 def _fault(path: str, fact: ImageFact | None, is_there: bool) -> str:
@@ -160,6 +188,9 @@ class ImageFact:
     """Hexadecimal, of the file's content."""
     fault: str
     """Why the image cannot be used; "" for a good frame."""
+    width: int = 0
+    """In pixels, as the file says it; 0 where it does not."""
+    height: int = 0
 
 
 def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
@@ -200,15 +231,17 @@ def _facts_of(
 ) -> dict[str, ImageFact]:
     with closing(sqlite3.connect(index_path, timeout=60)) as index:
         # Paths are bytes: on Linux they need not be text. Former versions looked less
-        # closely, and remembered it in another table.
+        # closely, or for less, and remembered it in other tables.
         index.execute(
-            "CREATE TABLE IF NOT EXISTS image_fact (path BLOB PRIMARY KEY,"
-            " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT, crc INTEGER)"
+            "CREATE TABLE IF NOT EXISTS picture_fact (path BLOB PRIMARY KEY,"
+            " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT,"
+            " width INTEGER, height INTEGER, crc INTEGER)"
         )
         known = _known_facts(index, stats, index_path)
         found = _look_at([path for path in stats if path not in known])
         rows = [_row_of(path, stats[path], fact) for path, fact in found.items()]
-        index.executemany("REPLACE INTO image_fact VALUES (?, ?, ?, ?, ?, ?)", rows)
+        marks = ", ".join("?" * 8)
+        index.executemany(f"REPLACE INTO picture_fact VALUES ({marks})", rows)
         index.commit()
     return known | found
 
@@ -225,10 +258,10 @@ def _known_facts(
     known, num_damaged = {}, 0
     for path, stat in stats.items():
         row = index.execute(
-            "SELECT * FROM image_fact WHERE path = ?", (os.fsencode(path),)
+            "SELECT * FROM picture_fact WHERE path = ?", (os.fsencode(path),)
         ).fetchone()
         if row and row[1:3] == (stat.st_size, stat.st_mtime_ns):
-            fact = ImageFact(*row[3:5])
+            fact = ImageFact(*row[3:7])
             if row == _row_of(path, stat, fact):
                 known[path] = fact
             else:
@@ -286,7 +319,8 @@ def _look(path: str) -> ImageFact:
     except InputError:
         return ImageFact("", "unreadable-image")
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return ImageFact(digest, _fault_of(content))
+    width, height = size_of(content) or (0, 0)
+    return ImageFact(digest, _fault_of(content), width, height)
 
 
 def _fault_of(content: bytes) -> str:

@@ -45,6 +45,8 @@ class ViewGeometry:
     width: int = FRAME_SHAPE[1]
     crop_top_rows: int = 0
     crop_bottom_rows: int = 0
+    crop_left_columns: int = 0
+    crop_right_columns: int = 0
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
@@ -53,14 +55,18 @@ class ViewGeometry:
         crop = (self.crop_top_rows, self.crop_bottom_rows)
         if min(crop) < 0 or sum(crop) >= FRAME_SHAPE[0]:
             raise ValueError(f"crop is {crop} rows of {FRAME_SHAPE[0]}")
+        sides = (self.crop_left_columns, self.crop_right_columns)
+        if min(sides) < 0 or sum(sides) >= FRAME_SHAPE[1]:
+            raise ValueError(f"crop is {sides} columns of {FRAME_SHAPE[1]}")
 
     @property
     def from_frame(self) -> np.ndarray:
         """The affine map of the frame's pixels to the view's, float64 (3, 3)."""
         rows = FRAME_SHAPE[0] - self.crop_top_rows - self.crop_bottom_rows
-        sx, sy = self.width / FRAME_SHAPE[1], self.height / rows
+        columns = FRAME_SHAPE[1] - self.crop_left_columns - self.crop_right_columns
+        sx, sy = self.width / columns, self.height / rows
         # Resizing keeps the outer edges in place, which lie half a pixel out.
-        x = sx / 2 - 0.5
+        x = sx * (0.5 - self.crop_left_columns) - 0.5
         y = sy * (0.5 - self.crop_top_rows) - 0.5
         return np.array([[sx, 0, x], [0, sy, y], [0, 0, 1]])
 

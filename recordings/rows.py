@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from common.car import CAMERAS
+from common.car import CAMERAS, FRAME_SHAPE
 from common.errors import InputError
 from common.files import read_regular
 from recordings.decoding import MOST_IMAGE_BYTES, in_words
@@ -176,6 +176,7 @@ def warnings_of(samples: pd.DataFrame, timed: bool, num_duplicates: int) -> list
         if reason.endswith("-image"):
             text += f": {_about(group['center'].iloc[0], reason)}"
         warnings.append(text)
+    warnings += _sizes_of(samples)
     steps_back = int((samples["time_s"].diff() < 0).sum())
     if steps_back > SHUFFLED_SHARE * len(samples):
         warnings.append(
@@ -203,7 +204,22 @@ def _about(image_path: str, reason: str) -> str:
         content = read_regular(Path(image_path), MOST_IMAGE_BYTES)
     except InputError:
         content = b""
-    text = f"{name}: {in_words(reason, content)}"
-    if reason == "wrong-size-image":
-        text += "; record with the simulator's cameras, or resize a copy of the images"
-    return text
+    return f"{name}: {in_words(reason, content)}"
+
+
+def _sizes_of(samples: pd.DataFrame) -> list[str]:
+    """Say of which size the frames are, and what follows, where it is not the usual."""
+    used = samples[(samples["excluded"] == "") & (samples["frame_size"] != "")]
+    usual = f"{FRAME_SHAPE[1]}x{FRAME_SHAPE[0]}"
+    counts = used["frame_size"].value_counts()
+    said = []
+    if set(counts.index) - {usual}:
+        shown = [f"{size} ({num:,} rows)" for size, num in counts.head(3).items()]
+        one = counts.index[0] if len(counts) == 1 else " and ".join(shown)
+        said.append(f"frames of {one} pixels, each scaled to {usual}")
+    if not used["is_stock_camera"].all():
+        said.append(
+            "their camera is not the simulator's: where it stands is not known, so the "
+            "way back is taught by shifts, and the recording is not replayed"
+        )
+    return said

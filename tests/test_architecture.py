@@ -13,7 +13,8 @@ from common.car import MPS_PER_MPH, WHEELBASE_M
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = tuple(
     """
-    dataset demo drive evaluate explore export improve review search simulate train
+    adopt dataset demo drive evaluate explore export improve review search simulate
+    train
     """.split()
 )
 # From the ground up. What stands on one floor does not import its neighbour.

@@ -13,10 +13,8 @@ import numpy as np
 
 from augment import NUM_DRAWS, Augmenter
 from common.car import CAMERAS
-from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from recordings.reproject import (
     SIDE_CAMERA_M,
-    ViewGeometry,
     nearest_camera,
     recovery_steering,
     reproject,
@@ -32,10 +30,6 @@ from training.settings import Settings
 HABIT_UNIT_M = 10.0
 # Farther from its path than this, a re-projected frame is not to be trusted.
 MOST_OFFSET_M = 2.0
-VIEW_GEOMETRY = ViewGeometry(
-    VIEW_SHAPE[0], VIEW_SHAPE[1], CROP_TOP_ROWS, CROP_BOTTOM_ROWS
-)
-
 
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 
@@ -186,4 +180,5 @@ def reprojected(
         training_set.speed_mps[rows],
         settings.look_ahead_s,
     )
-    return reproject(views, rest_m, heading_error_rad, VIEW_GEOMETRY), steering
+    geometry = training_set.cache.geometry
+    return reproject(views, rest_m, heading_error_rad, geometry), steering

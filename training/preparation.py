@@ -7,7 +7,7 @@ begins with the same: a run that is resumed, or one of several workers.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from common.car import CAMERAS
-from model import build_model, view_key, view_of
+from common.errors import InputError
+from common.text import shown
+from model import build_model, view_geometry, view_key, view_of
 from network.files import load_model
 from recordings.recording import (
     Recording,
@@ -68,10 +70,38 @@ def read_split(settings: Settings) -> Split:
     return Split(recordings, samples, labels, train, np.sort(validation))
 
 
+def with_known_camera(settings: Settings, split: Split) -> tuple[Settings, str]:
+    """Let re-projection give way to shifts where the camera's place is not known.
+
+    Returns:
+        The settings to train by, and what to say of it, "" for nothing.
+
+    Raises:
+        InputError: The weights are to be chosen by a replay, which moves the camera.
+    """
+    other = split.samples[~split.samples["is_stock_camera"]]
+    if other.empty:
+        return settings, ""
+    names = ", ".join(other["recording"].unique())
+    if settings.select == "driving":
+        raise InputError(
+            f"--select driving: {names} is of another camera than the simulator's, "
+            "which cannot be moved beside the path; choose by --select loss"
+        )
+    if settings.recovery == "shift":
+        return settings, ""
+    said = (
+        f"{names}: another camera than the simulator's; the way back is taught by "
+        "shifts, as with --recovery shift"
+    )
+    return replace(settings, recovery="shift"), shown(said)
+
+
 def open_cache(split: Split, model: keras.Model) -> ViewCache:
     """Open, or make, the cache of what this model sees of every frame."""
     paths = [path for camera in CAMERAS for path in split.samples[camera] if path]
-    return ViewCache(paths, view_of(model).predict_on_batch, view_key(model))
+    view, geometry = view_of(model).predict_on_batch, view_geometry(model)
+    return ViewCache(paths, view, view_key(model), geometry=geometry)
 
 
 def make_sets(

@@ -25,7 +25,6 @@ from evaluation.replay import (
     read_path,
     replay,
 )
-from training.batches import VIEW_GEOMETRY
 from training.samples import cache_positions
 from training.view_cache import ViewCache
 
@@ -91,7 +90,7 @@ class DrivingTest:
             ) -> np.ndarray:
                 return self._cache.gather(at[rows, camera])
 
-            drive = model_driver(path, in_batches(predict), views, VIEW_GEOMETRY)
+            drive = model_driver(path, in_batches(predict), views, self._cache.geometry)
             rollouts = replay(drive, path)
             count += len(rollouts[near_m].interventions)
             elapsed_s += rollouts[near_m].elapsed_s

@@ -29,6 +29,7 @@ import numpy as np
 from common.bar import Bar
 from common.car import FRAME_SHAPE
 from common.errors import InputError
+from model import CROP_BOTTOM_ROWS, CROP_TOP_ROWS, VIEW_SHAPE
 from recordings.images import (
     DECODING_THREADS,
     cache_folder,
@@ -36,6 +37,7 @@ from recordings.images import (
     make_cache_folder,
     read_frame,
 )
+from recordings.reproject import ViewGeometry
 from simulator.disk import rename
 
 # Views in one file of the cache: 80 MB, so that a killed build loses seconds only.
@@ -52,6 +54,11 @@ CHECKSUM_BYTES = 4
 # Read at a time to check it.
 READ_BYTES = 2**20
 
+# The view of a new network's (model.build_model).
+VIEW_GEOMETRY = ViewGeometry(
+    VIEW_SHAPE[0], VIEW_SHAPE[1], CROP_TOP_ROWS, CROP_BOTTOM_ROWS
+)
+
 log = logging.getLogger(__name__)
 # What the system says of a disk, or of a share of it, that is full.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,6 +71,7 @@ class ViewCache:
         image_paths: Paths of the frames; one that occurs twice is kept once.
         view: Makes uint8 views (n, h, w, 3) from uint8 RGB frames (n, 160, 320, 3).
         view_key: Names the view; another key is another cache.
+        geometry: How the view was cut out of the frame.
         cache_dir: Where the files lie; None for cache_folder().
 
     Raises:
@@ -76,7 +84,10 @@ class ViewCache:
         view: Callable[[np.ndarray], np.ndarray],
         view_key: str,
         cache_dir: Path | None = None,
+        geometry: ViewGeometry = VIEW_GEOMETRY,
     ) -> None:
+        self.geometry = geometry
+        """How the view was cut out of the frame."""
         paths = list(dict.fromkeys(image_paths))
         self.position = {path: i for i, path in enumerate(paths)}
         """Place of each path's view."""

@@ -208,13 +208,13 @@ def damage_model_of_old_keras(path):
         (damage_nothing_there, "model.json: no such file"),
         (damage_weights_missing, "its weights are missing, expected model.weights.h5"),
         (damage_json_cut, "model.json: not JSON"),
-        (damage_json_is_weights, "model.json: not JSON"),
+        (damage_json_is_weights, "model.json: weights alone, saved by Keras, expected"),
         (damage_json_of_something_else, "not of a Keras model"),
         (damage_weights_cut, "model.weights.h5: the file is damaged or cut off"),
         (damage_weights_empty, "model.weights.h5: not an HDF5 file"),
         (damage_weights_are_a_pointer, "is it a Git LFS pointer"),
         (damage_weights_of_another_model, "do not belong to"),
-        (damage_model_of_old_keras, "model.json: refused"),
+        (damage_model_of_old_keras, "model.json: a model of Keras 1 .* adopt it: "),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -230,7 +230,7 @@ def test_model_without_its_own_preprocessing_is_refused(tmp_path):
     inputs = keras.Input((66, 200, 3))
     outputs = keras.layers.Dense(1)(keras.layers.Flatten()(inputs))
     path = save_model(keras.Model(inputs, outputs), tmp_path)
-    with pytest.raises(InputError, match="crop, resize and scaling must be its layers"):
+    with pytest.raises(InputError, match="takes pictures of 200x66, not yet"):
         load_model(path)
 
 
@@ -238,8 +238,9 @@ def test_model_without_its_own_preprocessing_is_refused(tmp_path):
 def test_what_is_no_json_names_the_way_to_it(saved, tmp_path, name):
     path = tmp_path / name
     (saved[0].save_weights if "weights" in name else saved[0].save)(path)
-    with path.open("ab") as file:  # Of any length: a network can be larger than JSON.
-        file.truncate(20_000_000)
-    with pytest.raises(InputError, match=r"expected .*model\.json.*to_json") as one:
+    if path.suffix == ".h5":  # Of any length: a network can be larger than JSON.
+        with path.open("ab") as file:
+            file.truncate(20_000_000)
+    with pytest.raises(InputError, match=r"adopt it: python adopt\.py ") as one:
         check_model(path)
     assert "\n" not in str(one.value)

@@ -62,9 +62,9 @@ def scans_bomb():
 
 
 BOMBS = {
-    "png": (png_bomb, "30000x30000 pixels, expected 320x160"),
+    "png": (png_bomb, "30000x30000 pixels, expected 16x16 to 8,388,608"),
     "jpeg": (lambda: resized_jpeg(65_500, 65_500), "65500x65500 pixels, expected"),
-    "bmp": (bmp_bomb, "30000x30000 pixels, expected 320x160"),
+    "bmp": (bmp_bomb, "30000x30000 pixels, expected 16x16 to 8,388,608"),
     "scans": (scans_bomb, "not a picture that can be read"),
     "gif": (lambda: b"GIF89a" + struct.pack("<HH", 60_000, 60_000), "not a picture"),
     "tiff": (lambda: b"II*\0" + bytes(100), "not a picture that can be read"),
@@ -145,19 +145,34 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("size", [(319, 160), (320, 159), (327, 167), (640, 320)])
-def test_other_sizes_are_excluded_softly_and_both_sizes_said(tmp_path, ending, size):
+@pytest.mark.parametrize("size", [(327, 167), (320, 240), (160, 160), (8, 4)])
+def test_a_few_of_another_camera_are_excluded_softly(tmp_path, ending, size):
     folder = recording_with(
         tmp_path,
         ending,
         lambda _, frame: cv2.imencode(ending, cv2.resize(frame, size))[1],
     )
     recording = read_recording(folder)
-    assert recording.excluded == {"wrong-size-image": 5}
+    reason = "wrong-size-image" if size == (8, 4) else "other-camera-image"
+    assert recording.excluded == {reason: 5}
     (said,) = recording.warnings
-    assert f"{size[0]}x{size[1]} pixels, expected 320x160" in said and "resize" in said
+    assert f"{size[0]}x{size[1]} pixels, " in said
+    assert recording.samples["is_stock_camera"].all()
     for path in recording.samples["center"][recording.samples["excluded"] == ""]:
         assert read_frame(path).shape == (160, 320, 3)
+
+
+@pytest.mark.parametrize("size", [(319, 160), (640, 320), (960, 480)])
+def test_a_few_of_the_same_ratio_are_used(tmp_path, size):
+    folder = recording_with(
+        tmp_path,
+        ".png",
+        lambda _, frame: cv2.imencode(".png", cv2.resize(frame, size))[1],
+    )
+    recording = read_recording(folder)
+    assert recording.excluded == {} and recording.samples["is_stock_camera"].all()
+    (said,) = recording.warnings
+    assert f"320x160 (25 rows) and {size[0]}x{size[1]} (5 rows)" in said
 
 
 def overwritten(content, frame):
