@@ -17,6 +17,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -148,7 +149,9 @@ def record(plan: Plan, show: Show) -> str:
     said = plan.scripts.run(
         "record", "simulate.py", "record", "lake", *flags, watch=watch
     )
-    return next(line for line in said.splitlines() if line.startswith("wrote"))
+    # A long path has taken it into several lines.
+    wrote = re.findall(r"^wrote\s.*?(?=^next: |\Z)", said, re.M | re.S)[-1]
+    return " ".join(wrote.split())
 
 
 def look(plan: Plan) -> str:
@@ -231,7 +234,7 @@ def write_page(plan: Plan) -> str:
     recorded = plan.data or "the expert's laps of the embedded lake"
     page = demo_page(plan.out, str(recorded), DRIVES, notes, next_commands(plan))
     write_bytes(plan.out / PAGE, page.encode(errors=ESCAPED))
-    return str(plan.out / PAGE)
+    return unbroken(plan.out / PAGE)
 
 
 # --- What is driven, and said ---------------------------------------------------------
