@@ -33,7 +33,7 @@ from common.files import check_space, check_writable, read_regular, write_json
 from common.leash import Scripts
 from common.shell import typed
 from common.steps import Begun, Show, Step
-from common.text import ESCAPED, unbroken, wrapped
+from common.text import ESCAPED, counted, unbroken, wrapped
 
 if TYPE_CHECKING:
     from evaluation.closed_loop import Job
@@ -163,7 +163,8 @@ def look(plan: Plan) -> str:
     found = json.loads(plan.scripts.run("look", "explore.py", *words))
     write_json(plan.out / "report.json", found)
     rows = sum(each["usable"] for each in found["recordings"])
-    return f"{rows:,} usable rows, {len(found['advice'])} hints on what to record next"
+    hints = counted(len(found["advice"]), "hint")
+    return f"{rows:,} usable rows, {hints} on what to record next"
 
 
 def train(plan: Plan, show: Show) -> str:
