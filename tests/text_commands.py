@@ -169,14 +169,20 @@ def read_all(page):
 def unlike(command, printed):
     """Return the first line that the text shows and that was not printed, or None.
 
-    Numbers are left out of it: another machine and another recording have others.
+    Numbers are left out of it, and how wide they are: another machine and another
+    recording have others.
     """
-    rest = iter([NUMBER.sub("#", line.strip()) for line in printed.splitlines()])
+    rest = iter([without_numbers(line) for line in printed.splitlines()])
     for line in command.shown:
-        wanted = NUMBER.sub("#", line.strip())
+        wanted = without_numbers(line)
         if wanted and wanted != "…" and wanted not in rest:
             return line
     return None
+
+
+def without_numbers(line):
+    """Return what of a line is the same for another recording."""
+    return " ".join(NUMBER.sub("#", line).split())
 
 
 def main(text_path, folder):
