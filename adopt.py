@@ -155,8 +155,10 @@ def read(
     from network.adopting.graph import read_network
     from network.adopting.sources import read_source
     from network.adopting.trial import Known
+    from network.files import model_path
     from recordings.log import find_log
 
+    args.model = model_path(args.model)
     if args.out.exists():
         raise InputError(f"{args.out} exists already; give another --out")
     check_writable(args.out, "--out")

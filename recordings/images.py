@@ -128,7 +128,7 @@ def _tell_camera(
     sizes = [(fact.width, fact.height) if fact else (0, 0) for fact in known]
     is_stock = np.array([is_stock_camera(size) for size in sizes], bool)
     is_stock &= not has_other_camera(folder)
-    if is_stock.mean() > 0.5:
+    if is_stock.sum() > len(is_stock) / 2:
         faults = samples[f"{CAMERAS[0]}_fault"].to_numpy(object)
         faults[~is_stock & (faults == "")] = "other-camera-image"
         samples[f"{CAMERAS[0]}_fault"] = faults

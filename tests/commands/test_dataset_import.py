@@ -6,6 +6,7 @@ import cv2
 import foreign_logs as logs
 import numpy as np
 import pytest
+from printed import unwrapped
 
 from common.car import MPS_PER_MPH
 from dataset import main
@@ -261,6 +262,6 @@ def test_what_is_imported_is_of_another_camera_and_says_so(tmp_path, capsys):
     assert read_origin(tmp_path / "out")["format"] == "donkeycar tub v2"
     capsys.readouterr()
     assert main([str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out
+    said = unwrapped(capsys.readouterr().out)
     assert "frames of 160x120" in said
     assert "the way back is taught by shifts, and the recording is not replayed" in said
