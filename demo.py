@@ -17,6 +17,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,7 +33,7 @@ from common.files import check_space, check_writable, read_regular, write_json
 from common.leash import Scripts
 from common.shell import typed
 from common.steps import Begun, Show, Step
-from common.text import ESCAPED, unbroken, wrapped
+from common.text import ESCAPED, counted, unbroken, wrapped
 
 if TYPE_CHECKING:
     from evaluation.closed_loop import Job
@@ -148,7 +149,9 @@ def record(plan: Plan, show: Show) -> str:
     said = plan.scripts.run(
         "record", "simulate.py", "record", "lake", *flags, watch=watch
     )
-    return next(line for line in said.splitlines() if line.startswith("wrote"))
+    # A long path has taken it into several lines.
+    wrote = re.findall(r"^wrote\s.*?(?=^next: |\Z)", said, re.M | re.S)[-1]
+    return " ".join(wrote.split())
 
 
 def look(plan: Plan) -> str:
@@ -160,7 +163,8 @@ def look(plan: Plan) -> str:
     found = json.loads(plan.scripts.run("look", "explore.py", *words))
     write_json(plan.out / "report.json", found)
     rows = sum(each["usable"] for each in found["recordings"])
-    return f"{rows:,} usable rows, {len(found['advice'])} hints on what to record next"
+    hints = counted(len(found["advice"]), "hint")
+    return f"{rows:,} usable rows, {hints} on what to record next"
 
 
 def train(plan: Plan, show: Show) -> str:
@@ -231,7 +235,7 @@ def write_page(plan: Plan) -> str:
     recorded = plan.data or "the expert's laps of the embedded lake"
     page = demo_page(plan.out, str(recorded), DRIVES, notes, next_commands(plan))
     write_bytes(plan.out / PAGE, page.encode(errors=ESCAPED))
-    return str(plan.out / PAGE)
+    return unbroken(plan.out / PAGE)
 
 
 # --- What is driven, and said ---------------------------------------------------------

@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.bar import Bar
 from common.command_line import Parser, add_max_parameters
 from common.errors import InputError
 from common.hosts import token_for
 from common.start_up import quiet_tensorflow
 from common.table import text_table
-from common.text import ShownFormatter, shown, told_apart
+from common.text import ShownFormatter, shown, told_apart, unbroken, wrapped
 
 if TYPE_CHECKING:  # A command imports packages where it needs them: --help is light.
     from evaluation.review.look import Tell
@@ -249,9 +250,7 @@ def mark(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:
     if not args.json:
         for what, marks in document.items():
             for each in marks:
-                note = f" ({each['note']})" if each["note"] else ""
-                rows = f"rows {each['from_row']} to {each['to_row']}"
-                print(shown(f"{path}: {what}: {rows}, {each['mark']}{note}"))
+                print(wrapped(f"{unbroken(path)}: {what}: {_in_words(each)}"))
     return document
 
 
@@ -264,24 +263,24 @@ def list_marks(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any
     command = train_command(args.recordings, units, args.model)
     if args.json:
         return {"recordings": found, "next": command}
-    rows = [["recording", "from", "to", "mark", "note"]]
-    for each in found:
-        rows += [
-            [each["recording"], *map(str, mark.values())] for mark in each["marks"]
-        ]
-    if args.list and len(rows) > 1:
-        print(text_table(rows, "<>><"))
     for each in found:
         changes = each["changes"]
         text = (
-            f"{each['recording']}: {changes['usable_after']:,} rows used, "
+            f"{unbroken(each['recording'])}: {changes['usable_after']:,} rows used, "
             f"{changes['usable_before']:,} without marks; "
             f"{changes['minutes_after']:.1f} of {changes['minutes_before']:.1f} min; "
             f"{changes['hard']:,} rows hard"
         )
-        print(shown(text))
+        print(wrapped(text))
+        for mark in each["marks"] if args.list else ():
+            print(wrapped(f"  {_in_words(mark)}", indent="    "))
     print(shown(f"next: {command}"))
     return {}
+
+
+def _in_words(mark: dict[str, Any]) -> str:
+    note = f" ({mark['note']})" if mark["note"] else ""
+    return f"rows {mark['from_row']} to {mark['to_row']}, {mark['mark']}{note}"
 
 
 def list_moments(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:
@@ -290,35 +289,22 @@ def list_moments(args: argparse.Namespace, units: dict[str, str]) -> dict[str, A
         quiet_tensorflow()
     from evaluation.review.documents import moments_to_look_at
 
-    inputs = (args.recordings, args.model, units)
-    moments = moments_to_look_at(*inputs, args.moments, tell_of)
+    with Bar("looking for moments") as bar:
+
+        def tell_of(path: Path) -> Tell:
+            return lambda what, part: bar.to(0, f"{path.name}: {what} {part:.0%}")
+
+        inputs = (args.recordings, args.model, units)
+        moments = moments_to_look_at(*inputs, args.moments, tell_of)
     if args.json:
         return {"moments": moments}
-    rows = [["rows", "what", "score", "recording", "why"]]
     for each in moments:
-        place = f"{each['from_row']}-{each['to_row']}"
-        score = f"{each['score']:.1f}"
-        rows.append([place, each["kind"], score, each["recording"], each["reason"]])
-    print(text_table(rows, "><><") if moments else "nothing is suspicious")
+        place = f"rows {each['from_row']} to {each['to_row']}"
+        what = f"{each['kind']} ({each['score']:.1f}): {each['reason']}"
+        print(wrapped(f"{unbroken(each['recording'])}: {place}: {what}"))
+    if not moments:
+        print("nothing is suspicious")
     return {}
-
-
-def tell_of(path: Path) -> Tell:
-    """Return what shows on a terminal how far the work on a recording is."""
-    from tqdm import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def tell(what: str, part: float) -> None:
-        if what not in bars:
-            # disable=None shows the bar on a terminal only.
-            name = shown(f"{path.name}: {what}")
-            bars[what] = tqdm(total=100, desc=name, unit="%", disable=None, leave=False)
-        bars[what].update(round(100 * part) - bars[what].n)
-        if part >= 1:
-            bars[what].close()
-
-    return tell
 
 
 def compare(args: argparse.Namespace, units: dict[str, str]) -> dict[str, Any]:

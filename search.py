@@ -160,7 +160,8 @@ def print_report(study: optuna.Study, search: Search, args: argparse.Namespace) 
     named = option("--name", free_name(MODELS, f"{args.study.stem}-best"))
     print(f"\nthe best trial again ({plan.objective} {best.value:.4f}):")
     print(typed("train.py", *map(Path, args.recordings), *flags, *named))
-    if (num_finished := len(finished_trials(study))) < args.trials:
+    num_finished = len(finished_trials(study))
+    if num_finished < args.trials:
         print(f"\n{num_finished} of {args.trials} finished; the same command goes on")
     with Bar("drawing the trials"):
         names = ", ".join(path.name for path in report.draw_plots(study, folder))

@@ -350,10 +350,9 @@ def _drive_road(args: argparse.Namespace, variant: Variant) -> DriveSummary:
     with Bar(f"connecting to {args.url}"):
         world = _make_world(variant, ("center",))
         connection = client.Client(args.url, world)
-    with (
-        Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext() as film,
-        Bar(f"driving {road.name}", road.length_m * args.laps, "m") as bar,
-    ):
+    filming = Film(video, FILM_SIZE, VIDEO_FPS) if video else nullcontext()
+    way = Bar(f"driving {road.name}", road.length_m * args.laps, "m")
+    with filming as film, way as bar:
         summary = client.drive(
             connection,
             args.laps,

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import STOPPED
-from common.command_line import settings_line
 from common.errors import InputError
 from common.files import free_name
 from common.locks import only_writer
@@ -73,7 +72,7 @@ def run(
     from network.files import save_model
     from training.epochs import OneProcess
     from training.figures import write_report
-    from training.flags import changes_in_words
+    from training.flags import say_changes
     from training.preparation import (
         make_driving_test,
         make_sets,
@@ -90,14 +89,11 @@ def run(
     if engine.is_chief:
         found = {str(each.folder): each.fingerprint for each in split.recordings}
         check_fingerprints(folder, found)
-    settings, said = with_known_camera(settings, split)
-    if said:
-        engine.say(said)
+    settings = with_known_camera(settings, split, engine.say)
     model = starting_model(settings)
     # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)
-    if engine.is_chief and (changed := changes_in_words(settings)):
-        engine.say(settings_line(changed, "all are in config.json"))
+    say_changes(settings, engine.say)
     engine.say(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"

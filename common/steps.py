@@ -30,7 +30,7 @@ from common.files import (
     write_json,
 )
 from common.locks import LOCK_NAME, only_writer
-from common.text import shown
+from common.text import wrapped
 
 BEGUN_NAME = "begun.json"
 # No machine is so much faster or slower than two cores of 2026.
@@ -164,7 +164,8 @@ class Overall(Line):
         self.done.append(self._now)
         self.clear()
         count = f"{len(self.done)}/{len(self.usual_s)}"
-        print(shown(f"{count} {self._now}, {took_s:.0f} s: {said}"), flush=True)
+        line = f"{count} {self._now}, {took_s:.0f} s: {said}"
+        print(wrapped(line), flush=True)
         self._now = ""
 
     def line(self) -> str:

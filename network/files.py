@@ -11,7 +11,6 @@ import json
 import math
 import re
 import reprlib
-import shlex
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from common.car import FRAME_SHAPE
 from common.errors import InputError
 from common.files import read_regular, write_bytes, write_json
 from network.adopting.foreign import refuse_config, refuse_file, way_to_adopt
+from network.adopting.sources import hint_of_recording
 from network.limits import current_limits, within_limits
 from network.weights import check_weights, copy_weights
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Comes with the project; trained on embedded roads alone, as models/base/card.md says.
 BASE_MODEL = Path(__file__).parents[1] / "models" / "base" / "model.json"
-# What the simulator calls the log of a recording.
-LOG_NAME = "driving_log.csv"
 MODEL_NAME, WEIGHTS_NAME = "model.json", "model.weights.h5"
 # What train.py writes after a run's first epoch, and improve.py beside what is better.
 MARKS_OF_RUNS = ("history.csv", "improve.json")
@@ -307,10 +305,7 @@ def _read_json(json_path: Path) -> dict[str, Any]:
     if json_path.is_dir() or not json_path.exists():
         if not json_path.is_dir():
             raise InputError(f"{json_path}: no such file, expected a model.json")
-        hint = "expected a run of train.py"
-        if (json_path / LOG_NAME).is_file():
-            command = shlex.join(["python", "train.py", str(json_path)])
-            hint += f"; it is a recording, and {command} makes one of it"
+        hint = f"expected a run of train.py{hint_of_recording(json_path)}"
         raise InputError(f"{json_path}: no model.json in this folder; {hint}")
     if json_path.is_file():
         with json_path.open("rb") as file:

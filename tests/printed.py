@@ -10,6 +10,20 @@ RAW_NUMBER = re.compile(r"\d\.\d{7,}|\d[eE]-\d")
 TO_COPY = re.compile(r"(?:next: )?python \S+\.py .*|\S+")
 
 
+# Where a long line goes on below.
+GOES_ON = re.compile(r"\n {2,}(?=\S)")
+
+
+def unwrapped(text):
+    """Return it as it would stand on a terminal of any width."""
+    return GOES_ON.sub(" ", text)
+
+
+def without_bars(text):
+    """Return the lines that do not say how far something is."""
+    return [line for line in text.splitlines() if line and " | " not in line]
+
+
 def check_printed(text):
     """See that a person can read it on any terminal."""
     for line in text.splitlines():

@@ -38,7 +38,7 @@ ON_THE_SIMULATOR = {
 }
 # They train with train.py's own loop, and hand it down.
 MAY_IMPORT_TRAIN = ("improve", "search")
-MOST_ROOT_ENTRIES, MOST_SCRIPTS, MOST_TRAIN_LINES = 32, 13, 300
+MOST_ROOT_ENTRIES, MOST_SCRIPTS, MOST_TRAIN_LINES = 34, 14, 300
 
 
 def imports_of(root):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from augment import AugmentSettings
-from common.command_line import Parser, add_max_parameters
+from common.command_line import Parser, add_max_parameters, settings_line
 from common.shell import option
 from common.text import number
 from network.files import BASE_MODEL, model_path
@@ -178,15 +178,16 @@ def _flags_of(settings: Settings) -> list[list[str]]:
     return flags
 
 
-def changes_in_words(settings: Settings) -> list[str]:
-    """Return what differs from what train.py does by itself, for a person."""
+def say_changes(settings: Settings, say: Callable[[str], object]) -> None:
+    """Say, to a person, what differs from what train.py does by itself."""
     flags = {words[0]: " ".join(words) for words in _flags_of(settings)}
     if settings.from_model:
         begins_from = Path(settings.from_model).parent
         flags[flag_of("from_model")] = f"{flag_of('from_model')} {begins_from.name}"
         if settings.from_model == os.path.realpath(BASE_MODEL):
             del flags[flag_of("from_model")]
-    return list(flags.values())
+    if flags:
+        say(settings_line(list(flags.values()), "all are in config.json"))
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ begins with the same: a run that is resumed, or one of several workers.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from common.car import CAMERAS
 from common.errors import InputError
-from common.text import shown
+from common.text import wrapped
 from model import build_model, view_geometry, view_key, view_of
 from network.files import load_model
 from recordings.recording import (
@@ -70,18 +71,23 @@ def read_split(settings: Settings) -> Split:
     return Split(recordings, samples, labels, train, np.sort(validation))
 
 
-def with_known_camera(settings: Settings, split: Split) -> tuple[Settings, str]:
+def with_known_camera(
+    settings: Settings, split: Split, say: Callable[[str], object]
+) -> Settings:
     """Let re-projection give way to shifts where the camera's place is not known.
 
+    Args:
+        say: Is told so.
+
     Returns:
-        The settings to train by, and what to say of it, "" for nothing.
+        The settings to train by.
 
     Raises:
         InputError: The weights are to be chosen by a replay, which moves the camera.
     """
     other = split.samples[~split.samples["is_stock_camera"]]
     if other.empty:
-        return settings, ""
+        return settings
     names = ", ".join(other["recording"].unique())
     if settings.select == "driving":
         raise InputError(
@@ -89,12 +95,14 @@ def with_known_camera(settings: Settings, split: Split) -> tuple[Settings, str]:
             "which cannot be moved beside the path; choose by --select loss"
         )
     if settings.recovery == "shift":
-        return settings, ""
-    said = (
-        f"{names}: another camera than the simulator's; the way back is taught by "
-        "shifts, as with --recovery shift"
+        return settings
+    say(
+        wrapped(
+            f"{names}: another camera than the simulator's; the way back is taught by "
+            "shifts, as with --recovery shift"
+        )
     )
-    return replace(settings, recovery="shift"), shown(said)
+    return replace(settings, recovery="shift")
 
 
 def open_cache(split: Split, model: keras.Model) -> ViewCache:

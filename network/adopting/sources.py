@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
 from common.files import read_regular
+from common.shell import typed
 from network.apart import apart
 from network.limits import confine, current_limits
 from network.weights import BYTES_EACH, MORE_BYTES, copy_weights
@@ -154,12 +155,22 @@ def start_of(path: Path) -> bytes:
                 f"{path}: a TensorFlow SavedModel, a graph and no layers, which is not "
                 "read here; where it was made, save it as model.h5 or model.keras"
             )
-        raise InputError(f"{path}: a folder, expected a model.h5, .json or .keras")
+        hint = hint_of_recording(path)
+        raise InputError(
+            f"{path}: a folder, expected a model.h5, .json or .keras{hint}"
+        )
     if not path.is_file():
         what = "no regular file" if path.exists() else "no such file"
         raise InputError(f"{path}: {what}, expected a model.h5, .json or .keras")
     with path.open("rb") as file:
         return file.read(4)
+
+
+def hint_of_recording(folder: Path) -> str:
+    """Return what to say of a folder that is a recording, and no model; or ""."""
+    if not (folder / "driving_log.csv").is_file():
+        return ""
+    return f"; it is a recording, and {typed('train.py', folder)} makes one of it"
 
 
 def weights_beside(json_path: Path) -> Path:

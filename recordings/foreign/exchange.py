@@ -73,6 +73,12 @@ def _open(source: Path, told: Told) -> ForeignLog:
         return donkeycar.read_tub_v2(source)
     if donkeycar.is_tub_v1(source):
         return donkeycar.read_tub_v1(source)
+    if (source / "driving_log.csv").is_file() and told.steering is None:
+        raise InputError(
+            f"{source}: a recording already, which every command reads as it is; where "
+            "its driving_log.csv is another program's table, say what its steering is "
+            "called with --steering NAME"
+        )
     table = tables.table_in(source)
     if table is None:
         inside = [p for p in sorted(source.iterdir()) if p.is_dir() and _is_log(p)]

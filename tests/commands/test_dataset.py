@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from made_recordings import stamp
+from printed import unwrapped
 from real_recordings import SHARED
 
 from dataset import describe, main
@@ -74,7 +75,7 @@ def test_names_that_are_no_text_are_read(tiny_recording, capfd):
     assert not recording.excluded
     assert read_frame(recording.samples["center"].iloc[0]).shape == (160, 320, 3)
     assert main([str(folder)]) == 0
-    assert "\\xff/driving_log.csv: 60 rows" in capfd.readouterr().out
+    assert "\\xff/driving_log.csv: 60 rows" in unwrapped(capfd.readouterr().out)
 
 
 def test_cache_folder_that_cannot_be_made_names_the_way_out(

@@ -6,6 +6,7 @@ import cv2
 import foreign_logs as logs
 import numpy as np
 import pytest
+from printed import unwrapped
 
 from common.car import MPS_PER_MPH
 from dataset import main
@@ -44,7 +45,7 @@ def test_a_tub_v1_comes_in(tmp_path, capsys):
     assert_alike(samples, [i for i in range(12) if i != 3], 12)
     steps_s = samples["time_s"].diff().iloc[1:]
     assert steps_s.iloc[0] == pytest.approx(0.05, abs=1e-3)
-    said = capsys.readouterr().out
+    said = unwrapped(capsys.readouterr().out)
     assert "11 rows of a donkeycar tub v1, steering from" in said
     assert "left out: 1 records of exclude.json" in said
 
@@ -261,6 +262,6 @@ def test_what_is_imported_is_of_another_camera_and_says_so(tmp_path, capsys):
     assert read_origin(tmp_path / "out")["format"] == "donkeycar tub v2"
     capsys.readouterr()
     assert main([str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out
+    said = unwrapped(capsys.readouterr().out)
     assert "frames of 160x120" in said
     assert "the way back is taught by shifts, and the recording is not replayed" in said

@@ -68,7 +68,11 @@ def port():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="runs them by a shell of POSIX")
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+@pytest.mark.parametrize(
+    "name",
+    # The tutorial trains three times, and drives for three minutes.
+    ["README.md", pytest.param("docs/tutorial.md", marks=pytest.mark.slow)],
+)
 def test_commands_run_as_they_stand_on_small_recordings(port, tmp_path, name):
     said = run_small(ROOT / name, tmp_path / "clone")
     assert len(said) >= 3

@@ -299,7 +299,7 @@ def test_run_that_is_ended_from_the_page_prints_how_to_train(model_path, tmp_pat
     assert list(samples["steering"]) == [-0.125]
     said = out.splitlines()[-1]
     assert said == (
-        f"next: python train.py {tmp_path}/-a '{tmp_path}/b $b' {tmp_path / 'taught'} "
+        f"next: python train.py ./-a 'b $b' {tmp_path / 'taught'} "
         f"--share taught=0.3 --from {model_path} --name {model_path.parent.name}"
         "-corrected"
     )

@@ -88,6 +88,7 @@ MISSED = "the following arguments are required: "
 Cells = dict[str, tuple[int, str]]
 # demo.py and drive.py begin their work: see test_demo.py and test_as_typed.py.
 NO_ARGUMENT: Cells = {
+    "adopt.py": (2, MISSED + "model, --out"),
     "augment.py": (1, NONE_YET),
     "dataset.py": (1, NONE_YET),
     "evaluate.py": (2, MISSED + "MODEL"),
@@ -105,8 +106,11 @@ NO_ARGUMENT: Cells = {
     "train.py": (1, NONE_YET),
 }
 A_RECORDING: Cells = {
+    "adopt.py bars --out x": (1, IS_RECORDING),
     "augment.py bars": (0, "written: augment.png"),
     "dataset.py bars": (0, "3 cameras, 1 session"),
+    "dataset.py bars --to donkeycar --out x": (0, "120 rows for donkeycar"),
+    "dataset.py import bars --out x": (1, "bars: a recording already, which every"),
     "demo.py --data bars --port {taken}": (1, "cannot listen on 127.0.0.1:"),
     "drive.py bars": (1, IS_RECORDING),
     "drive.py run --play bars --port {taken}": (1, "cannot listen on 127.0.0.1:"),
@@ -126,8 +130,11 @@ A_RECORDING: Cells = {
     "train.py bars --from bars": (1, "it is a recording, and python train.py "),
 }
 RECORDINGS: Cells = {
+    "adopt.py roads --out x": (1, "roads: a folder, expected a model.h5, .json or"),
+    "adopt.py run --recording roads --out x": (1, HOLDS + "roads/a roads/b"),
     "augment.py roads": (1, HOLDS + "roads/a roads/b"),
     "dataset.py roads": (1, HOLDS + "roads/a roads/b"),
+    "dataset.py import roads --out x": (1, "roads: no log that is known, expected"),
     "demo.py --data roads": (1, HOLDS + "roads/a roads/b"),
     "drive.py roads": (1, "no model.json in this folder; expected a run of train.py"),
     "drive.py run --play roads": (1, HOLDS + "roads/a roads/b"),
@@ -145,8 +152,11 @@ RECORDINGS: Cells = {
     "train.py roads": (1, HOLDS),
 }
 A_RUN: Cells = {
+    "adopt.py run --out x": (0, "next: python drive.py x"),
+    "adopt.py run --recording run --out x": (1, IS_RUN),
     "augment.py run": (1, IS_RUN),
     "dataset.py run": (1, IS_RUN),
+    "dataset.py import run --out x": (1, "no column is known to hold the steering"),
     "demo.py --data run": (1, IS_RUN),
     "drive.py run --play run": (1, IS_RUN),
     "drive.py run --port {taken}": (1, "cannot listen on 127.0.0.1:"),
@@ -167,8 +177,12 @@ A_RUN: Cells = {
     f"train.py bars --from run {SHORT}": (0, "drive.py models/bars"),
 }
 MISSING: Cells = {
+    "adopt.py none --out x": (1, "no such file, expected a model.h5, .json or .keras"),
+    "adopt.py run --weights none.h5 --out x": (1, "none.h5: no such file"),
+    "adopt.py run --recording none --out x": (1, NO_LOG),
     "augment.py none": (1, NO_LOG),
     "dataset.py none": (1, NO_LOG),
+    "dataset.py import none --out x": (1, "no such file or folder, expected a donkey"),
     "demo.py --data none": (1, NO_LOG),
     "drive.py none": (1, NO_MODEL),
     "drive.py none.tflite": (1, "no such file, expected what export.py writes"),
@@ -197,7 +211,9 @@ MISSING: Cells = {
 }
 # {} is where nothing can be written: a folder of a disk that is read only, or a file.
 UNWRITABLE = (
+    "adopt.py run --out {}/x",
     "augment.py bars --out {}/x.png",
+    "dataset.py bars --to donkeycar --out {}/x",
     "demo.py --data bars --out {}/x",
     "drive.py run --record {}/x",
     "drive.py run --corrections {}/x",
@@ -227,8 +243,10 @@ UNWRITABLE_HERE = (
 )
 # Done until so far; what is left is only what goes on with the same command.
 WORK = {
+    "adopt.py run --out x": "network.files.save_model",
     "augment.py bars --out x.png": "common.files.os.fsync",
     "dataset.py bars": "recordings.images.image_facts",
+    "dataset.py bars --to donkeycar --out x": "recordings.foreign.donkeycar.write_tub",
     "demo.py --data bars --out x": "common.leash.Scripts.run",
     "evaluate.py zero --recording bars": "evaluation.judging.judge_recordings",
     "evaluate.py zero --track lake --video x.mp4": "evaluation.video.film_drive",
@@ -279,7 +297,7 @@ def begins(typed, name):
 def test_no_command_is_left_out_of_the_table():
     # Written by none: what they print goes to stdout, as in test_ends.py.
     # Marks lie beside the log and nowhere else: see test_marks.py.
-    print_only = {"dataset.py", "model.py", "review.py"}
+    print_only = {"model.py", "review.py"}
     for table, but in (
         (NO_ARGUMENT, {"demo.py", "drive.py"}),
         (A_RECORDING, set()),

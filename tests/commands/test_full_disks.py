@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import without_bars
 from small_disk import fill
 
 import augment
@@ -28,9 +29,9 @@ def names_in(folder):
 
 
 def said_once(capsys):
-    """Return the one line of stderr."""
+    """Return the one line of stderr, but for those that say how far something is."""
     err = capsys.readouterr().err
-    lines = [line for line in err.splitlines() if line]
+    lines = without_bars(err)
     assert len(lines) == 1, err
     return lines[0]
 

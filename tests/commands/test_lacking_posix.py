@@ -1,9 +1,11 @@
 """Every command's main path without the names that Windows lacks.
 
 They run for real, in processes that lack them: tests/lacking_posix says which, and what
-it cannot take away. Their output goes to a console of Western Europe.
+it cannot take away. Their output goes to a console of Western Europe. Those that load
+TensorFlow are slow ones, but for a drive over the wire.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,11 +16,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import old_models
 import pytest
 from made_recordings import write_recording
+from running_review import mark, reviewing
 
-# Not green as a whole yet: train.py --resume fails in it.
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 LACKING = ROOT / "tests" / "lacking_posix"
 BASE = str(ROOT / "models" / "base")
@@ -30,7 +32,14 @@ def here(tmp_path_factory):
     folder = tmp_path_factory.mktemp("here")
     bars = write_recording(folder / "bars", 0.8 * np.sin(np.arange(300) / 15))
     shutil.copy(next((bars / "IMG").glob("center*")), folder / "frame.jpg")
+    config = old_models.keras1_config()
+    old_models.write_legacy(folder / "a.h5", config, old_models.numbers(), "1.2.1")
     return folder
+
+
+def slow(command, files):
+    """Return a case of `make test-slow`: it loads TensorFlow, some of them often."""
+    return pytest.param(command, files, marks=pytest.mark.slow)
 
 
 def environment(encoding="cp1252"):
@@ -45,7 +54,7 @@ def environment(encoding="cp1252"):
     }
 
 
-def run(folder, command, encoding="cp1252"):
+def run(folder, command, encoding="cp1252", status=0):
     script, *words = command if isinstance(command, list) else command.split()
     done = subprocess.run(
         [sys.executable, str(ROOT / script), *words],
@@ -55,7 +64,7 @@ def run(folder, command, encoding="cp1252"):
         timeout=900,
     )
     said = done.stderr.decode(encoding, "replace")
-    assert done.returncode == 0, said
+    assert done.returncode == status, said
     assert "Traceback" not in said and "Warning" not in said, said
     return done.stdout.decode(encoding)
 
@@ -88,28 +97,24 @@ def test_the_names_are_gone_in_processes_and_in_those_that_these_start():
         ("dataset.py bars --json", ""),
         ("explore.py bars --out report", "report/report.html"),
         ("augment.py bars --out sheet.png", "sheet.png"),
-        ("model.py --preset original", ""),
-        (
-            "train.py bars --name bars --epochs 1 --steps-per-epoch 2 --batch-size 8",
-            "models/bars/model.json models/bars/metrics.json models/bars/history.csv",
-        ),
-        ("train.py --name bars --resume --epochs 2 --steps-per-epoch 2", ""),
-        ("train.py --list", ""),
-        (f"evaluate.py {BASE} zero --recording bars --report r.html", "r.html"),
-        (f"evaluate.py {BASE} --saliency frame.jpg", "frame_saliency.png"),
+        slow("model.py --preset original", ""),
+        ("review.py bars --moments", ""),
+        slow(f"evaluate.py {BASE} zero --recording bars --report r.html", "r.html"),
+        slow(f"evaluate.py {BASE} --saliency frame.jpg", "frame_saliency.png"),
         ("evaluate.py zero expert --track random:1 --workers 2 --json", ""),
-        (f"export.py {BASE} --to tflite --out model.tflite", "model.tflite"),
+        slow(f"export.py {BASE} --to tflite --out model.tflite", "model.tflite"),
+        slow("adopt.py a.h5 --crop 0 0 --colour rgb --out a", "a/model.json"),
         (
             "simulate.py record random:1-2 --frames 4 --workers 2 --out roads",
             "roads/random_1/driving_log.csv roads/random_2/driving_log.csv",
         ),
         ("simulate.py render lake --out road.png", "road.png"),
         ("simulate.py render lake --out road.mp4 --seconds 1", "road.mp4"),
-        (
+        slow(
             "search.py bars --trials 2 --epochs 1 --steps 1 --workers 2",
             "models/search.sqlite",
         ),
-        (
+        slow(
             f"improve.py {BASE} --track random:1 --base bars --name better --rounds 1 "
             "--frames 100 --epochs 1 --steps-per-epoch 1",
             "models/better/improve.json",
@@ -122,6 +127,49 @@ def test_a_command_does_its_work(here, command, files):
     for name in files.split():
         assert (here / name).is_file()
     assert not list(here.rglob(".partial.*")) and not list(here.rglob("*.lock"))
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_goes_on(here):
+    command = "train.py bars --name bars --epochs 2 --steps-per-epoch 40"
+    script, *words = f"{command} --batch-size 8".split()
+    models, log = here / "models" / "bars", here / "train.log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, str(ROOT / script), *words],
+            cwd=here,
+            env=environment(),
+            stdout=out,
+            stderr=out,
+        ) as process,
+    ):
+        while not (models / "state.npz").is_file():
+            assert process.poll() is None, log.read_text("cp1252")
+            time.sleep(0.02)
+        process.kill()
+    assert not (models / "metrics.json").exists()
+    said = run(here, "train.py --name bars --resume")
+    assert said.endswith(f"next: python drive.py {Path('models', 'bars')}\n")
+    with (models / "history.csv").open(encoding="utf-8") as file:
+        assert [line.partition(",")[0] for line in file] == ["epoch", "1", "2"]
+    assert (models / "metrics.json").is_file() and (models / "model.json").is_file()
+    assert not list(here.rglob(".partial.*")) and not list(here.rglob("*.lock"))
+    assert "bars" in run(here, "train.py --list")
+
+
+def test_the_page_of_the_review_shows_and_marks(here, monkeypatch):
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    shutil.copytree(here / "bars", here / "marked")
+    with reviewing(here / "marked") as review:
+        review.until_idle()
+        version = json.loads(review.get("/marks?recording=0")[1])["version"]
+        status, content = review.put_marks(version, [mark(20, 40)])
+        assert status == 200, content
+        review.stop()
+    marks = here / "marked" / "driving_log.marks.csv"
+    assert "20,40,leave-out," in marks.read_text("utf-8")
 
 
 def test_a_model_is_driven_by_the_simulator_over_the_wire(here):
@@ -146,7 +194,8 @@ def test_a_model_is_driven_by_the_simulator_over_the_wire(here):
             assert server.poll() is None, said_of(here)
             time.sleep(0.05)
         url = f"http://{found[1]}"
-        run(here, f"simulate.py drive random:1 --url {url} --max-time 4 --video c.mp4")
+        drive = f"simulate.py drive random:1 --url {url} --max-time 4 --video c.mp4"
+        run(here, drive, status=1)  # The lap is not complete.
         server.send_signal(signal.SIGINT)
         out, _ = server.communicate(timeout=60)
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from printed import check_printed
+from printed import check_printed, unwrapped
 from websockets.sync.server import serve
 
 import simulate
@@ -134,7 +134,7 @@ def test_usage_errors_exit_with_2(capsys):
 def test_render_draws_a_sheet_of_different_places(tmp_path, capsys):
     out = tmp_path / "sheet.png"
     assert simulate.main(["render", "jungle", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {out}"
+    assert unwrapped(capsys.readouterr().out).splitlines()[-1] == f"wrote {out}"
     sheet = cv2.imread(str(out))
     assert sheet.shape == (640, 960, 3)
     tiles = sheet.reshape(4, 160, 3, 320, 3).swapaxes(1, 2).reshape(12, -1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import unwrapped
 
 from common.errors import InputError
 
@@ -87,7 +88,7 @@ def test_run_ends_with_figures_and_the_next_command(recording, tmp_path, capsys)
     folder = train(recording, tmp_path, "said", *SHORT)
     out = capsys.readouterr().out
     assert "epoch 03/03 | loss" in out
-    assert out.endswith(f"next: python drive.py {folder / 'model.json'}\n")
+    assert unwrapped(out).endswith(f"next: python drive.py {folder}\n")
 
 
 def test_training_beats_the_constant(recording, tmp_path):
@@ -232,7 +233,8 @@ def test_ctrl_c_stops_after_the_batch_and_keeps_the_best(recording, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "stopping after this batch" in err and "next: python drive.py" in out
+    assert "stopping after this batch" in err
+    assert "next: python drive.py" in unwrapped(out)
     best = json.loads((tmp_path / "stopped" / "metrics.json").read_text())
     assert best["epochs"] < 1000
     load_model(tmp_path / "stopped" / "model.json")

@@ -19,6 +19,7 @@ from common.page import Picture, render, to_svg
 from common.stderr import without_lines
 from common.table import Table, text_table
 from common.text import WIDTH, counted, number, unbroken, wrapped
+from recordings.findings import Advice
 from training.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,14 +63,17 @@ def test_pages_show_names_as_they_are():
         title=name,
         verdict=name,
         facts=[(name, name)],
-        advice=[name],
+        advice=[(Advice(name, command=name), [Picture(caption=name, source=name)])],
         table=Table(("", name), ((name, name),)),
         pictures=[Picture(name, caption=name, svg=to_svg(figure))],
         warnings=[name],
         excluded=[(name, name)],
+        review=name,
+        options=Picture(name, source=name),
     )
     # Wherever something is shown: as title and heading, in the table, in the drawing.
-    assert page.count("&amp;amp;$x$") == 16 and "<img" not in page
+    assert page.count("&amp;amp;$x$") == 24
+    assert '<img src="x"' not in page
 
 
 def test_columns_of_a_table_stand_under_one_another():

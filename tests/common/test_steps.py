@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from printed import check_printed
 
 from common.errors import InputError
 from common.steps import Begun, Overall, Step
+from common.text import unbroken
 
 ROOT = Path(__file__).resolve().parents[2]
 USUAL_S = {"record": 10.0, "train": 30.0, "drive": 60.0}
@@ -53,6 +55,18 @@ def test_a_step_that_is_done_leaves_a_line_of_what_came_of_it(capsys):
         said = capsys.readouterr().out
         assert said == "2/3 train, 0 s: off by 1.2 degrees\\n\n"
         assert overall.line().startswith(" 40 % | done: record train | left: drive | ")
+
+
+def test_what_came_of_a_step_fits_a_terminal_and_a_path_in_it_stays_whole(capsys):
+    path = "/home/somebody/" + "a/long way/" * 8
+    with Overall(USUAL_S, ["record"]) as overall:
+        overall.begin("train")
+        overall.end(
+            f"one word beside another, {'and one more ' * 5}in {unbroken(path)}"
+        )
+    said = capsys.readouterr().out
+    check_printed(said.replace(path, "path"))
+    assert said.count("\n") == 3 and f"  {path}\n" in said
 
 
 # --- The folder -----------------------------------------------------------------------

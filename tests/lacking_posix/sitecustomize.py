@@ -22,7 +22,8 @@ import warnings
 
 PACKAGES = """
 common driving evaluation network recordings simulator training tuning
-augment dataset demo drive evaluate explore export improve model search simulate train
+adopt augment dataset demo drive evaluate explore export improve model review search
+simulate train
 """.split()
 MODULES = "fcntl resource termios pwd grp tty pty syslog readline curses".split()
 NAMES = {
@@ -107,7 +108,11 @@ tempfile.TemporaryFile = tempfile.NamedTemporaryFile
 os.open = refusing(os.open, is_folder)
 os.replace = refusing(os.replace, is_open)
 os.rename = refusing(os.rename, is_open)
-os.unlink = refusing(os.unlink, lambda path, *_: is_open(path))
+# But "pym-…": what processes share, which on Windows is no file at all.
+os.unlink = refusing(
+    os.unlink,
+    lambda path, *_: not pathlib.Path(path).name.startswith("pym-") and is_open(path),
+)
 os.remove = refusing(os.remove, lambda path, *_: is_open(path))
 multiprocessing.set_start_method("spawn")
 # A text file of ours that does not say its encoding.

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from made_recordings import write_recording
+from printed import unwrapped
 
 from common.errors import InputError
 from evaluation.judging import read_recordings as read_to_judge
@@ -81,7 +82,7 @@ def test_no_frame_is_trained_on_and_validated_on(
     assert len(set(trained)) == len(trained) and len(set(validated)) == len(validated)
     assert validated and not set(trained) & set(validated)
     assert len(split.samples) == 900
-    said = capsys.readouterr().err
+    said = unwrapped(capsys.readouterr().err)
     assert f"{folders[1].name}: " in said
     assert f"their frames are in {folders[0]} as well; each is used once" in said
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from printed import unwrapped
 
 from recordings.recording import read_recording
 from simulator.controls import Controls, Inputs
@@ -247,7 +248,7 @@ def test_a_take_that_cannot_begin_ends_no_drive(display, tmp_path):
             display.xdotool("key", "Escape")
             assert program.wait(timeout=30) == 1
         assert other.num_rows == 0
-    lines = said.read_text().splitlines()
+    lines = unwrapped(said.read_text()).splitlines()
     assert any(line.startswith(f"wrote {out}: ") for line in lines)
     assert f"{out}-2 is not recorded: {out}-2 is being written by another" in lines[-1]
 
@@ -261,7 +262,7 @@ def test_a_take_whose_name_is_taken_meanwhile_gets_another(display, tmp_path):
         assert program.wait(timeout=30) == 0, said.read_text()
     assert [path.name for path in out.iterdir()] == ["theirs"]
     assert len(read_recording(tmp_path / "mine-2", check_images=False).samples) >= 1
-    assert f"wrote {out}-2:" in said.read_text()
+    assert f"wrote {out}-2:" in unwrapped(said.read_text())
 
 
 def test_without_a_display_one_line_names_the_mend(tmp_path):
