@@ -7,6 +7,7 @@ const BREAK_MS = 1000; // without a sample, after which the line is broken
 const MOST_MPH = 30;
 const AXIS = 22; // pixels for the labels of time below
 const LABEL = 14; // pixels of a label's height
+const NOW_PX = 26; // of the word at the right end
 const GUTTER = 68; // pixels for the labels on the left
 
 /**
@@ -110,9 +111,10 @@ export class StripChart {
     context.textBaseline = "alphabetic";
     for (const seconds of [60, 45, 30, 15]) {
       const at = width - (seconds / 60) * (width - GUTTER);
-      context.fillText(`−${seconds} s`, at, height - 1);
+      // On a phone the last one would run into "now".
+      if (at < width - NOW_PX - 38) context.fillText(`−${seconds} s`, at, height - 1);
     }
-    context.fillText("now", width - 26, height - 1);
+    context.fillText("now", width - NOW_PX, height - 1);
   }
 
   /**

@@ -7,6 +7,8 @@ import { change, getJson } from "./api.js";
 /** @typedef {import("./api.js").MarksDocument} MarksDocument */
 /** @typedef {"saved" | "saving" | "unsaved"} Saving */
 
+const UNANSWERED = "Not saved: review.py does not answer. Does it still run?";
+
 export class MarkBook {
   /** @param {number} number of the recording */
   constructor(number) {
@@ -87,6 +89,7 @@ export class MarkBook {
    */
   async discard(seconds) {
     await this.working;
+    if (!this.version && !(await this.#readFirst())) return;
     await this.#ask("POST", "/discard", { seconds }, true);
   }
 
@@ -111,9 +114,38 @@ export class MarkBook {
 
   async #saveAll() {
     for (let sent = null; sent !== this.marks && this.saving === "saving"; ) {
+      if (!this.version && !(await this.#readFirst())) return;
       sent = this.marks;
       await this.#ask("PUT", "/marks", { marks: sent }, false);
     }
+  }
+
+  /**
+   * Read what was marked before: what is marked here already comes behind it.
+   *
+   * @returns {Promise<boolean>} whether it is read
+   */
+  async #readFirst() {
+    const query = { recording: this.number };
+    const document = await getJson("/marks", query).catch(() => null);
+    if (!document) {
+      this.#lose();
+      return false;
+    }
+    const behind = (/** @type {MarkDocument[]} */ marks) => [...document.marks, ...marks];
+    this.version = document.version;
+    this.kept = document.marks;
+    this.past = this.past.map(behind);
+    this.future = this.future.map(behind);
+    this.marks = behind(this.marks);
+    return true;
+  }
+
+  /** Say that nothing can be saved now; what is marked is saved later. */
+  #lose() {
+    this.saving = "unsaved";
+    this.fault = UNANSWERED;
+    this.onChange();
   }
 
   /**
@@ -123,11 +155,11 @@ export class MarkBook {
    * @param {boolean} isStep whether what is answered is a change that can be undone
    */
   async #ask(method, path, body, isStep) {
-    const { version } = this;
     const sent = this.marks;
     try {
       const query = { recording: this.number };
-      const { status, document } = await change(method, path, query, { version, ...body });
+      const asked = { version: this.version, ...body };
+      const { status, document } = await change(method, path, query, asked);
       if (status === 200) {
         this.version = document.version;
         this.kept = document.marks;
@@ -150,7 +182,7 @@ export class MarkBook {
       }
     } catch {
       if (!isStep) this.saving = "unsaved";
-      this.fault = "Not saved: review.py does not answer. Does it still run?";
+      this.fault = UNANSWERED;
     }
     this.onChange();
   }
