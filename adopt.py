@@ -21,11 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.bar import Bar
 from common.command_line import Parser, add_max_parameters
 from common.errors import InputError
 from common.files import check_writable, whole_folder, write_json
+from common.shell import typed
 from common.start_up import quiet_tensorflow
-from common.text import shown
+from common.text import unbroken, wrapped
 
 if TYPE_CHECKING:
     import keras
@@ -125,10 +127,12 @@ def main(argv: list[str] | None = None) -> int:
     model, front = adopted(source, choice)
     write(args.out, model, source, front, choice)
     print(
-        f"{shown(str(args.out))}: {model.count_params():,} parameters; a frame becomes "
-        f"{front.flags()}"
+        wrapped(
+            f"{unbroken(args.out)}: {model.count_params():,} parameters; a frame "
+            f"becomes {front.flags()}"
+        )
     )
-    print(f"next: python drive.py {shown(str(args.out))}")
+    print(f"next: {typed('drive.py', args.out)}")
     return 0
 
 
@@ -178,12 +182,12 @@ def read(
     source = read_source(args.model, args.weights, with_weights=False)
     networks = [("", read_network(source))] if source.config else []
     source = read_source(args.model, args.weights)
-    print(shown(f"{args.model}: {what_it_is(source)}"))
+    print(wrapped(f"{unbroken(args.model)}: {what_it_is(source)}"))
     if not networks:
         told = Told(size, tuple(args.strides or ()), args.padding, args.activation)
         networks = networks_of(source, told)
     for note in networks[0][1].notes:
-        print(shown(f"{args.model}: {note}"))
+        print(wrapped(f"{unbroken(args.model)}: {note}"))
     known = Known(crop, size, args.colour, args.blur, args.scale, args.backend)
     return source, networks, known
 
@@ -221,8 +225,10 @@ def as_given(
         assumed.append(f"--backend {backend}")
     if assumed:
         print(
-            f"not given, and taken to be: {' '.join(assumed)}; --recording data/a "
-            "tries what fits"
+            wrapped(
+                f"not given, and taken to be: {' '.join(assumed)}; --recording data/a "
+                "tries what fits"
+            )
         )
     done = Preprocessing(
         known.crop or (0, 0, 0, 0),
@@ -263,13 +269,9 @@ def tried(
     steering = smooth_steering(samples, REFERENCE_BEFORE_S, REFERENCE_AFTER_S)
     rows = np.linspace(0, len(samples) - 1, min(MANY_FRAMES, len(samples))).astype(int)
     frames = np.stack([read_frame(samples["center"].iloc[i]) for i in rows])
-    print(
-        f"trying what is not given on {len(rows)} frames of "
-        f"{shown(str(args.recording))}",
-        file=sys.stderr,
-    )
     several = [network for _, network in networks]
-    scores = search(Trial(several, source, frames, steering[rows]), several, known)
+    with Bar(f"trying what is not given on {len(rows)} frames of {args.recording}"):
+        scores = search(Trial(several, source, frames, steering[rows]), several, known)
     print(table_of(scores, networks))
     best = check_found(scores, str(args.recording)).combination
     network, is_before = with_scale(networks[best.network][1], best.done.scale)
@@ -280,17 +282,18 @@ def tried(
 
 def table_of(scores: Sequence[Score], networks: Sequence[tuple[str, Network]]) -> str:
     """Return the table of what was tried, the one to take first."""
-    from common.table import text_table
-
-    rows = [["correlation", "RMSE", "how the network saw the recording"]]
+    lines = ["correlation   RMSE  how the network saw the recording"]
     for score in scores[:MOST_SHOWN]:
         combination = score.combination
         words = [networks[combination.network][0], combination.done.flags()]
         if networks[combination.network][1].is_channels_first:
             words.append(f"--backend {combination.backend}")
         text = " ".join(filter(None, words))
-        rows.append([f"{score.correlation:.3f}", f"{score.rmse:.3f}", text])
-    return text_table(rows, ">><")
+        figures = f"{score.correlation:11.3f}  {score.rmse:5.3f}"
+        # Each on lines of its own: of weights alone the words are many.
+        indent = " " * (len(figures) + 2)
+        lines.append(figures + wrapped(f"{indent}{text}", indent)[len(figures) :])
+    return "\n".join(lines)
 
 
 # --- What is made of it ---------------------------------------------------------------

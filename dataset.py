@@ -20,6 +20,7 @@ from common.bar import Bar
 from common.command_line import Parser, print_settings
 from common.errors import InputError
 from common.files import check_writable
+from common.shell import typed
 from common.text import counted, shown, unbroken, wrapped
 
 if TYPE_CHECKING:
@@ -183,15 +184,15 @@ def bring_in(args: argparse.Namespace) -> None:
     )
     log, imported = bring_in(args.source, args.out, told)
     print(
-        shown(
-            f"{args.out}: {imported.rows:,} rows of a {log.kind}, steering from "
-            f"{imported.lowest:+.3f} to {imported.highest:+.3f} (it was taken for "
+        wrapped(
+            f"{unbroken(args.out)}: {imported.rows:,} rows of a {log.kind}, steering "
+            f"from {imported.lowest:+.3f} to {imported.highest:+.3f} (it was taken for "
             f"{unit_in_words(log)})"
         )
     )
     if imported.left_out:
-        print(f"  left out: {named(imported.left_out)}")
-    print(shown(f"next: python explore.py {args.out} --out report"))
+        print(wrapped(f"  left out: {named(imported.left_out)}", indent="    "))
+    print(f"next: {typed('explore.py', args.out)}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 
 from common.bar import Bar
 from common.interrupts import hearing_within_imports
+from common.memory import keep_freed_memory
 from common.stderr import without_lines
 
 # Of severities I and W, with process and place in TensorFlow's source; and what stands
@@ -60,5 +61,6 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         return
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
+    keep_freed_memory()
     with Bar("loading TensorFlow"), without_lines(NOTICE), hearing_within_imports():
         import keras  # noqa: F401

@@ -37,7 +37,9 @@ def moments_of_pictures(log: Log, looks: Looks) -> list[Moment]:
 
 def frozen(log: Log, looks: Looks) -> list[Moment]:
     """Find rows whose picture is nearly that of the row before, while the car moves."""
-    moves = (log.step_s > 0) & np.isfinite(looks.change)
+    # Where the log names one file twice, no time passes either.
+    goes_on = np.diff(log.session, prepend=-1) == 0
+    moves = goes_on & np.isfinite(looks.change)
     if log.has_speed:
         moves &= np.abs(log.speed_mph) >= LEAST_MOVING_MPH
     if not moves.any() or np.median(looks.change[moves]) < OTHERS_LEVELS:

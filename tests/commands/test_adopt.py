@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import old_models
 import pytest
+from printed import check_printed, unwrapped
 
 keras = pytest.importorskip("keras")
 from adopt import main  # noqa: E402
@@ -110,7 +111,9 @@ def test_one_network_of_any_version_is_adopted_alike(kind, tmp_path, weights, ex
 def test_what_it_is_and_what_a_frame_becomes_is_said(tmp_path, weights, capsys):
     path = keras1(tmp_path, weights)
     assert main([str(path), "--colour", "bgr", "--out", str(tmp_path / "m")]) == 0
-    said = capsys.readouterr().out
+    out = capsys.readouterr().out
+    check_printed(out)
+    said = unwrapped(out)
     assert f"{path}: a model of Keras 1.2.1 that takes pictures of 40x20" in said
     assert "not given, and taken to be: --crop 0 0; --recording" in said
     assert '--crop 0 0 --size 40 20 --colour bgr --scale "x / 127.5 - 1"' in said

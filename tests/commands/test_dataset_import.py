@@ -45,7 +45,7 @@ def test_a_tub_v1_comes_in(tmp_path, capsys):
     assert_alike(samples, [i for i in range(12) if i != 3], 12)
     steps_s = samples["time_s"].diff().iloc[1:]
     assert steps_s.iloc[0] == pytest.approx(0.05, abs=1e-3)
-    said = capsys.readouterr().out
+    said = unwrapped(capsys.readouterr().out)
     assert "11 rows of a donkeycar tub v1, steering from" in said
     assert "left out: 1 records of exclude.json" in said
 

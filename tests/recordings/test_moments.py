@@ -155,6 +155,17 @@ def test_a_frozen_picture_is_found(steering, rng, count):
     assert moments_of_pictures(log_of(standing), looks) == []
 
 
+def test_a_frozen_picture_is_found_where_the_log_names_one_file_again(steering, rng):
+    """Its time is that of the row before, as the name of the file tells both."""
+    time_s = 1e9 + 0.1 * np.arange(ROWS)
+    time_s[100:104] = time_s[99]
+    samples = samples_of(steering, time_s=time_s)
+    looks = looks_of(samples, rng)
+    looks.change[100:104] = 0
+    (found,) = moments_of_pictures(log_of(samples), looks)
+    assert (found.kind, found.first, found.last) == ("frozen", 100, 103)
+
+
 def test_other_pictures_are_found_where_they_begin_and_end(steering, rng):
     samples = samples_of(steering)
     looks = looks_of(samples, rng)
