@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # A command imports packages where it needs them: --help is l
 logger = logging.getLogger(__name__)
 
 MOMENTS = 30
+SWITCH_S = 0.0005
 # By what is marked, the flag's help.
 MARKING = {
     "leave-out": "leave rows out; may be repeated, as the next two",
@@ -200,6 +201,9 @@ def serve_page(args: argparse.Namespace, units: dict[str, str]) -> None:
             logger.info("review: %s", address)
             logger.info("open it in a browser; Ctrl+C stops")
 
+        # The threads of the desk let the page's requests pass after so long, which is
+        # ten times as soon as usual: a picture changes threads several times.
+        sys.setswitchinterval(SWITCH_S)
         desk.start()
         try:
             asyncio.run(serve(app, listener, announce))

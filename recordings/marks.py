@@ -122,7 +122,7 @@ class Mark:
         if len(self.note) > MOST_NOTE_CHARACTERS or not self.note.isprintable():
             raise InputError(
                 f"note of {len(self.note)} characters, expected one line of at most "
-                f"{MOST_NOTE_CHARACTERS}"
+                f"{MOST_NOTE_CHARACTERS} that can be printed"
             )
 
     def __str__(self) -> str:
@@ -259,9 +259,13 @@ def marks_of_text(content: bytes, path: Path) -> Marks:
     head = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=head.count)
     try:
-        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+        lines = list(reader)
     except csv.Error as error:
-        raise InputError(f"{path}: {error}; {mend}") from error
+        where = f"{path} line {reader.line_num}"
+        raise InputError(
+            f"{where}: {error}, expected cells of a csv; {mend}"
+        ) from error
     numbered = [(i, [c.strip() for c in row]) for i, row in enumerate(lines, start=1)]
     numbered = [(i, row) for i, row in numbered if any(row)]
     if not numbered:
@@ -326,6 +330,8 @@ def change_marks(log_path: Path, change: Callable[[Marks], Marks]) -> Marks:
     with whole_file(marks_path(log_path)) as partial_path:
         marks = change(read_marks(log_path))
         if len(marks.entries) > MOST_MARKS:
-            raise InputError(f"more than {MOST_MARKS:,} marks; join some")
+            raise InputError(
+                f"{marks_path(log_path)}: more than {MOST_MARKS:,} marks; join some"
+            )
         partial_path.write_bytes(text_of_marks(marks))
     return marks

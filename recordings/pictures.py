@@ -173,8 +173,8 @@ def draw_sessions(recordings: list[Recording]) -> Figure:
             axes.axvspan(stretch.iloc[0], end, color=color, linewidth=0.8)
         num_sessions = int(samples["session"].iloc[-1]) + 1
         text = (
-            f"{num_sessions} session{'s' if num_sessions > 1 else ''}, light used, "
-            f"dark left out ({excluded.sum():,} of {len(samples):,} rows)"
+            f"{num_sessions} session{'s' if num_sessions > 1 else ''}, blue used, dark "
+            f"orange left out ({excluded.sum():,} of {len(samples):,} rows)"
         )
         _title(axes, recording, text)
         axes.set(xlabel="time [min]", yticks=[])

@@ -8,8 +8,6 @@ that it changes: two pages cannot undo one another unseen.
 
 from __future__ import annotations
 
-from common.ends import line_of
-
 import asyncio
 import json
 import logging
@@ -161,13 +159,13 @@ class ReviewApp:
             self.desk.focus = _number(query, "recording"), _number(query, "row")
         recordings = []
         for number, each in enumerate(self.desk.reviewed):
-            fault, version = each.fault, ""
+            fault, version = each.fault or each.change_of_log(), ""
             try:
                 _, version = each.marks()
             except InputError as error:
                 fault = fault or str(error)
             details = each.details.version if each.details else ""
-            if version and each.recording and details != version:
+            if version and each.recording and details != version and not fault:
                 self.desk.ask_for_details()
             recordings.append(
                 {
@@ -307,7 +305,8 @@ class ReviewApp:
             is_said = isinstance(error, InputError)
             return _json({"fault": str(error) if is_said else "no marks"}, 400)
         except OSError as error:
-            return _json({"fault": line_of(error) or str(error)}, 507)
+            fault = f"{error.filename}: {error.strerror}; mend that, then mark again"
+            return _json({"fault": fault}, 507)
 
     def _put_marks(self, query: Query, body: Any) -> Answer:
         entries = tuple(_mark_of(each) for each in body["marks"])
@@ -336,6 +335,8 @@ class ReviewApp:
         def checked(marks: Marks) -> Marks:
             if version_of(marks) != body["version"]:
                 raise _Conflict
+            if changed := reviewed.change_of_log():
+                raise InputError(changed)
             new = change(reviewed, marks)
             if any(mark.last > int(lines.iloc[-1]) for mark in new.entries):
                 raise InputError(f"expected rows of the log, up to {lines.iloc[-1]}")

@@ -76,6 +76,7 @@ class Reviewed:
         self.details: Details | None = None
         self.fault = ""
         """Why it cannot be read, "" if it can."""
+        self._state_of_log = _state_of(self.log_path)
 
     def read(self, check_images: bool) -> None:
         """Read the rows.
@@ -87,6 +88,15 @@ class Reviewed:
             self.path, check_images, unit=self.unit, marks=Marks()
         )
         self.is_checked = check_images
+
+    def change_of_log(self) -> str:
+        """Say that the log is not what was read, "" while it is.
+
+        Its rows are numbered otherwise then: what is marked might be other rows.
+        """
+        if _state_of(self.log_path) == self._state_of_log:
+            return ""
+        return f"{self.log_path}: changed since it was read; start review.py again"
 
     @property
     def samples(self) -> Any:
@@ -258,6 +268,15 @@ def _details(
         reasons=reasons,
         changes=changes_of(plain, marked),
     )
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Return what differs when a file was written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _first_image(log_path: Path) -> Path | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_recordings import write_recording
 from running_review import mark, reviewing
+from small_disk import fill
 
 from evaluation.review.app import _usual_view
 from evaluation.review.reviewed import SPLIT_SEED, VALIDATION_FRACTION
@@ -200,6 +201,65 @@ def test_two_pages_do_not_undo_one_another(served):
     assert status == 409 and document["marks"] == [mark(3, 4, note="one")]
     assert review.put_marks(document["version"], [])[0] == 200
     assert read_marks(folder / "driving_log.csv").entries == ()
+
+
+@pytest.mark.parametrize("lines", [40, 61], ids=["shrunk", "grown"])
+def test_a_log_that_has_changed_is_said_and_not_marked(made, tmp_path, lines):
+    folder = shutil.copytree(made, tmp_path / "drive")
+    (folder / f"driving_log{MARKS_SUFFIX}").unlink(missing_ok=True)
+    log = folder / "driving_log.csv"
+    with reviewing(folder) as review:
+        review.until_idle()
+        rows = log.read_text().splitlines()
+        log.write_text("\n".join([*rows, rows[-1]][:lines]) + "\n")
+        said = f"{log}: changed since it was read; start review.py again"
+        assert review.state()["recordings"][0]["fault"] == said
+        status, content = review.put_marks(version_of(review), [mark(50, 60)])
+        assert (status, json.loads(content)["fault"]) == (400, said)
+        answer, _ = review.request("POST", "/discard?recording=0", discard(review))
+        assert answer.status == 400
+        # Pictures of what was read are shown on.
+        assert review.get("/frame?recording=0&row=59")[0].status == 200
+    assert not (folder / f"driving_log{MARKS_SUFFIX}").exists()
+
+
+def discard(review):
+    return json.dumps({"version": version_of(review), "seconds": None})
+
+
+def test_two_servers_of_one_recording_keep_each_others_marks(made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / "drive")
+    (folder / f"driving_log{MARKS_SUFFIX}").unlink(missing_ok=True)
+    with reviewing(folder) as one, reviewing(folder) as other:
+        for review in (one, other):
+            review.until(lambda s: s["recordings"][0]["is_read"])
+        version = version_of(other)
+        assert one.put_marks(version, [mark(1, 2)])[0] == 200
+        status, content = other.put_marks(version, [mark(5, 6)])
+        document = json.loads(content)
+        assert status == 409 and document["marks"] == [mark(1, 2)]
+        both = [mark(1, 2), mark(5, 6)]
+        assert other.put_marks(document["version"], both)[0] == 200
+        assert json.loads(one.get("/marks?recording=0")[1])["marks"] == both
+
+
+def test_a_full_disk_keeps_the_marks_of_before(made, disk):
+    folder = shutil.copytree(made, disk / "drive")
+    log = folder / "driving_log.csv"
+    with reviewing(folder) as review:
+        review.until_idle()
+        kept = [mark(1, 2, note="kept")]
+        assert review.put_marks(version_of(review), kept)[0] == 200
+        filler = fill(disk)
+        more = [*kept, *(mark(i, i, note="x" * 150) for i in range(1, 61))]
+        status, content = review.put_marks(version_of(review), more)
+        assert status == 507
+        said = "driving_log.marks.csv: No space left on device; mend that, then mark"
+        assert said in json.loads(content)["fault"]
+        assert [each.note for each in read_marks(log).entries] == ["kept"]
+        filler.unlink()
+        assert review.put_marks(version_of(review), more)[0] == 200
+    assert len(read_marks(log).entries) == 61
 
 
 def test_a_kill_in_the_middle_of_marking_loses_nothing_that_was_saved(made, tmp_path):

@@ -152,7 +152,7 @@ def test_what_a_spreadsheet_saves_is_read(tiny_recording):
         ('5,9,hard,"a\nb"\n', "note of 3 characters, expected one line"),
         ("5,9,hard,\x1b[2J\n", "note of 4 characters, expected one line"),
         ("5,61,hard,\n", "line 2: rows 5 to 61, expected rows of the log, which ends"),
-        ('5,9,hard,"\n', "unexpected end of data"),
+        ('1,2,hard,\n5,9,hard,"\n', "line 3: unexpected end of data"),
     ],
 )
 def test_bad_marks_are_refused_in_one_line(tiny_recording, text, said):

@@ -206,3 +206,41 @@ export class Pen {
     this.text(text, x + 3, y, "faint");
   }
 }
+
+/** A drawing that stays as it is, under a line that moves. */
+export class Still {
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.kept = document.createElement("canvas");
+  }
+
+  /** Keep what is on the canvas now. */
+  keep() {
+    const { canvas, kept } = this;
+    kept.width = canvas.width;
+    kept.height = canvas.height;
+    // What is not shown has no size, and cannot be copied.
+    if (canvas.width && canvas.height) kept.getContext("2d")?.drawImage(canvas, 0, 0);
+  }
+
+  /**
+   * Draw what was kept, and an upright line.
+   *
+   * @param {number} along part of the width
+   * @param {number} foot pixels that it ends above the bottom
+   * @param {string} colour
+   */
+  draw(along, foot, colour) {
+    const { canvas, kept } = this;
+    const context = canvas.getContext("2d");
+    if (!context || !kept.width || !kept.height) return;
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(kept, 0, 0);
+    context.restore();
+    context.fillStyle = colour;
+    context.fillRect(along * canvas.clientWidth - 1, 0, 2, canvas.clientHeight - foot);
+  }
+}

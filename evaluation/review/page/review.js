@@ -164,6 +164,7 @@ function showLegend() {
     ),
     ["go", "speed", false],
     ["validated", "validation", true],
+    ["line", "beside validation", true],
     ["unused", "not used", true],
     ["out", "left out", true],
     ["only", "only this", true],

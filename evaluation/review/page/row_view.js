@@ -86,6 +86,7 @@ export class RowView {
   toggleHeat(book, row) {
     if (!this.models.length) return;
     this.wantsHeat = !this.wantsHeat;
+    element("heat-legend").hidden = !this.wantsHeat;
     if (!this.wantsHeat) this.heat.clear();
     this.#showModel(book, row);
   }
@@ -130,5 +131,6 @@ export class RowView {
     if (this.models.length) query.model = this.model;
     this.view.show("/view", query);
     if (this.wantsHeat) this.heat.show("/heat", query);
+    write("heat-legend", `green: what ${this.models[this.model] ?? ""} looks at`);
   }
 }

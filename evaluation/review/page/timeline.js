@@ -3,12 +3,13 @@
  * The timeline: the whole recording above, below it the stretch that is looked at.
  *
  * Both are drawn from pyramids (series.js), so that a hundred thousand rows take no longer
- * than a thousand. The axis counts rows: gaps between sessions take no room, a line shows
- * them, and the time below is the time driven.
+ * than a thousand; and where only the row has moved, nothing but its line is drawn. The
+ * axis counts rows: gaps between sessions take no room, a line shows them, and the time
+ * below is the time driven.
  */
 
 import { clock } from "./parts.js";
-import { Pen } from "./pen.js";
+import { Pen, Still } from "./pen.js";
 
 /** @typedef {import("./book.js").Book} Book */
 /** @typedef {import("./series.js").Pyramid} Pyramid */
@@ -19,6 +20,7 @@ const USED = 0; // of what becomes of a row: trained on, then what is below
 const USES = ["", "validated", "margin", "unused"];
 /** @type {Record<string, string>} colour of each mark */
 export const MARK_COLOURS = { "leave-out": "out", only: "only", hard: "hard" };
+const FOOT = 18; // pixels of the labels below
 const BAND = 9; // pixels of the bands of marks and of use
 
 /**
@@ -55,7 +57,9 @@ export class Timeline {
     this.moment = null;
     /** @type {Curve[]} steering of models */
     this.curves = [];
-    this.isDirty = false;
+    this.stills = [new Still(overview), new Still(detail)];
+    this.isStale = false;
+    this.isAwaited = false;
     this.#listen();
     new ResizeObserver(() => this.dirty()).observe(detail);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
@@ -75,10 +79,15 @@ export class Timeline {
 
   /** Draw it anew with the next picture of the screen. */
   dirty() {
-    if (this.isDirty) return;
-    this.isDirty = true;
+    this.isStale = true;
+    this.#await();
+  }
+
+  #await() {
+    if (this.isAwaited) return;
+    this.isAwaited = true;
     requestAnimationFrame(() => {
-      this.isDirty = false;
+      this.isAwaited = false;
       this.#draw();
     });
   }
@@ -88,7 +97,7 @@ export class Timeline {
     this.row = row;
     const seen = this.until - this.from;
     if (row < this.from || row >= this.until) this.see(row - seen / 4, row + 0.75 * seen);
-    this.dirty();
+    this.#await();
   }
 
   /** @param {number} from @param {number} until rows to be seen, cut to what there is */
@@ -184,14 +193,23 @@ export class Timeline {
   // --- Drawing -----------------------------------------------------------------------
 
   #draw() {
-    const { book } = this;
+    const { book, isStale } = this;
     if (!book?.isOpen) return;
+    this.isStale = false;
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
-    this.#drawOverview(new Pen(this.overview, colour, 0, book.count));
-    this.#drawDetail(new Pen(this.detail, colour, this.from, this.until));
-    // For whoever looks at the page by a program.
-    this.detail.dataset.seen = `${Math.round(this.from)}-${Math.round(this.until)}`;
+    const [overview, detail] = this.stills;
+    if (isStale) {
+      this.#drawOverview(new Pen(this.overview, colour, 0, book.count));
+      this.#drawDetail(new Pen(this.detail, colour, this.from, this.until));
+      for (const still of this.stills) still.keep();
+      // For whoever looks at the page by a program.
+      this.detail.dataset.seen = `${Math.round(this.from)}-${Math.round(this.until)}`;
+    }
+    const middle = this.row + 0.5;
+    overview.draw(middle / book.count, 0, colour("ink"));
+    const along = (middle - this.from) / (this.until - this.from);
+    detail.draw(along, FOOT, colour("ink"));
   }
 
   /** @param {Pen} pen */
@@ -212,7 +230,6 @@ export class Timeline {
     }
     for (const { first } of book.sessions.slice(1)) pen.line(first, 0, height, "faint");
     pen.frame(this.from, this.until);
-    pen.line(this.row + 0.5, 0, height, "ink", 2);
   }
 
   /** @param {Pen} pen */
@@ -220,7 +237,7 @@ export class Timeline {
     const { book } = this;
     if (!book) return;
     const { height, width } = pen;
-    const bottom = height - 18;
+    const bottom = height - FOOT;
     const steeringEnd = Math.round(0.58 * bottom);
     const top = BAND + 4;
     const reach = reachOf(book);
@@ -259,7 +276,6 @@ export class Timeline {
       if (row >= this.from && row < this.until) pen.tip(row, bottom - BAND, "ink");
     }
     if (this.selection) pen.edges(...this.selection, bottom, "model");
-    pen.line(this.row + 0.5, 0, bottom, "ink", 2);
     pen.label(`left ${reach.toFixed(1)}`, 2, steeringY(-reach) + 10);
     pen.label(`right ${reach.toFixed(1)}`, 2, steeringY(reach) - 2);
     pen.label(`${most} mph`, 2, speedY(most) + 9);
