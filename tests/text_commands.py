@@ -13,6 +13,8 @@ A drive.py that is typed runs until the next command that is no `simulate.py dri
 in a terminal of its own; then it hears Ctrl+C.
 """
 
+import json
+import math
 import os
 import re
 import shutil
@@ -152,8 +154,9 @@ def steer_now_and_then(process):
     ):
         threading.Thread(target=read_all, args=(page,), daemon=True).start()
         while process.poll() is None:
-            for _ in range(40):
-                page.send('{"type": "steer", "steering": 0.05}')
+            for step in range(40):
+                steering = 0.1 * math.sin(step / 6)
+                page.send(json.dumps({"type": "steer", "steering": steering}))
                 time.sleep(0.05)
             page.send('{"type": "release"}')
             time.sleep(2)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Run a script, and send it Ctrl+C: when it imports its so-many-th module, or when it
 # calls a function.
 AT_AN_IMPORT = """
-import os, runpy, signal, sys
+import atexit, os, runpy, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 left, *sys.argv = sys.argv[1:]
 left = int(left)
@@ -39,6 +39,7 @@ def count(event, _):
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.addaudithook(count)
+atexit.register(lambda: left and print("it imports less", file=sys.stderr))
 sys.path[0] = os.path.dirname(sys.argv[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -266,6 +267,8 @@ WORK = {
     "simulate.py window lake --out x": "simulator.variants.draw_variant",
     "train.py bars --name x --models-dir .": "training.preparation.read_split",
 }
+# Ends with 1 here, where there is none.
+NO_DISPLAY = {"simulate.py window lake --out x"}
 GOES_ON = {
     "demo.py": "; what is done is kept in x, the same command goes on",
     "improve.py": "; the same command goes on",
@@ -482,6 +485,11 @@ def test_with_ctrl_c_in_its_first_second(here, typed, count):
 def test_with_ctrl_c_while_it_loads(here, typed, count):
     before = names_in(here)
     status, out, err = stop([AT_AN_IMPORT, str(count)], typed.format(free=9), here)
+    if err.endswith("it imports less\n"):
+        err = err.removesuffix("it imports less\n")
+        if status != 130:  # Else it was stopped at its work, which took a minute.
+            assert "Traceback" not in err and (status == 0 or typed in NO_DISPLAY), err
+            pytest.skip("it has done its work before it imports as much")
     if typed.startswith("drive.py") and "listening on" in err:
         assert (status, "autonomy" in out) == (0, True)
     else:
