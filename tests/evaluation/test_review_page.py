@@ -34,6 +34,8 @@ def opened(drive, browser):
         browser.until(SHOWS % 0)
         browser.until(IS_SAVED)
         yield browser, drive
+        # Before its server ends, which it would complain of.
+        browser("leave")
 
 
 def marks_in(folder):
@@ -248,3 +250,4 @@ def test_nobody_is_shut_out(drive, browser, page_of):
                 browser.press(key)
                 assert browser("barriers") == []
                 browser.press("Escape")
+        browser("leave")
