@@ -12,20 +12,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from common.bar import Bar
 from common.errors import InputError
-from network.limits import (
-    HINT,
-    LOOK_EVERY_S,
-    WAITING_TIMES,
-    Limits,
-    current_limits,
-)
+from network.limits import HINT, LOOK_EVERY_S, current_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,16 +48,17 @@ def apart(
     command = [sys.executable, "-m", "network.apart", *name, str(path), *words]
     with (
         Bar(f"checking {path}"),
+        _file_of(content) as given,
         subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=_environment(),
         ) as process,
     ):
         try:
-            printed = _what_it_prints(process, content, limits)
+            printed = _what_it_prints(process, limits.seconds)
         except subprocess.TimeoutExpired:
             raise InputError(
                 f"{path}: to read it takes longer than {limits.seconds:g} s{HINT}"
@@ -81,35 +79,37 @@ def apart(
         raise InputError(refusal)
 
 
-def _what_it_prints(
-    process: subprocess.Popen[bytes], content: bytes, limits: Limits
-) -> bytes:
-    """Return all that a process prints, if it does not work for longer than it may.
+@contextmanager
+def _file_of(content: bytes) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+def _what_it_prints(process: subprocess.Popen[bytes], most_s: float) -> bytes:
+    """Return all that a process prints, if it ends in time.
 
     Raises:
-        subprocess.TimeoutExpired: It does; or it waits, on a machine that others use,
-            for that much longer.
+        subprocess.TimeoutExpired: It does not, the time left out in which a busy
+            machine lets it wait for a core.
     """
-    began_s, given = time.monotonic(), content or None
+    began_s = time.monotonic()
     while True:
         try:
-            return process.communicate(given, LOOK_EVERY_S)[0]
+            return process.communicate(timeout=LOOK_EVERY_S)[0]
         except subprocess.TimeoutExpired:
-            given = None
-            waited_s = (time.monotonic() - began_s) / WAITING_TIMES
-            if max(waited_s, _worked_s(process.pid)) > limits.seconds:
+            if time.monotonic() - began_s - _held_up_s(process.pid) > most_s:
                 raise
 
 
-def _worked_s(pid: int) -> float:
-    """Return the CPU time of a process, 0 if it has ended."""
-    import psutil
-
+def _held_up_s(pid: int) -> float:
+    """Return how long a process has waited for a core, where the system counts it."""
     try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
+        fields = Path(f"/proc/{pid}/schedstat").read_text("ascii").split()
+        return int(fields[1]) / 1e9
+    except (OSError, ValueError, IndexError):
         return 0.0
-    return float(times.user + times.system)
 
 
 def _environment() -> dict[str, str]:

@@ -151,6 +151,7 @@ def one_core():
     return {min(os.sched_getaffinity(0))}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_fewer_cores_to_the_same_weights(
     recording, unbroken, tmp_path, one_core
 ):
@@ -170,6 +171,7 @@ def test_a_run_goes_on_with_fewer_cores_to_the_same_weights(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_deterministic_weights_are_the_same_on_any_number_of_cores(
     recording, tmp_path, one_core
 ):
@@ -409,6 +411,7 @@ def test_a_refused_run_leaves_its_name_free(tmp_path, capsys):
     assert not (tmp_path / "models" / "a").exists()
 
 
+@pytest.mark.slow
 def test_weights_are_chosen_by_driving_where_that_is_asked_for(recording, tmp_path):
     folder = train(recording, tmp_path, "driven", *SHORT, "--select", "driving")
     history = (folder / "history.csv").read_text().splitlines()

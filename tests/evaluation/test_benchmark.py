@@ -129,6 +129,7 @@ def test_a_road_that_is_driven_both_ways_counts_once():
     assert said["score"] == pytest.approx((lake + short) / 2, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_model_scores_the_same_with_one_worker_as_with_two(saved):
     path = str(saved[1] / "model.json")
     roads = [SHORT, replace(SHORT, track="random:3013", randomise=1.0)]

@@ -21,6 +21,7 @@ def test_base_model_laps_the_lake_near_its_middle(direction):
     assert result.rollout.measures()["mean_abs_cross_track_error_m"] < 0.5
 
 
+@pytest.mark.slow
 def test_base_model_stays_on_a_road_that_it_has_never_seen(shared_dir, capsys):
     """Another simulator, another person; where on the road it is, pictures tell."""
     for name in ("lake", "lake_v2"):
