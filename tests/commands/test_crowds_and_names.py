@@ -119,6 +119,7 @@ def test_result_that_is_improved_is_improved_by_nobody_else(saved, tmp_path, cap
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names that are no text")
+@pytest.mark.slow
 def test_run_with_strange_names_ends_with_its_pictures(recording, tmp_path, capsys):
     strange = tmp_path / STRANGE
     strange.symlink_to(recording)

@@ -29,6 +29,7 @@ def refusal(capsys, *arguments):
     return line
 
 
+@pytest.mark.slow
 def test_hard_places_of_a_recording_are_trained_on_and_judged(
     model_path, tmp_path, capsys
 ):

@@ -217,7 +217,7 @@ def kill_and_resume(recording, unbroken, models_dir, num_kills, rng):
 
 
 def test_killed_run_resumes_to_the_same_weights(recording, unbroken, tmp_path, rng):
-    kill_and_resume(recording, unbroken, tmp_path, 2, rng)
+    kill_and_resume(recording, unbroken, tmp_path, 1, rng)
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ export class Player {
     /** @type {Book | null} */
     this.book = null;
     this.row = 0;
+    // Where to go once the recording is there: keys are heard before it is.
+    this.wished = 0;
     this.rate = 1;
     this.isPlaying = false;
     this.onPlaying = () => {};
@@ -23,12 +25,16 @@ export class Player {
   open(book, row) {
     this.pause();
     this.book = book;
-    this.seek(row);
+    this.seek(this.wished || row);
+    this.wished = 0;
   }
 
   /** @param {number} row brought within the recording */
   seek(row) {
-    if (!this.book?.isOpen) return;
+    if (!this.book?.isOpen) {
+      this.wished = Math.max(0, row);
+      return;
+    }
     this.row = Math.max(0, Math.min(this.book.count - 1, Math.round(row)));
     this.at_s = this.book.driven_s[this.row];
     this.onRow(this.row);
@@ -37,7 +43,7 @@ export class Player {
   /** @param {number} rows on, or back below 0 */
   step(rows) {
     this.pause();
-    this.seek(this.row + rows);
+    this.seek((this.book?.isOpen ? this.row : this.wished) + rows);
   }
 
   toggle() {
