@@ -25,7 +25,7 @@ FIGURES = {
     "interventions": "{interventions}",
     "off the road, hits, stuck": "{off_road}, {collisions}, {stuck}",
     "autonomy": "{autonomy_percent:.1f} %",
-    "from the road's middle, mean": "{mean_abs_cross_track_error_m:.2f} m",
+    "from its lane's middle, mean": "{mean_abs_cross_track_error_m:.2f} m",
     "and at most": "{max_abs_cross_track_error_m:.2f} m",
 }
 # Pictures of the report that say the most; the rest is a click away.
