@@ -42,8 +42,11 @@ def said_of(
         else:
             lines += [f"next: {drive}", f"{stopped}; go on: {to_go_on}"]
     elif worse := worse_than_zero(metrics):
-        see = unbroken(typed("explore.py", *map(from_here, settings.recordings)))
-        lines.append(f"{worse}; train longer, or see what was recorded: {see}")
+        # A driver who weaves can be far from a model that keeps the road.
+        first, *_ = settings.recordings
+        words = (folder, "zero", "--recording", from_here(first))
+        see = unbroken(typed("evaluate.py", *words))
+        lines.append(f"{worse}; see whether it drives, then train longer: {see}")
     else:
         lines.append(f"next: {drive}")
     return "\n".join(["", metrics_table(metrics), "", *map(wrapped, lines)])

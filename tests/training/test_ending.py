@@ -53,8 +53,8 @@ def test_a_model_worse_than_never_steering_is_called_that_and_not_driven(setting
     said = last(metrics_of(2.1), settings)
     assert said.endswith(
         "worse than never steering: off by 2.10 degrees of wheel angle, straight on is "
-        "off by 2.00; train longer, or see what was recorded: python explore.py "
-        "'data/a b'"
+        "off by 2.00; see whether it drives, then train longer: python evaluate.py "
+        "models/a zero --recording 'data/a b'"
     )
     assert "drive.py" not in said
 
