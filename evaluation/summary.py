@@ -373,6 +373,5 @@ def _verdict(driven: Driven, blind: Driven | None) -> str:
         return how
     if driven.interventions and driven.interventions >= blind.interventions:
         return f"drives no better than one that never steers: it {how}"
-    return (
-        f"{how}; one that never steers needs it {counted(blind.interventions, 'time')}"
-    )
+    times = counted(blind.interventions, "time")
+    return f"{how}; one that never steers needs help {times}"
