@@ -32,7 +32,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +40,9 @@ from common.errors import InputError
 from common.files import MOST_CONFIG_BYTES, check_writable, free_name, read_regular
 from common.hosts import THIS_MACHINE, token_for
 from common.shell import from_here, option, typed
-from common.start_up import quiet_tensorflow
 from common.text import ShownFormatter, shown
 
 if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is light.
-    import numpy as np
-
     from driving.cockpit.app import Cockpit
     from driving.cockpit.heat_map import HeatMap
     from driving.corrections import Corrections
@@ -154,13 +150,14 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         from driving.port import AllowList
         from driving.recorder import DriveRecorder
         from driving.server import DriveServer
+        from model import load_predictor
         from recordings.units import unit_of
 
         player = None
         if args.play:
             unit = unit_of(args.steering_unit, args.play)
             player = Player(read_frames(args.play, unit))
-        predict, heat_map = load_driver(args.model)
+        predict, heat_map = load_predictor(args.model), heat_map_of(args.model)
         recorder = DriveRecorder(args.record) if args.record else None
         if recorder:
             on_exit.callback(recorder.close)
@@ -175,8 +172,8 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
             name_of(args.model),
             player,
         )
-        # TensorFlow's 400,000 objects stay. To look through them for garbage takes
-        # 0.25 s of CPU time, and would keep a frame waiting in the middle of a drive.
+        # What is loaded stays. To look through it for garbage takes up to 0.25 s of
+        # CPU time, and would keep a frame waiting in the middle of a drive.
         gc.collect()
         gc.freeze()
         # Linux has it anyway; that of Windows would accept connections behind the
@@ -252,32 +249,21 @@ def without_package(error: ImportError, path: Path) -> Exception:
     )
 
 
-def load_driver(path: Path) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:
-    """Load what steers, a model.json or an exported model.
+def heat_map_of(path: Path) -> HeatMap | None:
+    """Return what makes heat maps of a model, once a page asks for the first.
 
-    Returns:
-        A function of a uint8 RGB frame (160, 320, 3) to steering, and what makes heat
-        maps; None for an exported model and any that has no convolution.
-
-    Raises:
-        InputError: The model cannot be loaded.
+    None for an exported model, and any that has no convolution.
     """
-    from network.exported import is_exported, load_exported
+    from network.exported import is_exported
 
     if is_exported(path):
-        return load_exported(path), None
-    quiet_tensorflow()
+        return None
+    from driving.cockpit.drawing import DrawingProcess
     from driving.cockpit.heat_map import HeatMap
-    from model import make_predictor
-    from network.files import load_model
-    from network.saliency import clear_picture, make_saliency
+    from network.files import check_json
+    from network.saliency import can_look
 
-    model = load_model(path)
-    try:
-        look = make_saliency(model)
-    except InputError:  # A model of another kind drives all the same.
-        return make_predictor(model), None
-    return make_predictor(model), HeatMap(lambda frame: clear_picture(look(frame)))
+    return HeatMap(DrawingProcess(path)) if can_look(check_json(path)) else None
 
 
 # --- The drive ------------------------------------------------------------------------

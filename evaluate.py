@@ -230,7 +230,9 @@ def evaluate(args: argparse.Namespace) -> None:
     from evaluation.drivers import is_model
 
     jobs = jobs_of(args)
-    if any(is_model(driver) for driver in args.drivers):
+    # Who drives a track loads what it needs itself.
+    is_needed = args.recording or args.report or args.video
+    if is_needed and any(is_model(driver) for driver in args.drivers):
         quiet_tensorflow()
     with Bar("starting"):
         from evaluation import judging
@@ -239,8 +241,6 @@ def evaluate(args: argparse.Namespace) -> None:
         from network.saliency import make_saliency
         from recordings.units import units_by_path
 
-    # The workers that drive tracks load theirs themselves.
-    is_needed = args.recording or args.report or args.video
     models = judging.load_models(args.drivers) if is_needed else {}
     folders = args.recording
     units = units_by_path(dict(args.steering_unit), folders)

@@ -14,106 +14,25 @@ from common.ends import ends_in_one_line
 
 import argparse
 import json
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.bar import Bar
-from common.car import CAMERAS
 from common.command_line import Parser, add_max_parameters, print_settings
 from common.errors import InputError
-from common.files import check_writable, whole_file
+from common.files import check_writable
 from common.shell import typed
 from common.start_up import quiet_tensorflow
 from common.text import counted, unbroken, wrapped
+from network.exported import MOST_DIFFERENCE
 from recordings.found import SAMPLE
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 
 FORMATS = ("tflite", "onnx")
 QUANTIZATIONS = ("none", "dynamic", "full")
-# Half a degree of wheel angle of the simulator's car, whose lock is 25 degrees.
-MOST_DIFFERENCE = 0.02
-
-
-@dataclass(frozen=True)
-class Check:
-    """How an exported file does beside the model that it was made from."""
-
-    frames: int
-    """The number of frames that were compared."""
-    largest_difference: float
-    """The largest difference of the steering on any frame."""
-    rms_difference: float
-    size_bytes: int
-    latency_ms: float
-    """The median time that the file takes for one frame."""
-    keras_latency_ms: float
-    """The median time that the model itself takes."""
-
-
-def export(
-    model: keras.Model,
-    frames: np.ndarray,
-    path: Path,
-    quantize: str = "none",
-    most_difference: float = MOST_DIFFERENCE,
-) -> Check:
-    """Write a model as one file, if that steers like the model.
-
-    Args:
-        frames: The frames to compare on, uint8 RGB (n, 160, 320, 3).
-        path: The file to write; its ending says the format.
-        most_difference: How far the steering may be off on any frame.
-
-    Raises:
-        InputError: The file exists, or steers differently.
-    """
-    import numpy as np
-
-    from model import make_predictor, network_of, view_of
-    from network.conversion import exportable, to_onnx, to_tflite
-    from network.exported import load_exported
-
-    if path.exists():
-        raise InputError(f"{path} exists already; give another --out")
-    network = exportable(view_of(model), network_of(model))
-    with Bar(f"converting to {path.suffix}"):
-        if path.suffix == ".onnx":
-            content = to_onnx(network, quantize)
-        else:
-            content = to_tflite(network, quantize, frames)
-    with whole_file(path, is_new=True) as partial_path:
-        # What is checked is what was written.
-        partial_path.write_bytes(content)
-        of_file, of_model = load_exported(partial_path), make_predictor(model)
-        with Bar("steering by file and model", 2 * len(frames), "frames") as bar:
-            steering, latency_ms = steer(of_file, bar.over(frames))
-            expected, keras_latency_ms = steer(of_model, bar.over(frames))
-        difference = steering - expected
-        check = Check(
-            frames=len(frames),
-            largest_difference=float(np.abs(difference).max()),
-            rms_difference=float(np.sqrt(np.mean(difference**2))),
-            size_bytes=len(content),
-            latency_ms=latency_ms,
-            keras_latency_ms=keras_latency_ms,
-        )
-        # Written so that a NaN is refused too.
-        if not check.largest_difference <= most_difference:
-            raise InputError(
-                f"{path} is not kept: its steering is off by up to "
-                f"{check.largest_difference:.4f} (RMS {check.rms_difference:.4f}) on "
-                f"{check.frames} frames, expected at most {most_difference:g}; "
-                "quantize less, or give another --most-difference"
-            )
-    return check
 
 
 def sample_frames(recording: Path, most: int, unit: str | None = None) -> np.ndarray:
@@ -125,30 +44,10 @@ def sample_frames(recording: Path, most: int, unit: str | None = None) -> np.nda
     Returns:
         uint8 RGB (n, 160, 320, 3).
     """
-    import numpy as np
-
-    from recordings.images import read_frame
+    from recordings.images import read_evenly
     from recordings.recording import read_recording, usable_rows
 
-    samples = usable_rows(read_recording(recording, unit=unit))
-    paths = [path for camera in CAMERAS for path in samples[camera] if path]
-    chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int)
-    with Bar("reading frames", len(chosen), "frames") as bar:
-        return np.stack([read_frame(paths[i]) for i in bar.over(chosen)])
-
-
-def steer(
-    predict: Callable[[np.ndarray], float], frames: Iterable[np.ndarray]
-) -> tuple[np.ndarray, float]:
-    """Return the steering for each frame, float64 (n,), and the median time in ms."""
-    import numpy as np
-
-    steering, times_s = [], []
-    for frame in frames:
-        started = time.perf_counter()
-        steering.append(predict(frame))
-        times_s.append(time.perf_counter() - started)
-    return np.array(steering), 1e3 * statistics.median(times_s)
+    return read_evenly(usable_rows(read_recording(recording, unit=unit)), most)
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -218,10 +117,15 @@ def main(argv: list[str] | None = None) -> int:
     check_model(args.model)
     find_log(args.frames)
     unit = unit_of(args.steering_unit, args.frames)
-    quiet_tensorflow()
     frames = sample_frames(args.frames, args.limit, unit)
+    quiet_tensorflow()
+    from model import make_predictor, network_of, view_of
+    from network.conversion import export, exportable
+
     model = load_model(args.model)
-    check = export(model, frames, path, args.quantize, args.most_difference)
+    network = exportable(view_of(model), network_of(model))
+    like = make_predictor(model), frames
+    check = export(network, *like, path, args.quantize, args.most_difference)
     if args.json:
         print(json.dumps({"written": str(path), **asdict(check)}))
         return 0

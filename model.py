@@ -16,9 +16,11 @@ from common.ends import ends_in_one_line
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.car import FRAME_SHAPE
@@ -26,13 +28,22 @@ from common.command_line import Parser, add_max_parameters
 from common.errors import InputError
 from common.start_up import quiet_tensorflow
 from common.text import WIDTH
-from network.files import check_model, load_model, model_path
+from network.exported import exported_copy, is_exported, load_exported
+from network.files import (
+    check_json,
+    check_model,
+    load_model,
+    model_path,
+    weights_beside,
+)
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
     from recordings.reproject import ViewGeometry
+
+logger = logging.getLogger(__name__)
 
 # Rows cut off a raw frame of 160: above them is sky (the horizon is at row 61, crests
 # of hilly roads reach up to row 50), below them the car's own bonnet.
@@ -229,6 +240,35 @@ def make_predictor(model: keras.Model) -> Callable[[np.ndarray], float]:
 
     predict(np.zeros(FRAME_SHAPE, np.uint8))
     return predict
+
+
+def load_predictor(path: Path | str) -> Callable[[np.ndarray], float]:
+    """Load what steers, and let it steer once, so that the first frame does not wait.
+
+    In the place of a model its exported copy steers, where train.py has left one: it is
+    there in a third of a second, and TensorFlow is not loaded.
+
+    Args:
+        path: A model.json, or an exported model.
+
+    Returns:
+        A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped.
+
+    Raises:
+        InputError: It cannot be loaded.
+    """
+    path = Path(path)
+    if is_exported(path):
+        return load_exported(path)
+    check_json(path)
+    copy_path = exported_copy(path, weights_beside(path))
+    if copy_path.is_file():
+        try:
+            return load_exported(copy_path)
+        except InputError as error:
+            logger.warning("%s; what drives is %s itself", error, path)
+    quiet_tensorflow()
+    return make_predictor(load_model(path))
 
 
 # --- Command line ---------------------------------------------------------------------

@@ -28,12 +28,10 @@ from common.bar import Bar
 from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
 from common.interrupts import deaf_to_interrupts
-from common.start_up import quiet_tensorflow
 from driving.pilot import Command, Pilot, SpeedController
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
-from model import make_predictor
-from network.files import load_model
+from model import load_predictor
 from simulator.expert import Expert
 from simulator.recorder import encode_jpeg
 from simulator.scenery import SceneSettings
@@ -139,7 +137,7 @@ class LoopResult:
 Steer = Callable[[Observation], Command]
 """What a driver does when it sees this."""
 Predict = Callable[[np.ndarray], float]
-"""The steering for a uint8 RGB frame (160, 320, 3), as of model.make_predictor."""
+"""The steering for a uint8 RGB frame (160, 320, 3), as of model.load_predictor."""
 
 
 def variant_of(job: Job) -> Variant:
@@ -208,7 +206,7 @@ def make_driver(job: Job, world: World, predict: Predict | None = None) -> Steer
         return lambda seen: Command(
             0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
         )
-    predict = predict or make_predictor(load_model(job.driver))
+    predict = predict or load_predictor(job.driver)
     pilot = Pilot(predict, speed_controller)
     return lambda seen: pilot(
         through_jpeg(seen.frames["center"]), seen.speed_mps / MPS_PER_MPH, FRAME_DT_S
@@ -329,12 +327,11 @@ def drive_all(
         return
     # A forked TensorFlow hangs; each process begins afresh.
     context = multiprocessing.get_context("spawn")
-    needs_keras = any(is_model(job.driver) for job in jobs)
     parts = context.Array("d", len(jobs))
     with (
         Bar("driving", len(jobs), "drives") as bar,
         ProcessPoolExecutor(
-            min(workers, len(jobs)), context, _prepare_worker, (needs_keras, parts)
+            min(workers, len(jobs)), context, _prepare_worker, (parts,)
         ) as pool,
     ):
         others = set(multiprocessing.active_children())
@@ -359,15 +356,13 @@ def drive_all(
 _parts: Any = None
 
 
-def _prepare_worker(needs_keras: bool, parts: Any) -> None:
-    """Keep a worker's TensorFlow quiet, and it and OpenCV to one core of the many."""
+def _prepare_worker(parts: Any) -> None:
+    """Keep a worker's TensorFlow and OpenCV to one core of the many."""
     global _parts
     _parts = parts
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
     cv2.setNumThreads(1)
-    if needs_keras:
-        quiet_tensorflow()
 
 
 def _drive_part(job: Job, number: int) -> LoopResult:

@@ -1,8 +1,13 @@
-"""A model in the formats of small devices: LiteRT (.tflite) and ONNX."""
+"""A model in the formats of small devices, LiteRT (.tflite) and ONNX, and checked."""
 
 from __future__ import annotations
 
+import contextlib
+import statistics
 import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +15,132 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from common.bar import Bar
 from common.car import FRAME_SHAPE
 from common.errors import InputError
+from common.files import whole_file
+from network.exported import (
+    MOST_DIFFERENCE,
+    copies_of,
+    exported_copy,
+    load_exported,
+)
+from network.files import WEIGHTS_NAME
 
 # The operators that ONNX Runtime computes in float32; later versions of the operator
 # set bring nothing that the network needs.
 ONNX_OPSET = 18
+
+
+@dataclass(frozen=True)
+class Check:
+    """How an exported file does beside the model that it was made from."""
+
+    frames: int
+    """The number of frames that were compared."""
+    largest_difference: float
+    """The largest difference of the steering on any frame."""
+    rms_difference: float
+    size_bytes: int
+    latency_ms: float
+    """The median time that the file takes for one frame."""
+    keras_latency_ms: float
+    """The median time that the model itself takes."""
+
+
+def export(
+    network: keras.Model,
+    predict: Callable[[np.ndarray], float],
+    frames: np.ndarray,
+    path: Path,
+    quantize: str = "none",
+    most_difference: float = MOST_DIFFERENCE,
+) -> Check:
+    """Write a model as one file, if that steers like the model.
+
+    Args:
+        network: What exportable returns.
+        predict: What model.make_predictor returns for the model.
+        frames: The frames to compare on, uint8 RGB (n, 160, 320, 3).
+        path: The file to write; its ending says the format.
+        quantize: As for to_tflite and to_onnx.
+        most_difference: How far the steering may be off on any frame.
+
+    Raises:
+        InputError: The file exists, or steers differently.
+    """
+    if path.exists():
+        raise InputError(f"{path} exists already; give another --out")
+    with Bar(f"converting to {path.suffix}"):
+        if path.suffix == ".onnx":
+            content = to_onnx(network, quantize)
+        else:
+            content = to_tflite(network, quantize, frames)
+    with whole_file(path, is_new=True) as partial_path:
+        # What is checked is what was written.
+        partial_path.write_bytes(content)
+        of_file = load_exported(partial_path)
+        with Bar("steering by file and model", 2 * len(frames), "frames") as bar:
+            steering, latency_ms = _steer(of_file, bar.over(frames))
+            expected, keras_latency_ms = _steer(predict, bar.over(frames))
+        difference = steering - expected
+        check = Check(
+            frames=len(frames),
+            largest_difference=float(np.abs(difference).max()),
+            rms_difference=float(np.sqrt(np.mean(difference**2))),
+            size_bytes=len(content),
+            latency_ms=latency_ms,
+            keras_latency_ms=keras_latency_ms,
+        )
+        # Written so that a NaN is refused too.
+        if not check.largest_difference <= most_difference:
+            raise InputError(
+                f"{path} is not kept: its steering is off by up to "
+                f"{check.largest_difference:.4f} (RMS {check.rms_difference:.4f}) on "
+                f"{check.frames} frames, expected at most {most_difference:g}; "
+                "quantize less, or give another --most-difference"
+            )
+    return check
+
+
+def _steer(
+    predict: Callable[[np.ndarray], float], frames: Iterable[np.ndarray]
+) -> tuple[np.ndarray, float]:
+    """Return the steering for each frame, float64 (n,), and the median time in ms."""
+    steering, times_s = [], []
+    for frame in frames:
+        started = time.perf_counter()
+        steering.append(predict(frame))
+        times_s.append(time.perf_counter() - started)
+    return np.array(steering), 1e3 * statistics.median(times_s)
+
+
+def leave_copy(
+    network: keras.Model,
+    predict: Callable[[np.ndarray], float],
+    frames: np.ndarray,
+    json_path: Path,
+) -> Path:
+    """Leave an exported copy beside a saved model; return its path.
+
+    What drives takes it in the model's place, and need not wait for TensorFlow. A copy
+    of the weights of before goes.
+
+    Args:
+        network, predict, frames: As for export.
+        json_path: The model.json that save_model has written.
+
+    Raises:
+        InputError: It steers differently, or cannot be made or run here.
+    """
+    path = exported_copy(json_path, json_path.with_name(WEIGHTS_NAME))
+    if not path.exists():
+        export(network, predict, frames, path)
+    for other in copies_of(json_path):
+        if other != path:
+            with contextlib.suppress(OSError):
+                other.unlink()
+    return path
 
 
 def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
@@ -51,11 +176,17 @@ def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
 
 
 def _inference_of(model: keras.Model) -> tuple[Any, Any]:
-    """Return the function to convert and the signature of its frame."""
+    """Return the function to convert, with constant weights, and its signature."""
     signature = [tf.TensorSpec((1, *FRAME_SHAPE), tf.uint8, name="frame")]
-    # Left to itself Keras's export normalizes by the statistics of the frame at hand,
-    # as in training, and the steering is off by half the lock.
-    return lambda frame: model(frame, training=False), signature
+    trained = [each.numpy() for each in model.trainable_variables]
+    others = [each.numpy() for each in model.non_trainable_variables]
+
+    def infer(frame: Any) -> Any:
+        # Left to itself Keras normalizes by the statistics of the frame at hand, as in
+        # training, and the steering is off by half the lock.
+        return model.stateless_call(trained, others, frame, training=False)[0]
+
+    return infer, signature
 
 
 def to_tflite(model: keras.Model, quantize: str, frames: np.ndarray) -> bytes:
@@ -67,19 +198,16 @@ def to_tflite(model: keras.Model, quantize: str, frames: np.ndarray) -> bytes:
         frames: Frames, uint8 RGB (n, 160, 320, 3), that give "full" its ranges.
     """
     function, signature = _inference_of(model)
-    with tempfile.TemporaryDirectory() as folder:
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        archive.add_endpoint("serve", function, input_signature=signature)
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if quantize != "none":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if quantize == "full":
-            converter.representative_dataset = lambda: ([f[None]] for f in frames)
-            int8 = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-            converter.target_spec.supported_ops = [int8]
-        return bytes(converter.convert())
+    graph = tf.function(function, input_signature=signature).get_concrete_function()
+    # No variables are left in it to be tracked; a saved model takes four times as long.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph], tf.Module())
+    if quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "full":
+        converter.representative_dataset = lambda: ([f[None]] for f in frames)
+        int8 = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        converter.target_spec.supported_ops = [int8]
+    return bytes(converter.convert())
 
 
 def to_onnx(model: keras.Model, quantize: str) -> bytes:

@@ -2,13 +2,15 @@
 
     python drive.py models/both/model.tflite
 
-export.py writes such files; `pip install --group drive` installs all that is needed to
-drive with one. A `.tflite` file runs on LiteRT (ai-edge-litert), an `.onnx` file on
-ONNX Runtime.
+export.py writes such files, and train.py leaves one beside each model, which is driven
+in its place; `pip install --group drive` installs all that is needed to drive with one.
+A `.tflite` file runs on LiteRT (ai-edge-litert), an `.onnx` file on ONNX Runtime.
 """
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import re
 import sys
 from collections.abc import Callable
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 SUFFIXES = (".tflite", ".onnx")
+# How far its steering may be off its model's on any frame: half a degree of wheel angle
+# of the simulator's car, whose lock is 25 degrees.
+MOST_DIFFERENCE = 0.02
 # What LiteRT says of itself when it first computes.
 NOTICE = re.compile(rb"INFO: ")
 # Bytes for a parameter, in float64, and for what the file holds besides.
@@ -42,6 +47,25 @@ SAFE_TFLITE = frozenset(
     QUANTIZE DEQUANTIZE
     """.split()
 )
+
+
+def exported_copy(json_path: Path, weights_path: Path) -> Path:
+    """Return where the exported copy of a model lies, if train.py has left one.
+
+    Its name holds a digest of the model's two files, so that a copy of other weights is
+    never driven in their place.
+    """
+    digest = hashlib.sha256()
+    for path in (json_path, weights_path):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return json_path.with_name(f"{json_path.stem}.{digest.hexdigest()[:12]}.tflite")
+
+
+def copies_of(json_path: Path) -> list[Path]:
+    """Return the exported copies that lie beside a model, of whatever weights."""
+    digest = "[0-9a-f]" * 12
+    return list(json_path.parent.glob(f"{glob.escape(json_path.stem)}.{digest}.tflite"))
 
 
 def is_exported(path: Path) -> bool:

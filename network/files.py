@@ -115,6 +115,17 @@ class _WeightsInMemory(io.BytesIO):
         return "model.weights.h5"  # Keras looks at the ending of its name.
 
 
+def check_json(json_path: Path) -> dict[str, Any]:
+    """Return the content of a model's json file, if it holds known layers only.
+
+    Raises:
+        InputError: It is missing, cut off, or holds more.
+    """
+    config = _read_json(json_path)
+    _check_safe(config, json_path)
+    return config
+
+
 def check_model(
     json_path: Path | str, weights_path: Path | None = None
 ) -> tuple[dict[str, Any], Path]:
@@ -296,9 +307,7 @@ def compute_frame(model: keras.Model, json_path: Path) -> None:
 
 def _checked(json_path: Path, weights_path: Path | None) -> tuple[dict[str, Any], Path]:
     """Return the content of a json file that is harmless, and where its weights lie."""
-    config = _read_json(json_path)
-    _check_safe(config, json_path)
-    return config, weights_path or _weights_beside(json_path)
+    return check_json(json_path), weights_path or weights_beside(json_path)
 
 
 def _read_json(json_path: Path) -> dict[str, Any]:
@@ -380,7 +389,12 @@ def _nodes(config: Any, json_path: Path) -> Iterator[dict[str, Any]]:
             )
 
 
-def _weights_beside(json_path: Path) -> Path:
+def weights_beside(json_path: Path) -> Path:
+    """Return the weights that lie beside a json file under its name.
+
+    Raises:
+        InputError: There are none.
+    """
     stem = json_path.name.removesuffix(".json")
     names = (f"{stem}.weights.h5", f"{stem}.h5")
     for path in map(json_path.with_name, names):

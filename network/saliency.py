@@ -35,6 +35,21 @@ MOST_COVER = 0.65
 MOST_STEPS = 5_000
 
 
+def can_look(config: dict[str, Any]) -> bool:
+    """Say, without Keras, whether a model may have heat maps.
+
+    Args:
+        config: The content of its json file, which network.files.check_json returns.
+    """
+    inner = config.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    listed = layers if isinstance(layers, list) else []
+    found = [each for each in listed if isinstance(each, dict)]
+    names = [each.get("name") for each in found]
+    has_convolution = any(each.get("class_name") == "Conv2D" for each in found)
+    return has_convolution and "crop" in names and "view" in names
+
+
 def make_saliency(model: keras.Model) -> Saliency:
     """Compile what makes heat maps of a model, and warm it up.
 

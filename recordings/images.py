@@ -73,6 +73,24 @@ def read_frame(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: {error}") from None
 
 
+def read_evenly(samples: pd.DataFrame, most: int) -> np.ndarray:
+    """Read frames of all cameras, at most so many, evenly over samples.
+
+    Args:
+        samples: Usable ones, whose camera columns hold absolute paths, or "".
+
+    Returns:
+        uint8 RGB (n, 160, 320, 3).
+
+    Raises:
+        InputError: See read_frame.
+    """
+    paths = [path for camera in CAMERAS for path in samples[camera] if path]
+    chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int)
+    with Bar("reading frames", len(chosen), "frames") as bar:
+        return np.stack([read_frame(paths[i]) for i in bar.over(chosen)])
+
+
 # --- Where the images are -------------------------------------------------------------
 
 

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from matplotlib.figure import Figure
 
 from common.bar import Bar
 from common.car import MAX_STEERING_ANGLE_DEG
+from common.errors import InputError
 from common.files import write_bytes, write_json
 from common.page import to_png
 from common.table import short_name, text_table
-from model import network_of
+from common.text import wrapped
+from model import make_predictor, network_of, view_of
+from network.conversion import exportable, leave_copy
 from network.files import load_model
+from recordings.images import read_evenly
 from training.epochs import is_finished, predict
 from training.preparation import Split
 from training.progress import Progress
@@ -23,12 +28,16 @@ from training.samples import cache_positions
 from training.settings import Settings
 from training.view_cache import ViewCache
 
+# Of the frames that validate, so many are steered by the exported copy, too.
+FRAMES_TO_CHECK = 100
+
 
 def write_report(
     folder: Path, split: Split, cache: ViewCache, progress: Progress, settings: Settings
 ) -> dict[str, Any]:
     """Score the best weights per recording, draw; write and return metrics.json."""
-    network = network_of(load_model(folder / "model.json"))
+    model = load_model(folder / "model.json")
+    network = network_of(model)
     rows, labels = split.validation, split.labels
     positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
     with Bar("scoring the weights that are kept"):
@@ -54,7 +63,22 @@ def write_report(
     with Bar("drawing loss and predictions"):
         plot_loss(folder, progress)
         plot_predictions(folder, panels)
+    leave_exported(folder / "model.json", model, split)
     return metrics
+
+
+def leave_exported(json_path: Path, model: keras.Model, split: Split) -> None:
+    """Leave an exported copy beside the model, so that who drives it begins at once.
+
+    It is checked on frames of the validation blocks. Where that cannot be, the model
+    itself is driven; that is said.
+    """
+    try:
+        network = exportable(view_of(model), network_of(model))
+        frames = read_evenly(split.samples.iloc[split.validation], FRAMES_TO_CHECK)
+        leave_copy(network, make_predictor(model), frames, json_path)
+    except InputError as error:
+        print(wrapped(f"no exported copy, so that to drive begins later: {error}"))
 
 
 def metrics_table(metrics: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from common.errors import InputError
 from common.files import write_bytes, write_json
 from common.locks import LOCK_NAME
+from network.exported import copies_of
 from training.progress import Progress
 from training.run_folder import make_run, read_config
 from training.settings import Settings
@@ -144,6 +145,10 @@ def write_document(folder: Path, document: dict[str, Any]) -> None:
 
 
 def keep(folder: Path, model_path: Path) -> None:
-    """Copy the two files of a model into the folder, the weights first."""
-    for name in ("model.weights.h5", "model.json"):
+    """Copy a model into the folder: its exported copy, the weights, the layers."""
+    copies = [path.name for path in copies_of(model_path)]
+    for name in (*copies, "model.weights.h5", "model.json"):
         write_bytes(folder / name, model_path.with_name(name).read_bytes())
+    for path in copies_of(folder / "model.json"):
+        if path.name not in copies:  # Of the weights of before.
+            path.unlink()

@@ -7,13 +7,15 @@ thread of its own. What it makes is laid over the live picture.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 from driving.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 MOST_PER_S = 10
 # A heat map that takes longer is not of what the car sees any more.
@@ -35,6 +37,7 @@ class HeatMap:
         self._seen: np.ndarray | None = None
         self._task: asyncio.Task[None] | None = None
         self._started_s = float("-inf")
+        self._is_broken = False
 
     def look_at(self, frame: np.ndarray, on_made: Callable[[], object]) -> None:
         """Begin with a frame, unless another one is being looked at; return at once.
@@ -45,14 +48,20 @@ class HeatMap:
         """
         is_busy = self._task is not None and not self._task.done()
         is_early = time.perf_counter() - self._started_s < 1 / MOST_PER_S
-        if is_busy or is_early or frame is self._seen:
+        if self._is_broken or is_busy or is_early or frame is self._seen:
             return
         self._seen, self._started_s = frame, time.perf_counter()
         self._task = asyncio.create_task(self._make(frame, on_made))
 
     async def _make(self, frame: np.ndarray, on_made: Callable[[], object]) -> None:
-        with contextlib.suppress(TimeoutError):
+        try:
             self.newest = await self._worker.do(
                 lambda: self._draw(frame), MADE_WITHIN_S
             )
-            on_made()
+        except TimeoutError:
+            return
+        except Exception as error:  # The car drives on, whatever cannot be drawn.
+            logger.warning("no heat maps any more: %s", error)
+            self._is_broken = True
+            return
+        on_made()

@@ -10,7 +10,7 @@ import pytest
 
 from common.car import FRAME_SHAPE
 from common.errors import InputError
-from export import SAMPLE, export, main, parse_args, sample_frames
+from export import SAMPLE, main, parse_args, sample_frames
 from network.exported import is_exported, load_exported
 
 keras = pytest.importorskip("keras")
@@ -18,6 +18,7 @@ pytest.importorskip("ai_edge_litert", reason="needs pip install --group export")
 pytest.importorskip("onnxruntime", reason="needs pip install --group export")
 pytest.importorskip("tf2onnx", reason="needs pip install --group export")
 from model import build_model, make_predictor, network_of, view_of  # noqa: E402
+from network import conversion  # noqa: E402
 from network.conversion import exportable  # noqa: E402
 from network.files import save_model  # noqa: E402
 
@@ -46,6 +47,11 @@ def model(frames):
             mean.assign(rng.normal(0, 0.3, mean.shape))
             variance.assign(rng.uniform(0.3, 2, variance.shape))
     return model
+
+
+def export(model, *args, **options):
+    network = exportable(view_of(model), network_of(model))
+    return conversion.export(network, make_predictor(model), *args, **options)
 
 
 @pytest.fixture(scope="module")

@@ -44,12 +44,12 @@ def kilobytes(name):
 
 def load(path):
     """Return what becomes of a model, and what is said."""
-    from drive import load_driver
+    from model import load_predictor
     from network.files import check_model
 
     try:
         check_model(path)
-        predict, _ = load_driver(path)
+        predict = load_predictor(path)
         return "drives", predict(FRAME)
     except InputError as error:
         return "refused", str(error)
