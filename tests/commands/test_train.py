@@ -19,6 +19,7 @@ from common.errors import InputError
 
 pytest.importorskip("keras")
 from common.errors import NonFiniteLossError
+from network.exported import copies_of, exported_copy
 from network.files import BASE_MODEL, load_model
 from train import main, run
 from training.preparation import read_split
@@ -63,11 +64,14 @@ def unbroken(recording, tmp_path_factory):
 
 
 def test_run_leaves_every_file_and_nothing_half_written(unbroken):
+    (copy,) = copies_of(unbroken / "model.json")
+    assert copy == exported_copy(unbroken / "model.json", unbroken / "model.weights.h5")
     assert sorted(path.name for path in unbroken.iterdir()) == [
         "config.json",
         "history.csv",
         "loss.png",
         "metrics.json",
+        copy.name,
         "model.json",
         "model.weights.h5",
         "predictions.png",
