@@ -3,8 +3,8 @@
 A client sends frames as the stock simulator does (pieces of 1016 bytes, Nagle on) to a
 real server in this process, one at a time, and waits for each answer: the round trip
 holds the transport, JSON, JPEG, inference and the answer. In turns, in one run: this
-project's compiled inference beside the usual `model.predict`, and TCP segments
-acknowledged at once beside the system's default.
+model, as its exported copy where train.py has left one, beside Keras's compiled and its
+usual inference, and TCP segments acknowledged at once beside the system's default.
 
     python benchmarks/drive_loop.py
     python benchmarks/drive_loop.py models/both/model.json --frames 2000
@@ -36,13 +36,16 @@ from websockets.sync.client import connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.car import FRAME_SHAPE
 from common.command_line import HelpFormatter
 from common.start_up import quiet_tensorflow
 from drive import serve
 from driving.cockpit.app import Cockpit
+from driving.cockpit.drawing import DrawingProcess
 from driving.cockpit.heat_map import HeatMap
 from driving.port import listen
 from driving.server import DriveServer
+from network.files import BASE_MODEL
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAGMENT_BYTES = 1016
@@ -154,7 +157,13 @@ def make_packets(images: Path | None) -> list[str]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     add = parser.add_argument
-    add("model", nargs="?", type=Path, help="model.json (default: untrained)")
+    add(
+        "model",
+        nargs="?",
+        type=Path,
+        default=BASE_MODEL,
+        help="(default: the base model)",
+    )
     images = "folder of center_*.jpg to send (default: data/sample/IMG)"
     add("--images", type=Path, default=ROOT / "data" / "sample" / "IMG", help=images)
     add("--frames", type=int, default=400, help="frames a row and round (default: 400)")
@@ -209,12 +218,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.watch:
         watch(args.watch, args.pages, args.heat)
     quiet_tensorflow()
-    from model import build_model, make_predictor
+    from model import load_predictor, make_predictor
     from network.files import load_model
-    from network.saliency import clear_picture, make_saliency
 
-    model = load_model(args.model) if args.model else build_model("default")
-    compiled, look = make_predictor(model), make_saliency(model)
+    model, served = load_model(args.model), load_predictor(args.model)
     gc.collect()
     gc.freeze()  # As drive.py does.
 
@@ -222,8 +229,9 @@ def main(argv: list[str] | None = None) -> int:
         return float(model.predict(frame[None], verbose=0)[0, 0])
 
     rows = {
-        "this server": (compiled, True),
-        "without quick acknowledgement": (compiled, False),
+        "this server": (served, True),
+        "without quick acknowledgement": (served, False),
+        "with the model in Keras, compiled": (make_predictor(model), True),
         "with the usual model.predict": (usual, True),
         "no model at all": (lambda _: 0.0, True),
     }
@@ -234,9 +242,9 @@ def main(argv: list[str] | None = None) -> int:
             with running(predict, quick_ack) as host:
                 times[name] += round_trips_ms(host, packets, args.frames)
     results = print_table("round trip of a frame", times)
-    times = measure_pages(
-        compiled, lambda seen: clear_picture(look(seen)), packets, args
-    )
+    draw = DrawingProcess(args.model)
+    draw(np.zeros(FRAME_SHAPE, np.uint8))  # Loads TensorFlow.
+    times = measure_pages(served, draw, packets, args)
     results |= print_table(f"at {FRAMES_PER_S:g} frames/s, with", times)
     print(json.dumps({"frames": args.frames * args.rounds, "round_trip": results}))
     return 0

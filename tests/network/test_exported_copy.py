@@ -62,6 +62,11 @@ def test_with_a_copy_tensorflow_is_not_loaded(json_path):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_the_base_model_comes_with_its_copy():
+    weights = BASE_MODEL.with_name("model.weights.h5")
+    assert copies_of(BASE_MODEL) == [exported_copy(BASE_MODEL, weights)]
+
+
 def test_a_copy_of_other_weights_is_never_driven_and_goes(base, frames, json_path):
     (old,) = copies_of(json_path)
     weights = base.get_weights()
@@ -69,7 +74,7 @@ def test_a_copy_of_other_weights_is_never_driven_and_goes(base, frames, json_pat
     other.set_weights([*weights[:-1], weights[-1] + 0.5])
     save_model(other, json_path.parent)
     # Beside the new weights it lies still, and must not steer.
-    moved = load_predictor(json_path)(frames[0]) - load_predictor(BASE_MODEL)(frames[0])
+    moved = load_predictor(json_path)(frames[0]) - make_predictor(base)(frames[0])
     assert moved == pytest.approx(0.5, abs=2e-3)
     new = leave(other, frames, json_path)
     assert copies_of(json_path) == [new] and new != old
