@@ -32,7 +32,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +44,11 @@ from common.start_up import quiet_tensorflow
 from common.text import ShownFormatter, shown
 
 if TYPE_CHECKING:  # A command loads packages when it runs, so that --help is light.
-    import numpy as np
-
     from driving.cockpit.app import Cockpit
     from driving.cockpit.heat_map import HeatMap
     from driving.corrections import Corrections
     from driving.report import DriveReport
+    from network.answer import Predict
 
 logger = logging.getLogger(__name__)
 
@@ -252,12 +250,13 @@ def without_package(error: ImportError, path: Path) -> Exception:
     )
 
 
-def load_driver(path: Path) -> tuple[Callable[[np.ndarray], float], HeatMap | None]:
+def load_driver(path: Path) -> tuple[Predict, HeatMap | None]:
     """Load what steers, a model.json or an exported model.
 
     Returns:
-        A function of a uint8 RGB frame (160, 320, 3) to steering, and what makes heat
-        maps; None for an exported model and any that has no convolution.
+        A function of a uint8 RGB frame (160, 320, 3) to steering, or to steering and
+        bend, and what makes heat maps; None for an exported model and any that has no
+        convolution.
 
     Raises:
         InputError: The model cannot be loaded.

@@ -17,7 +17,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from network.answer import Predict
+
 FORMATS = ("tflite", "onnx")
 QUANTIZATIONS = ("none", "dynamic", "full")
 # Half a degree of wheel angle of the simulator's car, whose lock is 25 degrees.
@@ -51,6 +53,8 @@ class Check:
     largest_difference: float
     """The largest difference of the steering on any frame."""
     rms_difference: float
+    largest_bend_difference_per_m: float | None
+    """The largest difference of the bend, in 1/m; None of a model that gives none."""
     size_bytes: int
     latency_ms: float
     """The median time that the file takes for one frame."""
@@ -94,13 +98,15 @@ def export(
         partial_path.write_bytes(content)
         of_file, of_model = load_exported(partial_path), make_predictor(model)
         with Bar("steering by file and model", 2 * len(frames), "frames") as bar:
-            steering, latency_ms = steer(of_file, bar.over(frames))
-            expected, keras_latency_ms = steer(of_model, bar.over(frames))
-        difference = steering - expected
+            answers, latency_ms = answers_of(of_file, bar.over(frames))
+            expected, keras_latency_ms = answers_of(of_model, bar.over(frames))
+        difference = answers - expected
+        largest = np.abs(difference).max(axis=0).tolist()
         check = Check(
             frames=len(frames),
-            largest_difference=float(np.abs(difference).max()),
-            rms_difference=float(np.sqrt(np.mean(difference**2))),
+            largest_difference=largest[0],
+            rms_difference=float(np.sqrt(np.mean(difference[:, 0] ** 2))),
+            largest_bend_difference_per_m=largest[1] if largest[1:] else None,
             size_bytes=len(content),
             latency_ms=latency_ms,
             keras_latency_ms=keras_latency_ms,
@@ -137,18 +143,22 @@ def sample_frames(recording: Path, most: int, unit: str | None = None) -> np.nda
         return np.stack([read_frame(paths[i]) for i in bar.over(chosen)])
 
 
-def steer(
-    predict: Callable[[np.ndarray], float], frames: Iterable[np.ndarray]
+def answers_of(
+    predict: Predict, frames: Iterable[np.ndarray]
 ) -> tuple[np.ndarray, float]:
-    """Return the steering for each frame, float64 (n,), and the median time in ms."""
+    """Return what is answered for each frame, and the median time in ms.
+
+    Returns:
+        float64 (n, 1), the steering, or (n, 2), the bend beside it; and the time.
+    """
     import numpy as np
 
-    steering, times_s = [], []
+    answers, times_s = [], []
     for frame in frames:
         started = time.perf_counter()
-        steering.append(predict(frame))
+        answers.append(np.atleast_1d(predict(frame)))
         times_s.append(time.perf_counter() - started)
-    return np.array(steering), 1e3 * statistics.median(times_s)
+    return np.array(answers, float), 1e3 * statistics.median(times_s)
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -226,10 +236,15 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps({"written": str(path), **asdict(check)}))
         return 0
     print_settings(args.changes)
+    bend = []
+    if check.largest_bend_difference_per_m is not None:
+        differs = f"{check.largest_bend_difference_per_m:.5f}/m"
+        bend = [f"bend beside the model's: largest difference {differs}"]
     lines = (
         f"{unbroken(path)}: {check.size_bytes / 1024:,.0f} KiB",
         f"steering beside the model's on {counted(check.frames, 'frame')}: largest "
         f"difference {check.largest_difference:.5f}, RMS {check.rms_difference:.5f}",
+        *bend,
         f"one frame: {check.latency_ms:.2f} ms, the model itself "
         f"{check.keras_latency_ms:.2f} ms",
     )

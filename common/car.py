@@ -17,6 +17,11 @@ CAMERAS = ("center", "left", "right")
 FRAME_SHAPE = (160, 320, 3)
 # The simulator's telemetry gives the angle of the front wheels in degrees.
 MAX_STEERING_ANGLE_DEG = math.degrees(MAX_STEERING_RAD)
+# The sharpest that it can turn: its front wheels at full lock.
+MOST_CURVATURE_PER_M = math.tan(MAX_STEERING_RAD) / WHEELBASE_M
+# A car that plans its speed brakes by so much of what it may pull to the side in bends:
+# of 4 m/s² by 3, half of what the simulator's brakes give.
+BRAKING_SHARE = 0.75
 # Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
 INTERVENTION_S = 6.0
 

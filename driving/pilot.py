@@ -7,11 +7,11 @@ own at simulated times, and both get the very same driving.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
+from network.answer import Predict, read_answer
 
 if TYPE_CHECKING:
     import numpy as np  # A command checks its --speed without waiting for NumPy.
@@ -83,13 +83,11 @@ class Pilot:
     """Turns a frame and a speed into a command.
 
     Args:
-        predict: Function of a uint8 RGB frame (160, 320, 3) to steering, as
-            model.make_predictor makes it.
+        predict: Function of a uint8 RGB frame (160, 320, 3) to steering, or to steering
+            and bend, as model.make_predictor makes it.
     """
 
-    def __init__(
-        self, predict: Callable[[np.ndarray], float], speed_controller: SpeedController
-    ) -> None:
+    def __init__(self, predict: Predict, speed_controller: SpeedController) -> None:
         self.predict = predict
         self.speed_controller = speed_controller
 
@@ -99,7 +97,7 @@ class Pilot:
         Raises:
             ValueError: The model's answer is not a finite number.
         """
-        steering = self.predict(frame)
+        steering, _ = read_answer(self.predict(frame))
         if not math.isfinite(steering):
             raise ValueError(f"the model answered {steering}")
         throttle = self.speed_controller(speed_mph, dt_s)

@@ -11,7 +11,6 @@ import json
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 
 import numpy as np
 import socketio
@@ -27,6 +26,7 @@ from driving.sessions import CONNECTION, ROOT, Sessions
 from driving.telemetry import Telemetry, UnusableTelemetry, speed_of, steer_answer
 from driving.wheel import STANDING_MPH, Wheel, holding_throttle
 from driving.worker import Worker
+from network.answer import Predict
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class DriveServer:
 
     def __init__(
         self,
-        predict: Callable[[np.ndarray], float],
+        predict: Predict,
         target_mph: float,
         recorder: DriveRecorder | None = None,
         corrections: Corrections | None = None,

@@ -33,6 +33,7 @@ from driving.pilot import Command, Pilot, SpeedController
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from model import make_predictor
+from network.answer import Predict
 from network.files import load_model
 from simulator.expert import Expert
 from simulator.recorder import encode_jpeg
@@ -138,8 +139,6 @@ class LoopResult:
 
 Steer = Callable[[Observation], Command]
 """What a driver does when it sees this."""
-Predict = Callable[[np.ndarray], float]
-"""The steering for a uint8 RGB frame (160, 320, 3), as of model.make_predictor."""
 
 
 def variant_of(job: Job) -> Variant:

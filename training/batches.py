@@ -76,10 +76,10 @@ class Batches(keras.utils.PyDataset):
         return self._length
 
     def __getitem__(self, batch: int) -> Batch:
-        """Return views and what mirroring does to habits, and the steering to teach.
+        """Return views and what mirroring does to habits, and what to teach.
 
-        uint8 (n, 66, 200, 3) and float32 (n, recordings), and float32 (n, 1), n the
-        size of the share.
+        uint8 (n, 66, 200, 3) and float32 (n, recordings), and what TrainingSet.taught
+        returns: float32 (n, 1), or (n, 2); n is the size of the share.
         """
         rng, rows = self._draw(batch)
         share = self._share
@@ -96,7 +96,7 @@ class Batches(keras.utils.PyDataset):
         rng.random((share.start, NUM_DRAWS))
         views, steering = self._augmenter(views, steering.astype(np.float32), rng)
         habit = self._habit(rows[share], mirrored)
-        return (views, habit), steering[:, None]
+        return (views, habit), self.training_set.taught(rows[share], steering)
 
     def _habit(self, rows: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Return what each recording's habit, in HABIT_UNIT_M, adds to the steering."""
