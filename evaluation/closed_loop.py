@@ -29,7 +29,8 @@ from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
 from common.interrupts import deaf_to_interrupts
 from common.start_up import quiet_tensorflow
-from driving.pilot import Command, Pilot, SpeedController
+from driving.pilot import Command, SpeedController
+from driving.speed_plan import SpeedPlan, check_sees_bends, pilot_of
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from model import make_predictor
@@ -76,6 +77,9 @@ class Job:
     """Interventions after which it is given up; None: never."""
     randomise: float = 0.0
     """How far draw_variant takes road and scenery from the usual, in [0, 1]."""
+    sideways_mps2: float | None = None
+    """What bends may pull to the side: speed_mph is a ceiling, below which the speed
+    follows from the road. None: it is held everywhere."""
 
     def __post_init__(self) -> None:
         if self.direction not in ("forward", "reverse"):
@@ -91,6 +95,8 @@ class Job:
             raise ValueError(f"randomise is {self.randomise}, expected 0 to 1")
         if not 3 <= self.speed_mph <= 30:
             raise ValueError(f"speed_mph is {self.speed_mph}, expected 3 to 30 mph")
+        if self.sideways_mps2 is not None:
+            SpeedPlan(self.sideways_mps2)
         try:
             check_track(self.track)
         except ValueError as error:
@@ -107,6 +113,8 @@ class LoopResult:
     """How many laps were completed."""
     lap_times_s: tuple[float, ...]
     """The simulated time that each of them took."""
+    clean_lap_times_s: tuple[float, ...]
+    """The time of those that were driven without an intervention."""
     off_road: int
     """Interventions because the car left the road."""
     collisions: int
@@ -129,6 +137,7 @@ class LoopResult:
             **self.rollout.measures(),
             "laps": self.laps,
             "lap_times_s": [round(time_s, 2) for time_s in self.lap_times_s],
+            "clean_lap_times_s": [round(t, 2) for t in self.clean_lap_times_s],
             "off_road": self.off_road,
             "collisions": self.collisions,
             "stuck": self.stuck,
@@ -201,14 +210,18 @@ def make_driver(job: Job, world: World, predict: Predict | None = None) -> Steer
     """Return what turns an observation into a command; `predict` as for `drive`."""
     speed_controller = SpeedController(job.speed_mph)
     if predict is None and job.driver == EXPERT:
-        expert = Expert(world.track, speed_mph=job.speed_mph)
+        expert = Expert(
+            world.track, speed_mph=job.speed_mph, sideways_mps2=job.sideways_mps2
+        )
         return lambda seen: Command(*(float(np.clip(v, -1, 1)) for v in expert(seen)))
     if predict is None and job.driver == ZERO:
         return lambda seen: Command(
             0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
         )
     predict = predict or make_predictor(load_model(job.driver))
-    pilot = Pilot(predict, speed_controller)
+    if job.sideways_mps2 is not None:
+        check_sees_bends(predict, job.driver)
+    pilot = pilot_of(predict, job.speed_mph, job.sideways_mps2)
     return lambda seen: pilot(
         through_jpeg(seen.frames["center"]), seen.speed_mps / MPS_PER_MPH, FRAME_DT_S
     )
@@ -296,10 +309,17 @@ class DriveLog:
             dt_s=np.full(len(self._rows), dt_s),
             **dict(zip(names, columns, strict=True)),
         )
+        times_s = tuple(np.diff(self._lap_ends_s).tolist())
+        helped_s = [rollout.time_s[each.index] for each in self._interventions]
+        # Of the laps that came to their end; an intervention belongs to one of them.
+        helped = set(np.searchsorted(self._lap_ends_s[1:], helped_s, "right").tolist())
         return LoopResult(
             rollout,
-            laps=len(self._lap_ends_s) - 1,
-            lap_times_s=tuple(np.diff(self._lap_ends_s).tolist()),
+            laps=len(times_s),
+            lap_times_s=times_s,
+            clean_lap_times_s=tuple(
+                t for i, t in enumerate(times_s) if i not in helped
+            ),
             excursions=self._excursions,
             **self._causes,
         )
