@@ -10,13 +10,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from common.car import FRAME_SHAPE
 from common.errors import InputError
-from network.answer import Predict, read_answer
+from driving.speed import SpeedController
+from driving.speed_plan import ModelledSpeed, SpeedPlan
+from network.answer import Answer, Predict, read_answer
 
 if TYPE_CHECKING:
     import numpy as np  # A command checks its --speed without waiting for NumPy.
-
-    from driving.speed_plan import ModelledSpeed
 
 
 @dataclass(frozen=True)
@@ -40,54 +41,6 @@ class Command:
 
 FULL_BRAKE = Command(steering=0.0, throttle=-1.0)
 STOP = Command(steering=0.0, throttle=0.0)
-
-
-def check_speed(target_mph: float) -> None:
-    """See that a speed is one that the simulator's car can hold.
-
-    Raises:
-        InputError: It is below 0 or beyond the simulator's 30 mph.
-    """
-    if not 0 <= target_mph <= 30:
-        raise InputError(f"--speed is {target_mph}, expected 0 to 30 mph")
-
-
-class SpeedController:
-    """Holds a speed: proportional and integral, with anti-windup.
-
-    Args:
-        target_mph: The speed to hold, 0 to 30 mph.
-        gain: Throttle for each mph that is missing.
-        integral_gain: Throttle for each mph that is missing for a second.
-
-    Raises:
-        InputError: The target is below 0 or beyond the simulator's 30 mph.
-    """
-
-    def __init__(
-        self, target_mph: float, gain: float = 0.15, integral_gain: float = 0.03
-    ) -> None:
-        check_speed(target_mph)
-        self.target_mph = target_mph
-        self.gain = gain
-        self.integral_gain = integral_gain
-        self._integral = 0.0
-
-    def __call__(self, speed_mph: float, dt_s: float) -> float:
-        """Return the throttle in [-1, 1], dt_s after the last call."""
-        missing = self.target_mph - speed_mph
-        wanted = self.gain * missing + self._integral
-        # Anti-windup: a pedal that is already down says nothing about the hill.
-        if -1 < wanted < 1 or wanted * missing < 0:
-            self._integral += self.integral_gain * missing * min(dt_s, 0.2)
-            self._integral = min(1.0, max(-1.0, self._integral))
-        throttle = min(1.0, max(-1.0, self.gain * missing + self._integral))
-        # The brake of a standing car is its reverse gear.
-        return max(0.0, throttle) if abs(speed_mph) < 1 else throttle
-
-    def reset(self) -> None:
-        """Forget what is missing so far: somebody else has driven meanwhile."""
-        self._integral = 0.0
 
 
 class Pilot:
@@ -148,3 +101,30 @@ class Pilot:
         else:
             throttle = self.modelled(speed_mph, dt_s, clipped, bend_per_m)
         return Command(clipped, throttle)
+
+
+def pilot_of(predict: Predict, speed_mph: float, sideways_mps2: float | None) -> Pilot:
+    """Return a pilot that holds a speed, or plans it.
+
+    Raises:
+        InputError: A number is out of its range.
+    """
+    plan = None if sideways_mps2 is None else SpeedPlan(sideways_mps2)
+    modelled = ModelledSpeed(speed_mph, plan)
+    return Pilot(predict, SpeedController(speed_mph), modelled)
+
+
+def check_sees_bends(predict: Predict, name: object) -> None:
+    """See that a model tells what a plan needs.
+
+    Raises:
+        InputError: It gives the steering alone.
+    """
+    import numpy as np  # Not above: the flags of drive.py need this module.
+
+    if not isinstance(predict(np.zeros(FRAME_SHAPE, np.uint8)), Answer):
+        raise InputError(
+            f"{name}: it has no output for bends, which the speed is planned by "
+            "(--speed auto, --sideways-mps2); train one with this train.py, or give "
+            "--speed in mph alone"
+        )

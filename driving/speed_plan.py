@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import math
 
-from common.car import BRAKING_SHARE, FRAME_SHAPE, MPS_PER_MPH, curvature_of
+from common.car import BRAKING_SHARE, MPS_PER_MPH, curvature_of
 from common.errors import InputError
-from driving.pilot import Pilot, SpeedController, check_speed
-from network.answer import Answer, Predict
+from driving.speed import check_speed
 from simulator.vehicle import (
     BRAKE_MPS2,
     DRAG_PER_S,
@@ -39,8 +38,8 @@ LEAST_BEND_PER_M, MOST_BEND_PER_M = -0.03, 0.25
 # road, at any speed, a bend comes and goes once.
 UNREST_S = 1.0
 MOST_BEND_UNREST_PER_M_S, MOST_STEERING_UNREST_PER_S = 0.35, 6.0
-# Frames differ by noise: the bend is averaged over this time, and steering over a longer
-# one, as it is to show where the car is in a bend that the network has missed.
+# Frames differ by noise: the bend is averaged over this time; over a longer one the
+# steering, as it is to show where the car is in a bend that the network has missed.
 BEND_OVER_S, STEERING_OVER_S = 0.15, 0.4
 # In so long the difference from the planned speed is to be gone, and a slope be known.
 SPEED_WITHIN_S, SLOPE_WITHIN_S = 0.35, 0.4
@@ -84,6 +83,18 @@ def limits_of(
     return speed, sideways_mps2
 
 
+def check_limits(speed: float | str, sideways_mps2: float | None) -> None:
+    """See that --speed and --sideways-mps2 are what a car can drive by.
+
+    Raises:
+        InputError: One is out of its range.
+    """
+    speed_mph, sideways_mps2 = limits_of(speed, sideways_mps2)
+    check_speed(speed_mph)
+    if sideways_mps2 is not None:
+        SpeedPlan(sideways_mps2)
+
+
 def speed_words(speed_mph: float, sideways_mps2: float | None) -> str:
     """Return in words how fast a car is to drive."""
     if sideways_mps2 is None:
@@ -92,33 +103,6 @@ def speed_words(speed_mph: float, sideways_mps2: float | None) -> str:
         f"to drive as bends allow, by {sideways_mps2:g} m/s² to the side, and up to "
         f"{speed_mph:g} mph"
     )
-
-
-def pilot_of(predict: Predict, speed_mph: float, sideways_mps2: float | None) -> Pilot:
-    """Return a pilot that holds a speed, or plans it.
-
-    Raises:
-        InputError: A number is out of its range.
-    """
-    plan = None if sideways_mps2 is None else SpeedPlan(sideways_mps2)
-    modelled = ModelledSpeed(speed_mph, plan)
-    return Pilot(predict, SpeedController(speed_mph), modelled)
-
-
-def check_sees_bends(predict: Predict, name: object) -> None:
-    """See that a model tells what a plan needs.
-
-    Raises:
-        InputError: It gives the steering alone.
-    """
-    import numpy as np  # Not above: the flags of drive.py need this module.
-
-    if not isinstance(predict(np.zeros(FRAME_SHAPE, np.uint8)), Answer):
-        raise InputError(
-            f"{name}: it has no output for bends, which the speed is planned by "
-            "(--speed auto, --sideways-mps2); train one with this train.py, or give "
-            "--speed in mph alone"
-        )
 
 
 class SpeedPlan:

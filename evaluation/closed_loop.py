@@ -29,8 +29,9 @@ from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
 from common.interrupts import deaf_to_interrupts
 from common.start_up import quiet_tensorflow
-from driving.pilot import Command, SpeedController
-from driving.speed_plan import SpeedPlan, check_sees_bends, pilot_of
+from driving.pilot import Command, check_sees_bends, pilot_of
+from driving.speed import SpeedController
+from driving.speed_plan import SpeedPlan
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from model import make_predictor

@@ -81,6 +81,7 @@ class CockpitState:
             "throttle": moment and moment.choice.command.throttle,
             "speed_mph": moment and moment.speed_mph,
             "target_speed_mph": server.wheel.target_mph,
+            "planned_speed_mph": moment and moment.planned_mph,
         }
 
     def _playing(self) -> dict[str, Any] | None:
