@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.bar import Bar
-from common.car import CAMERAS
+from common.car import CAMERAS, MOST_CURVATURE_PER_M
 from common.command_line import Parser, add_max_parameters, print_settings
 from common.errors import InputError
 from common.files import check_writable, whole_file
@@ -74,10 +74,11 @@ def export(
     Args:
         frames: The frames to compare on, uint8 RGB (n, 160, 320, 3).
         path: The file to write; its ending says the format.
-        most_difference: How far the steering may be off on any frame.
+        most_difference: How far the steering may be off on any frame, and the bend, of
+            the one of full lock.
 
     Raises:
-        InputError: The file exists, or steers differently.
+        InputError: The file exists, or answers differently.
     """
     import numpy as np
 
@@ -118,6 +119,15 @@ def export(
                 f"{check.largest_difference:.4f} (RMS {check.rms_difference:.4f}) on "
                 f"{check.frames} frames, expected at most {most_difference:g}; "
                 "quantize less, or give another --most-difference"
+            )
+        # As much of full lock.
+        most_bend = most_difference * MOST_CURVATURE_PER_M
+        bend = check.largest_bend_difference_per_m
+        if bend is not None and not bend <= most_bend:
+            raise InputError(
+                f"{path} is not kept: its bend is off by up to {bend:.4f}/m on "
+                f"{check.frames} frames, expected at most {most_bend:.4f}/m; quantize "
+                "less, or give another --most-difference"
             )
     return check
 
