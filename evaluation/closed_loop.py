@@ -164,6 +164,7 @@ def drive(
     on_frame: Callable[[Observation, Command], None] | None = None,
     predict: Predict | None = None,
     on_part: Callable[[float], None] | None = None,
+    change: Callable[[Steer], Steer] | None = None,
 ) -> LoopResult:
     """Drive until all laps are done, or it is given up.
 
@@ -172,6 +173,7 @@ def drive(
         on_frame: Is called with each observation and what the driver makes of it.
         predict: Steers in place of a model.json; job.driver is no more than its name.
         on_part: Is told after each frame which part of the drive is done, 0 to 1.
+        change: Makes of the driver the one that drives, as other rules of speed do.
 
     Raises:
         InputError: The model cannot be loaded.
@@ -191,6 +193,7 @@ def drive(
         closing(World(road, cameras=cameras, settings=variant.settings)) as world,
     ):
         steer, seen = make_driver(job, world, predict), world.reset()
+        steer = change(steer) if change else steer
         while seen.lap < job.laps and seen.time_s < most_s and not log.is_enough(job):
             command = steer(seen)
             reference, _ = expert(seen)
