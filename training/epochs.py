@@ -16,6 +16,7 @@ from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
 from training.batches import Batches, reprojected
+from training.fused import fused_network
 from training.progress import Progress
 from training.samples import TrainingSet
 from training.selection import Driving, DrivingTest
@@ -239,7 +240,7 @@ class OneProcess(Interruption):
 
     def prepare(self, network: keras.Model) -> keras.Model:
         """Return the network as it is trained here, on the same weights."""
-        return network
+        return fused_network(network)
 
     def train_epoch(
         self, network: keras.Model, batches: Batches, title: str
