@@ -15,7 +15,7 @@ import numpy as np
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
-from training.batches import Batches, reprojected
+from training.batches import Batches, draw_places, reprojected
 from training.fused import fused_network
 from training.progress import Progress
 from training.samples import TrainingSet
@@ -100,7 +100,8 @@ def validation_loss(
         rows = np.arange(start, min(start + PREDICTION_SIZE, len(validation.steering)))
         if settings.recovery == "reproject":
             rng = np.random.default_rng([settings.seed, VALIDATION_STREAM, start])
-            views, steering = reprojected(validation, rows, settings, rng)
+            places = draw_places(len(rows), settings, rng)
+            views, steering = reprojected(validation, rows, places, settings)
         else:
             views = validation.cache.gather(validation.positions[rows, 0])
             steering = validation.steering[rows]

@@ -71,7 +71,7 @@ def test_a_layer_is_the_plain_one_whatever_its_shape(rng, shape):
 
 
 def test_training_comes_to_the_same_loss_and_the_network_itself_learns(rng):
-    """The weights of the network are those that are trained, in a compiled step, too."""
+    """In a compiled step, too; and it is the own weights that are trained."""
     losses, batch = [], a_batch(rng, size=64)
     for prepare in (lambda network: network, fused_network):
         own = a_network()
@@ -79,7 +79,9 @@ def test_training_comes_to_the_same_loss_and_the_network_itself_learns(rng):
         trained = prepare(own)
         compile_network(trained, settings(learning_rate=1e-3), 10)
         losses.append([trained.train_on_batch(*batch) for _ in range(NUM_STEPS)])
-        changed = [not np.array_equal(*p) for p in zip(before, own.get_weights())]
+        changed = [
+            not np.array_equal(*p) for p in zip(before, own.get_weights(), strict=True)
+        ]
         # All but the habit, which nothing mirrored has asked for.
         assert sum(changed) == len(before) - 1
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-4)
