@@ -15,7 +15,8 @@ import numpy as np
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
-from training.batches import Batches, reprojected
+from training.batches import Batches, draw_places, reprojected
+from training.fused import fused_network
 from training.losses import both_errors, steering_error
 from training.progress import Progress
 from training.samples import TrainingSet
@@ -124,7 +125,8 @@ def validation_loss(
         rows = np.arange(start, min(start + PREDICTION_SIZE, len(validation.steering)))
         if settings.recovery == "reproject":
             rng = np.random.default_rng([settings.seed, VALIDATION_STREAM, start])
-            views, steering = reprojected(validation, rows, settings, rng)
+            places = draw_places(len(rows), settings, rng)
+            views, steering = reprojected(validation, rows, places, settings)
         else:
             views = validation.cache.gather(validation.positions[rows, 0])
             steering = validation.steering[rows]
@@ -277,7 +279,7 @@ class OneProcess(Interruption):
 
     def prepare(self, network: keras.Model) -> keras.Model:
         """Return the network as it is trained here, on the same weights."""
-        return network
+        return fused_network(network)
 
     def train_epoch(
         self, network: keras.Model, batches: Batches, title: str
