@@ -11,6 +11,7 @@ drag, and the slope that its last answers have shown, take.
 
 from __future__ import annotations
 
+import argparse
 import math
 
 from common.car import BRAKING_SHARE, MPS_PER_MPH, curvature_of
@@ -62,9 +63,13 @@ def speed_of_text(text: str) -> float | str:
     """Return what stands behind --speed: a number of mph, or AUTO.
 
     Raises:
-        ValueError: It is neither.
+        ArgumentTypeError: It is neither.
     """
-    return AUTO if text == AUTO else float(text)
+    try:
+        return AUTO if text == AUTO else float(text)
+    except ValueError:
+        why = f"{text!r} is neither a number of mph nor {AUTO}"
+        raise argparse.ArgumentTypeError(why) from None
 
 
 def limits_of(
