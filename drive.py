@@ -66,6 +66,7 @@ CORRECTIONS_SHARE = 0.3
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    from driving.speed_plan import speed_of_text
     from network.files import model_path
     from recordings.units import add_unit_flag
 
@@ -78,8 +79,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=model_path, nargs="?", help=model)
     how = parser.add_argument_group("how to drive")
     folder: dict[str, Any] = {"type": Path, "metavar": "DIR"}
-    speed = "target speed, 0 to 30 mph (default: %(default)g)"
-    how.add_argument("--speed", type=float, default=15.0, metavar="MPH", help=speed)
+    speed = "speed, 0 to 30 mph, or auto: as bends allow (default: %(default)g)"
+    add = how.add_argument
+    add("--speed", type=speed_of_text, default=15.0, metavar="MPH", help=speed)
+    sideways = "pull in bends that is allowed, up to --speed (with auto: 4 m/s²)"
+    add("--sideways-mps2", type=float, metavar="A", help=sideways)
+    stands = "leave a car that stands against something where it is"
+    add("--no-backing-out", action="store_true", help=stands)
     play = "play a recording in the page instead of driving"
     how.add_argument("--play", **folder, help=play)
     add_unit_flag(how.add_argument)
@@ -132,8 +138,10 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         args.model = model_of_nobodys_choice()
     check_input(args)
     from driving.corrections import Corrections
+    from driving.speed_plan import limits_of, speed_words
     from network.files import BASE_MODEL
 
+    limits = limits_of(args.speed, args.sideways_mps2)
     taught = Path("data", time.strftime("corrections_%Y-%m-%d_%H-%M-%S"))
     corrections = Corrections(args.corrections or taught)
     with contextlib.ExitStack() as on_exit:
@@ -142,11 +150,12 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         listener = on_exit.enter_context(listen(args.host, args.port))
         if args.model == BASE_MODEL:
             logger.info("the model is the project's own, of embedded roads alone")
-        logger.info("loading %s, to hold %g mph", args.model, args.speed)
+        logger.info("loading %s, %s", args.model, speed_words(*limits))
         # OpenCV reads it when it is first imported, by one of the packages below.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
         from driving.cockpit.app import Cockpit
         from driving.cockpit.playback import Player, read_frames
+        from driving.pilot import check_sees_bends
         from driving.port import AllowList
         from driving.recorder import DriveRecorder
         from driving.server import DriveServer
@@ -162,7 +171,18 @@ def drive(args: argparse.Namespace) -> tuple[DriveReport, str]:
         if recorder:
             on_exit.callback(recorder.close)
         playing = str(args.play) if args.play else None
-        server = DriveServer(predict, args.speed, recorder, corrections, playing)
+        speed_mph, sideways_mps2 = limits
+        if sideways_mps2 is not None:
+            check_sees_bends(predict, args.model)
+        server = DriveServer(
+            predict,
+            speed_mph,
+            recorder,
+            corrections,
+            playing,
+            sideways_mps2,
+            not args.no_backing_out,
+        )
         cockpit = Cockpit(
             server,
             heat_map,
@@ -211,16 +231,16 @@ def check_input(args: argparse.Namespace) -> None:
         InputError: A number is out of its range, a folder to write exists or cannot be
             made, or a file to read is missing or is not what it should be.
     """
-    from driving.pilot import SpeedController
     from driving.port import AllowList
     from driving.recorder import check_new
+    from driving.speed_plan import check_limits
     from network.exported import is_exported
     from network.files import check_model
     from recordings.log import find_log
 
     if not 0 <= args.port <= 65535:
         raise InputError(f"--port is {args.port}, expected 0 to 65535")
-    SpeedController(args.speed)
+    check_limits(args.speed, args.sideways_mps2)
     AllowList(args.allow)
     if args.record:
         check_new(args.record)

@@ -60,6 +60,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def make_parser() -> Parser:
     """Return what reads the command line."""
+    from driving.speed_plan import speed_of_text
     from evaluation.drivers import driver_of
     from recordings.units import add_unit_flag
 
@@ -85,7 +86,10 @@ def make_parser() -> Parser:
     )
     add("--track", nargs="+", default=[], metavar="NAME", help=names)
     add("--laps", type=int, default=1, help="laps each way round (default: 1)")
-    add("--speed", type=float, default=25.0, help="speed, 3 to 30 mph (default: 25)")
+    speed = "speed, 3 to 30 mph, or auto: as bends allow (default: 25)"
+    add("--speed", type=speed_of_text, default=25.0, help=speed)
+    sideways = "pull in bends that --speed auto allows, and a ceiling (default: 4)"
+    add("--sideways-mps2", type=float, metavar="A", help=sideways)
     ways = ("forward", "reverse", "both")
     way = "forward, reverse, or both one after the other (default: forward)"
     add("--direction", choices=ways, default="forward", metavar="WAY", help=way)
@@ -130,6 +134,7 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: There is nothing to drive, or a driver cannot drive it.
     """
+    from driving.speed_plan import limits_of
     from evaluation.drivers import check_drivers, is_model
     from recordings.log import find_log
 
@@ -147,13 +152,32 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"--part is {args.part}, expected 0 <= FROM < TO <= 1")
     if args.laps < 1 or args.workers < 1:
         raise InputError("--laps and --workers must be 1 or more")
+    args.speed, args.sideways_mps2 = limits_of(args.speed, args.sideways_mps2)
     if not 3 <= args.speed <= 30:
         raise InputError(f"--speed is {args.speed}, expected 3 to 30 mph")
+    if args.sideways_mps2 is not None:
+        check_plan(args)
     if not 0 <= args.randomise <= 1:
         raise InputError(f"--randomise is {args.randomise}, expected 0 to 1")
     check_drivers(args.drivers, bool(args.recording), bool(args.track))
     for recording in args.recording:
         find_log(recording)
+
+
+def check_plan(args: argparse.Namespace) -> None:
+    """Refuse a planned speed that no driver can have.
+
+    Raises:
+        InputError: A number is out of its range, or nothing is driven by it.
+    """
+    from driving.speed_plan import SpeedPlan
+
+    SpeedPlan(args.sideways_mps2)
+    if not args.track:
+        raise InputError(
+            "--speed auto and --sideways-mps2 are of tracks: a recording is driven as "
+            "fast as its log says; give --track NAME"
+        )
 
 
 def check_new(path: Path | None, option: str) -> None:
@@ -321,6 +345,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             args.speed,
             seed=args.seed + int(number),
             randomise=args.randomise,
+            sideways_mps2=args.sideways_mps2,
         )
 
     both = ("forward", "reverse")

@@ -31,6 +31,7 @@ from recordings.found import SAMPLE
 if TYPE_CHECKING:
     import numpy as np
 
+
 FORMATS = ("tflite", "onnx")
 QUANTIZATIONS = ("none", "dynamic", "full")
 
@@ -130,10 +131,15 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps({"written": str(path), **asdict(check)}))
         return 0
     print_settings(args.changes)
+    bend = []
+    if check.largest_bend_difference_per_m is not None:
+        differs = f"{check.largest_bend_difference_per_m:.5f}/m"
+        bend = [f"bend beside the model's: largest difference {differs}"]
     lines = (
         f"{unbroken(path)}: {check.size_bytes / 1024:,.0f} KiB",
         f"steering beside the model's on {counted(check.frames, 'frame')}: largest "
         f"difference {check.largest_difference:.5f}, RMS {check.rms_difference:.5f}",
+        *bend,
         f"one frame: {check.latency_ms:.2f} ms, the model itself "
         f"{check.keras_latency_ms:.2f} ms",
     )

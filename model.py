@@ -1,8 +1,12 @@
-"""NVIDIA's end-to-end network: one camera frame in, one steering value out.
+"""NVIDIA's end-to-end network: one camera frame in, the steering out, and the bend.
 
 Crop, resize and scaling are layers of the model, so training, driving and evaluation
 cannot see different pictures: a saved model takes the raw frame of the simulator.
 Batch normalization stands before every activation, which is an ELU.
+
+A trained model's `predict` gives an array (n, 2): first the steering, as ever, then the
+bend that comes, as curvature in 1/m (recordings/bends.py). One of before, or one that
+was trained with --bend-weight 0, gives the steering alone, (n, 1).
 
     python model.py --preset original     # print the layers of a preset
 
@@ -18,7 +22,6 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +33,10 @@ from common.start_up import quiet_tensorflow
 from common.text import WIDTH
 from network.exported import exported_copy, is_exported, load_exported
 from network.files import (
+    STEERING_AND_BEND,
     check_json,
     check_model,
+    has_bend,
     load_model,
     model_path,
     weights_beside,
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from network.answer import Predict
     from recordings.reproject import ViewGeometry
 
 logger = logging.getLogger(__name__)
@@ -54,6 +60,9 @@ VIEW_SHAPE = (66, 200, 3)
 
 # Filters, kernel size and stride of the convolutions (Bojarski et al. 2016, figure 4).
 CONVOLUTIONS = ((24, 5, 2), (36, 5, 2), (48, 5, 2), (64, 3, 1), (64, 3, 1))
+# Between the convolutions and the bend: to the steering the road far ahead, and how
+# sharp it is either way, are of little use, so its dense layers tell little of it.
+BEND_UNITS = 32
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def build_model(preset: str = "default", dropout: float | None = None) -> keras.
 
     Returns:
         A functional model: uint8 RGB (n, 160, 320, 3) to float32 steering (n, 1),
-        not clipped; + is right.
+        not clipped; + is right. with_bend adds the other output.
 
     Raises:
         InputError: The preset is unknown.
@@ -133,6 +142,48 @@ def build_model(preset: str = "default", dropout: float | None = None) -> keras.
         x = _normalize_and_activate(x, f"dense{i}", chosen.batch_norm_momentum)
     steering = layers.Dense(1, name="steering")(x)
     return Model(frame, steering, name=preset)
+
+
+def with_bend(model: keras.Model) -> keras.Model:
+    """Return a model of steering (n, 1) with the bend beside it, (n, 2).
+
+    It shares every weight with the model, so it steers the same. The new layers have
+    the convolutions' features, as the first dense layer has them, and begin with a bend
+    of 0 for every frame.
+
+    Raises:
+        InputError: The model has no dense layer of flat features.
+    """
+    import keras
+    from keras import layers
+
+    for layer in model.layers:
+        if isinstance(layer, layers.Dense) and len(layer.input.shape) == 2:
+            break
+    else:
+        raise InputError(
+            f"model {model.name!r} has no dense layer, where a bend is read off; "
+            "train it with --bend-weight 0"
+        )
+    # That of every preset; an adopted network may normalize nothing.
+    momentum = PRESETS["default"].batch_norm_momentum
+    x = layers.Dense(BEND_UNITS, name="bend1")(layer.input)
+    x = _normalize_and_activate(x, "bend1", momentum)
+    # In 1/m it is so small that Adam, which moves every weight alike, finds it at a
+    # low rate too; from 0 on, or its first steps would be noise to what is shared.
+    bend = layers.Dense(1, kernel_initializer="zeros", name="bend")(x)
+    both = layers.Concatenate(name=STEERING_AND_BEND)([model.output, bend])
+    return keras.Model(model.input, both, name=model.name)
+
+
+def without_bend(model: keras.Model) -> keras.Model:
+    """Return the steering alone of a model, (n, 1), on the same weights."""
+    import keras
+
+    if not has_bend(model):
+        return model
+    steering, _ = model.get_layer(STEERING_AND_BEND).input
+    return keras.Model(model.input, steering, name=model.name)
 
 
 def _normalize_and_activate(
@@ -224,25 +275,31 @@ def _view_layer(model: keras.Model) -> Any:
     )
 
 
-def make_predictor(model: keras.Model) -> Callable[[np.ndarray], float]:
+def make_predictor(model: keras.Model) -> Predict:
     """Compile a model for single frames and warm it up.
 
     `predict` costs 20 times as much as the compiled call for one frame, because it
     builds a data pipeline around it each time.
 
     Returns:
-        A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped.
+        A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped; of a
+        model that has a bend, to an Answer.
     """
     import numpy as np
 
-    def predict(frame: np.ndarray) -> float:
-        return float(model.predict_on_batch(frame[None])[0, 0])
+    from network.answer import Answer
+
+    sees_bend = has_bend(model)
+
+    def predict(frame: np.ndarray) -> float | Answer:
+        answer = model.predict_on_batch(frame[None])[0]
+        return Answer(*map(float, answer)) if sees_bend else float(answer[0])
 
     predict(np.zeros(FRAME_SHAPE, np.uint8))
     return predict
 
 
-def load_predictor(path: Path | str) -> Callable[[np.ndarray], float]:
+def load_predictor(path: Path | str) -> Predict:
     """Load what steers, and let it steer once, so that the first frame does not wait.
 
     In the place of a model its exported copy steers, where train.py has left one: it is
@@ -252,7 +309,8 @@ def load_predictor(path: Path | str) -> Callable[[np.ndarray], float]:
         path: A model.json, or an exported model.
 
     Returns:
-        A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped.
+        A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped; of a
+        model that has a bend, to an Answer.
 
     Raises:
         InputError: It cannot be loaded.

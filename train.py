@@ -90,7 +90,7 @@ def run(
         found = {str(each.folder): each.fingerprint for each in split.recordings}
         check_fingerprints(folder, found)
     settings = with_known_camera(settings, split, engine.say)
-    model = starting_model(settings)
+    model = starting_model(settings, split, engine.say)
     # The first layers of the model crop and resize; no frame goes through them twice.
     cache = open_cache(split, model)
     say_changes(settings, engine.say)
@@ -98,7 +98,7 @@ def run(
         f"{len(split.train):,} samples to train on, {len(split.validation):,} to "
         f"validate on, {len(cache):,} frames, {model.count_params():,} parameters"
     )
-    training_set, validation = make_sets(split, cache, settings)
+    training_set, validation = make_sets(split, cache, settings, model)
     if draw:
         weights = draw(split.samples.iloc[split.train])
         training_set = replace(training_set, weights=weights)
@@ -146,6 +146,7 @@ def fit(
         epoch_line,
         is_finished,
         partly_of,
+        start_of,
         with_habits,
     )
     from training.progress import load_state, save_state, write_history
@@ -156,7 +157,7 @@ def fit(
     network = network_of(model)
     trained = engine.prepare(with_habits(network, len(training_set.recordings)))
     compile_network(trained, settings, num_batches)
-    start = network.get_weights()
+    start = start_of(network)
     progress = load_state(folder, trained)
     if progress.epoch:
         engine.say(f"going on after epoch {progress.epoch}")

@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simulator.vehicle import MAX_STEERING_RAD, MPS_PER_MPH, WHEELBASE_M
+from simulator.vehicle import (
+    BRAKING_SHARE,
+    MAX_STEERING_RAD,
+    MPS_PER_MPH,
+    WHEELBASE_M,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["MAX_STEERING_RAD", "MPS_PER_MPH", "WHEELBASE_M"]
+__all__ = ["BRAKING_SHARE", "MAX_STEERING_RAD", "MPS_PER_MPH", "WHEELBASE_M"]
 
 CAMERAS = ("center", "left", "right")
 # Height, width and RGB of every camera's frame.
 FRAME_SHAPE = (160, 320, 3)
 # The simulator's telemetry gives the angle of the front wheels in degrees.
 MAX_STEERING_ANGLE_DEG = math.degrees(MAX_STEERING_RAD)
+# The sharpest that it can turn: its front wheels at full lock.
+MOST_CURVATURE_PER_M = math.tan(MAX_STEERING_RAD) / WHEELBASE_M
 # Time that a person's intervention is counted with (Bojarski et al. 2016, section 7.1).
 INTERVENTION_S = 6.0
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from driving.door import Door
 from driving.pilot import FULL_BRAKE, STOP, Command, Pilot
+from driving.recovery import Recovery
 from driving.wheel import STANDING_MPH
 
 # The simulator's car stops from its 30 mph in 2.2 s. A car that stands and is told to
@@ -24,6 +25,8 @@ class Client:
     """By which it has said something last."""
     heard_s: float
     """When it has, on perf_counter's clock."""
+    recovery: Recovery | None = None
+    """Backs it out where it stands against something; None leaves it there."""
     decimal_mark: str = "."
     """What it writes between a number's whole part and its decimals."""
     is_manual: bool = False

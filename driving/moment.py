@@ -7,7 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driving.pilot import Command
+from driving.telemetry import Telemetry
 from driving.wheel import Choice
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the worker has found of a telemetry event."""
+
+    telemetry: Telemetry
+    frame: np.ndarray
+    """The frame, uint8 RGB (160, 320, 3)."""
+    by_model: Command
+    """What the model does."""
+    planned_mph: float | None
+    """The speed that was planned for it; None where one is held."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +37,8 @@ class Moment:
     choice: Choice
     track: str = ""
     """What the simulator calls its track; the stock one does not say."""
+    planned_mph: float | None = None
+    """The speed that was planned for it; None where one is held."""
 
 
 class News:

@@ -42,6 +42,8 @@ class DriveReport:
     """Telemetry on which the pilot was not done in time, answered with the brake."""
     stuck: int = 0
     """Interventions because the car stood at full throttle."""
+    recoveries: int = 0
+    """How often a car that stood against something backed out by itself."""
     has_moved: bool = False
     """Whether the car was ever seen to move."""
     distance_m: float = 0.0
@@ -128,6 +130,7 @@ class DriveReport:
             },
             "interventions": self.interventions,
             "stuck": self.stuck,
+            "recoveries": self.recoveries,
             "has_moved": self.has_moved,
             "autonomy_percent": round(self.autonomy_percent(), 2) if is_any else None,
         }
@@ -148,6 +151,9 @@ class DriveReport:
                 "them standing; autonomy (1 - interventions x 6 s / elapsed) "
                 f"{said['autonomy_percent']:.1f} %"
             )
+        if self.recoveries:
+            times = counted(self.recoveries, "time")
+            lines.append(f"backed out {times} where it stood, and drove on by itself")
         if self.frames and not (self.has_moved or self.is_played):
             lines.append(
                 "the car has never moved: no figure of this drive says anything"

@@ -11,22 +11,23 @@ import json
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import socketio
 
 from driving.client import MOST_BRAKING_S, Client
 from driving.corrections import Corrections
 from driving.dialect import SimulatorDialect
-from driving.moment import Moment, News
-from driving.pilot import STOP, Command, Pilot, SpeedController
+from driving.moment import Moment, News, Seen
+from driving.pilot import STOP, Command, Pilot, pilot_of
 from driving.recorder import DriveRecorder
+from driving.recovery import STANDS_S, Recovery
 from driving.report import STUCK_S, DriveReport
 from driving.sessions import CONNECTION, ROOT, Sessions
 from driving.telemetry import Telemetry, UnusableTelemetry, speed_of, steer_answer
-from driving.wheel import STANDING_MPH, Wheel, holding_throttle
+from driving.wheel import MODEL, STANDING_MPH, Choice, Wheel, holding_throttle
 from driving.worker import Worker
+from network.answer import Predict
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +49,29 @@ class DriveServer:
     One simulator drives at a time; others are told to stand, and wait for their turn.
 
     Args:
-        predict: Function of a uint8 RGB frame (160, 320, 3) to steering.
-        target_mph: The speed to hold, 0 to 30 mph.
+        predict: Function of a uint8 RGB frame (160, 320, 3) to steering, or to steering
+            and bend.
+        target_mph: The speed to hold, or not to exceed, 0 to 30 mph.
         recorder: Writes down the drive; None writes nothing.
         corrections: Writes down what a person drives; None writes nothing.
         playing: Name of a recording that is played instead of a drive, while simulators
             wait; None drives.
+        sideways_mps2: What bends may pull to the side; None holds one speed.
+        recovers: Whether a car that stands against something is backed out.
 
     Raises:
-        InputError: The speed is out of its range.
+        InputError: A number is out of its range.
     """
 
     def __init__(
         self,
-        predict: Callable[[np.ndarray], float],
+        predict: Predict,
         target_mph: float,
         recorder: DriveRecorder | None = None,
         corrections: Corrections | None = None,
         playing: str | None = None,
+        sideways_mps2: float | None = None,
+        recovers: bool = True,
     ) -> None:
         self.recorder = recorder
         self.corrections = corrections
@@ -79,7 +85,8 @@ class DriveServer:
         """The last moment of the car that drives, or of what is played, if any."""
         self.news = News()
         """Announced after each answer, and whatever else pages have to show."""
-        self._predict = predict
+        self._predict, self._sideways_mps2 = predict, sideways_mps2
+        self._recovers = recovers
         self.make_pilot()  # A speed that cannot be held is refused here and now.
         self.is_ending = False
         """Whether the run is coming to its end, and no car drives on."""
@@ -103,15 +110,16 @@ class DriveServer:
 
     def make_pilot(self) -> Pilot:
         """Return a pilot for one car."""
-        return Pilot(self._predict, SpeedController(self.wheel.target_mph))
+        return pilot_of(self._predict, self.wheel.target_mph, self._sideways_mps2)
 
     async def _on_connect(self, sid: str, *_: object) -> bool:
         if len(self.clients) >= MOST_SIMULATORS and not await self._make_room():
             self._say_once("a simulator was refused", "there are too many")
             return False
         connection = CONNECTION.get()
+        recovery = Recovery() if self._recovers else None
         self.clients[sid] = client = Client(
-            self.make_pilot(), connection, time.perf_counter()
+            self.make_pilot(), connection, time.perf_counter(), recovery
         )
         client.is_heard(connection, is_driving=False)
         self._tell("a simulator has connected")
@@ -232,10 +240,10 @@ class DriveServer:
     async def _answer(self, client: Client, data: object, dt_s: float) -> Command:
         """Return the command for a telemetry event; the brake whatever goes wrong."""
         try:
-            telemetry, frame, by_model = await self._worker.do(
+            seen = await self._worker.do(
                 lambda: self._look(client, data, dt_s), ANSWER_WITHIN_S
             )
-            command = self._drive(client, telemetry, frame, by_model, dt_s)
+            command = self._drive(client, seen, dt_s)
         except UnusableTelemetry as error:
             self.report.unusable += 1
             self._say_once("telemetry that cannot be used, braking", error)
@@ -251,9 +259,7 @@ class DriveServer:
             return command
         return client.brake(speed_of(data), dt_s)
 
-    def _look(
-        self, client: Client, data: object, dt_s: float
-    ) -> tuple[Telemetry, np.ndarray, Command]:
+    def _look(self, client: Client, data: object, dt_s: float) -> Seen:
         """Return what the car sees, and what the model does.
 
         It runs in the worker's thread, and what comes of it too late is dropped: it
@@ -262,23 +268,19 @@ class DriveServer:
         telemetry = Telemetry.from_event(data, client.decimal_mark)
         client.decimal_mark = telemetry.decimal_mark
         frame = telemetry.frame()
-        client.pilot.speed_controller.target_mph = self.wheel.target_mph
-        return telemetry, frame, client.pilot(frame, telemetry.speed_mph, dt_s)
+        client.pilot.set_speed(self.wheel.target_mph)
+        command = client.pilot(frame, telemetry.speed_mph, dt_s)
+        return Seen(telemetry, frame, command, client.pilot.planned_mph)
 
-    def _drive(
-        self,
-        client: Client,
-        telemetry: Telemetry,
-        frame: np.ndarray,
-        by_model: Command,
-        dt_s: float,
-    ) -> Command:
+    def _drive(self, client: Client, seen: Seen, dt_s: float) -> Command:
         """Return what the model, or the person who has taken the wheel, does."""
+        telemetry, frame = seen.telemetry, seen.frame
         speed_mph = telemetry.speed_mph
         # The person is looked for last, to be obeyed in this very answer.
-        choice = self.wheel.choose(by_model, speed_mph, time.perf_counter())
+        choice = self.wheel.choose(seen.by_model, speed_mph, time.perf_counter())
         if choice.is_give_back:
-            client.pilot.speed_controller.reset()
+            client.pilot.reset()
+        choice = self._recovered(client, choice, speed_mph, dt_s)
         command = STOP if self.is_stopping else choice.command
         self.report.interventions += choice.is_intervention
         if self.report.add_standing(speed_mph, command.throttle, dt_s):
@@ -291,9 +293,32 @@ class DriveServer:
             self.recorder.add(telemetry.jpeg, speed_mph, command)
         if self.corrections and not self.is_stopping:
             self.corrections.add(telemetry.jpeg, speed_mph, choice)
-        self.newest = Moment(telemetry.jpeg, frame, speed_mph, choice, telemetry.track)
+        self.newest = Moment(
+            telemetry.jpeg, frame, speed_mph, choice, telemetry.track, seen.planned_mph
+        )
         self.report.add_driven(speed_mph, dt_s)
         return command
+
+    def _recovered(
+        self, client: Client, choice: Choice, speed_mph: float, dt_s: float
+    ) -> Choice:
+        """Let a car that stands against something back out, while the model drives."""
+        recovery = client.recovery
+        if recovery is None:
+            return choice
+        if choice.driver != MODEL or self.is_ending or self.is_stopping:
+            recovery.reset()
+            return choice
+        was_backing, attempts = recovery.is_backing, recovery.attempts
+        command = recovery(choice.command, speed_mph, dt_s)
+        if recovery.attempts > attempts:
+            self.report.recoveries += 1
+            why = f"the car has stood for {STANDS_S:g} s with its throttle open"
+            self._tell(f"{why}: backing out", logging.WARNING)
+        elif was_backing and not recovery.is_backing:
+            # What was felt of the slope while it backed was none.
+            client.pilot.reset()
+        return replace(choice, command=command)
 
     def _tell(self, line: str, level: int = logging.INFO) -> None:
         """Log who comes and goes, unless there are too many."""

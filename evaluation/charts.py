@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.car import MPS_PER_MPH
 from common.page import INK
 from evaluation.drivers import is_model
 from evaluation.rollout import Rollout
@@ -78,6 +79,20 @@ def draw_errors(rollouts: Sequence[Rollout], names: Mapping[str, str]) -> Figure
         at = [each.index for each in rollout.interventions]
         axes.plot(way_m[at], error_m[at], "x", color=colour, markersize=5)
     axes.set(xlabel="way [m]; crosses: helped", ylabel="off the line [m], + right")
+    _legend(axes)
+    return figure
+
+
+def draw_speeds(rollouts: Sequence[Rollout], names: Mapping[str, str]) -> Figure:
+    """Draw how fast each drive was, over the distance."""
+    figure, axes = _figure(WIDTH_IN, HEIGHT_IN)
+    for rollout, colour in _coloured(rollouts, names):
+        label, style = names[rollout.driver], _style(rollout)
+        speed_mph = rollout.speed_mps / MPS_PER_MPH
+        line = _thinned(rollout.distance_m, speed_mph)
+        axes.plot(*line, color=colour, label=label, **style)
+    axes.set(xlabel="way [m]", ylabel="speed [mph]")
+    axes.set_ylim(bottom=0)
     _legend(axes)
     return figure
 
@@ -158,6 +173,25 @@ def draw_roads(
 
 def draw_drive(rollout: Rollout) -> Figure:
     """Draw one drive, coloured by how far from the path it was."""
+    error_m = np.abs(rollout.cross_track_error_m)
+    return _draw_coloured(rollout, error_m, "off the line [m]", WORST_ERROR_M)
+
+
+def draw_speed_map(rollout: Rollout) -> Figure:
+    """Draw one drive, coloured by its speed: the slower, the darker."""
+    speed_mph = rollout.speed_mps / MPS_PER_MPH
+    most_mph = float(speed_mph.max(initial=1.0))
+    return _draw_coloured(rollout, speed_mph, "speed [mph]", most_mph, "viridis")
+
+
+def _draw_coloured(
+    rollout: Rollout,
+    values: np.ndarray,
+    what: str,
+    most: float,
+    colour_map: str = "viridis_r",
+) -> Figure:
+    """Draw one drive, coloured by values of each frame, float (n,), from 0 to most."""
     from matplotlib.collections import LineCollection
 
     figure, axes = _figure(WIDTH_IN, MAP_IN)
@@ -165,9 +199,10 @@ def draw_drive(rollout: Rollout) -> Figure:
     steps = np.hypot(*np.diff(points, axis=0).T) if len(points) > 1 else np.empty(0)
     is_driven = steps < MOST_STEP_M
     lines = np.stack([points[:-1], points[1:]], axis=1)[is_driven]
-    colours = LineCollection(list(lines), cmap="viridis_r", linewidths=3)
-    colours.set_clim(0, WORST_ERROR_M)
-    colours.set_array(np.abs(rollout.cross_track_error_m[:-1])[is_driven])
+    shown = np.asarray(values)[:-1][is_driven]
+    colours = LineCollection(list(lines), cmap=colour_map, linewidths=3)
+    colours.set_clim(0, most)
+    colours.set_array(shown)
     axes.add_collection(colours)
     at = [each.index for each in rollout.interventions]
     axes.plot(*points[at].T, "rx", markersize=8, markeredgewidth=2)
@@ -175,7 +210,7 @@ def draw_drive(rollout: Rollout) -> Figure:
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("metres; crosses: helped")
     with _inked():
-        figure.colorbar(colours, ax=axes, label="off the line [m]")
+        figure.colorbar(colours, ax=axes, label=what)
     return figure
 
 

@@ -28,10 +28,13 @@ from common.bar import Bar
 from common.car import INTERVENTION_S, MPS_PER_MPH, autonomy_percent
 from common.errors import InputError
 from common.interrupts import deaf_to_interrupts
-from driving.pilot import Command, Pilot, SpeedController
+from driving.pilot import Command, check_sees_bends, pilot_of
+from driving.speed import SpeedController
+from driving.speed_plan import SpeedPlan
 from evaluation.drivers import EXPERT, ZERO, is_model
 from evaluation.rollout import MOST_PICTURES, Intervention, Rollout
 from model import load_predictor
+from network.answer import Predict
 from simulator.expert import Expert
 from simulator.recorder import encode_jpeg
 from simulator.scenery import SceneSettings
@@ -73,6 +76,9 @@ class Job:
     """Interventions after which it is given up; None: never."""
     randomise: float = 0.0
     """How far draw_variant takes road and scenery from the usual, in [0, 1]."""
+    sideways_mps2: float | None = None
+    """What bends may pull to the side: speed_mph is a ceiling, below which the speed
+    follows from the road. None: it is held everywhere."""
 
     def __post_init__(self) -> None:
         if self.direction not in ("forward", "reverse"):
@@ -88,6 +94,8 @@ class Job:
             raise ValueError(f"randomise is {self.randomise}, expected 0 to 1")
         if not 3 <= self.speed_mph <= 30:
             raise ValueError(f"speed_mph is {self.speed_mph}, expected 3 to 30 mph")
+        if self.sideways_mps2 is not None:
+            SpeedPlan(self.sideways_mps2)
         try:
             check_track(self.track)
         except ValueError as error:
@@ -104,6 +112,8 @@ class LoopResult:
     """How many laps were completed."""
     lap_times_s: tuple[float, ...]
     """The simulated time that each of them took."""
+    clean_lap_times_s: tuple[float, ...]
+    """The time of those that were driven without an intervention."""
     off_road: int
     """Interventions because the car left the road."""
     collisions: int
@@ -126,6 +136,7 @@ class LoopResult:
             **self.rollout.measures(),
             "laps": self.laps,
             "lap_times_s": [round(time_s, 2) for time_s in self.lap_times_s],
+            "clean_lap_times_s": [round(t, 2) for t in self.clean_lap_times_s],
             "off_road": self.off_road,
             "collisions": self.collisions,
             "stuck": self.stuck,
@@ -136,8 +147,6 @@ class LoopResult:
 
 Steer = Callable[[Observation], Command]
 """What a driver does when it sees this."""
-Predict = Callable[[np.ndarray], float]
-"""The steering for a uint8 RGB frame (160, 320, 3), as of model.load_predictor."""
 
 
 def variant_of(job: Job) -> Variant:
@@ -153,6 +162,7 @@ def drive(
     on_frame: Callable[[Observation, Command], None] | None = None,
     predict: Predict | None = None,
     on_part: Callable[[float], None] | None = None,
+    change: Callable[[Steer], Steer] | None = None,
 ) -> LoopResult:
     """Drive until all laps are done, or it is given up.
 
@@ -161,6 +171,7 @@ def drive(
         on_frame: Is called with each observation and what the driver makes of it.
         predict: Steers in place of a model.json; job.driver is no more than its name.
         on_part: Is told after each frame which part of the drive is done, 0 to 1.
+        change: Makes of the driver the one that drives, as other rules of speed do.
 
     Raises:
         InputError: The model cannot be loaded.
@@ -180,6 +191,7 @@ def drive(
         closing(World(road, cameras=cameras, settings=variant.settings)) as world,
     ):
         steer, seen = make_driver(job, world, predict), world.reset()
+        steer = change(steer) if change else steer
         while seen.lap < job.laps and seen.time_s < most_s and not log.is_enough(job):
             command = steer(seen)
             reference, _ = expert(seen)
@@ -200,14 +212,18 @@ def make_driver(job: Job, world: World, predict: Predict | None = None) -> Steer
     """Return what turns an observation into a command; `predict` as for `drive`."""
     speed_controller = SpeedController(job.speed_mph)
     if predict is None and job.driver == EXPERT:
-        expert = Expert(world.track, speed_mph=job.speed_mph)
+        expert = Expert(
+            world.track, speed_mph=job.speed_mph, sideways_mps2=job.sideways_mps2
+        )
         return lambda seen: Command(*(float(np.clip(v, -1, 1)) for v in expert(seen)))
     if predict is None and job.driver == ZERO:
         return lambda seen: Command(
             0.0, speed_controller(seen.speed_mps / MPS_PER_MPH, FRAME_DT_S)
         )
     predict = predict or load_predictor(job.driver)
-    pilot = Pilot(predict, speed_controller)
+    if job.sideways_mps2 is not None:
+        check_sees_bends(predict, job.driver)
+    pilot = pilot_of(predict, job.speed_mph, job.sideways_mps2)
     return lambda seen: pilot(
         through_jpeg(seen.frames["center"]), seen.speed_mps / MPS_PER_MPH, FRAME_DT_S
     )
@@ -295,10 +311,17 @@ class DriveLog:
             dt_s=np.full(len(self._rows), dt_s),
             **dict(zip(names, columns, strict=True)),
         )
+        times_s = tuple(np.diff(self._lap_ends_s).tolist())
+        helped_s = [rollout.time_s[each.index] for each in self._interventions]
+        # Of the laps that came to their end; an intervention belongs to one of them.
+        helped = set(np.searchsorted(self._lap_ends_s[1:], helped_s, "right").tolist())
         return LoopResult(
             rollout,
-            laps=len(self._lap_ends_s) - 1,
-            lap_times_s=tuple(np.diff(self._lap_ends_s).tolist()),
+            laps=len(times_s),
+            lap_times_s=times_s,
+            clean_lap_times_s=tuple(
+                t for i, t in enumerate(times_s) if i not in helped
+            ),
             excursions=self._excursions,
             **self._causes,
         )

@@ -227,7 +227,7 @@ def in_batches(
     """Return `predict` for any number of frames, in batches of one size.
 
     Another size would be compiled anew, and the last bits of a prediction may depend on
-    it.
+    it. Of models that have a bend, the steering alone is returned, (n,).
     """
 
     def predict_all(frames: np.ndarray) -> np.ndarray:
@@ -235,7 +235,7 @@ def in_batches(
         filled = np.concatenate([frames, fill])
         batches = np.split(filled, len(filled) // BATCH_SIZE)
         answers = np.concatenate([predict(batch) for batch in batches])
-        return answers.reshape(-1)[: len(frames)]
+        return answers.reshape(len(filled), -1)[: len(frames), 0]
 
     return predict_all
 

@@ -8,7 +8,7 @@ a model saw just before it was helped, with what it looked at, and all figures.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from common.page import Picture, jpeg_data, render, to_svg
 from common.table import Table
 from common.text import ESCAPED, shown
 from evaluation import benchmark_table, charts, summary
+from evaluation.driven import KINDS, driven_of
 from evaluation.drivers import is_model
 from evaluation.rollout import MOST_PICTURES, Rollout
 from network.saliency import Saliency, overlay
 
 # Figures that are no numbers to put into a table.
-NOT_SHOWN = ("interventions_at", "lap_times_s")
+NOT_SHOWN = ("interventions_at", "lap_times_s", "clean_lap_times_s")
 AUTONOMY = (
     f"Autonomy is NVIDIA's: each intervention costs {INTERVENTION_S:g} s, "
     f"(1 − interventions × {INTERVENTION_S:g} s / time driven) × 100."
@@ -89,21 +90,24 @@ def write_report(
     Raises:
         OSError: The file exists, or cannot be written.
     """
-    driven = summary.driven_of(document, rollouts)
+    driven = driven_of(document, rollouts)
     named = {
-        (kind, road): f"{road}, {summary.KINDS[kind]}"
+        (kind, road): f"{road}, {KINDS[kind]}"
         for kind, roads in driven.items()
         for road in roads
     }
     names = summary.names_of(list(dict.fromkeys(r.driver for r in rollouts)))
     with Bar("drawing the report", len(named), "roads") as bar:
         roads = []
-        for (kind, road), name in bar.over(named.items()):
-            drives = [each for each in rollouts if each.road == road]
-            said = document[kind][road]
+        for (kind, place), name in bar.over(named.items()):
+            drives = [each for each in rollouts if each.road == place]
+            said = document[kind][place]
             tables = [summary.place_table(said)] if kind == "recordings" else []
             tables.append(_all_figures(said, names))
-            roads.append(_road(name, drives, saliency, names, tables))
+            road = _road(name, drives, saliency, names, tables)
+            if kind == "tracks":
+                road = replace(road, drawings=road.drawings + _speeds(drives, names))
+            roads.append(road)
     autonomies = {
         name: {d: of.autonomy_percent for d, of in driven[kind][road].items()}
         for (kind, road), name in named.items()
@@ -206,6 +210,19 @@ def _road(
         seen=tuple(_seen(drives, saliency, names)),
         tables=tuple(tables),
     )
+
+
+def _speeds(
+    rollouts: Sequence[Rollout], names: Mapping[str, str]
+) -> tuple[Picture, ...]:
+    """Return how fast a road was driven: all drivers on its way, one on its map."""
+    drives = list({each.driver: each for each in rollouts}.values())
+    shown = next((each for each in drives if is_model(each.driver)), drives[0])
+    figures = {
+        "How fast": charts.draw_speeds(drives, names),
+        f"How fast {names[shown.driver]} was, and where": charts.draw_speed_map(shown),
+    }
+    return tuple(Picture(title, svg=to_svg(f)) for title, f in figures.items())
 
 
 def _overview(

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from common.car import autonomy_percent
+from common.car import autonomy_percent, curvature_of
 
+# A change over a longer gap, or an intervention, is nobody's steering.
+MOST_GAP_S = 0.5
 # So many of a drive's interventions get a picture.
 MOST_PICTURES = 8
 
@@ -100,13 +102,31 @@ class Rollout:
         """Return the mean |change of steering| per second; less is smoother."""
         if len(self.steering) < 2:
             return 0.0
-        # A change over a gap or an intervention is nobody's steering.
-        ends = [intervention.index for intervention in self.interventions]
-        is_on = np.diff(self.time_s) < 0.5
-        is_on &= ~np.isin(np.arange(len(is_on)), ends)
+        is_on = np.diff(self.time_s) < MOST_GAP_S
+        is_on &= ~np.isin(np.arange(len(is_on)), self._ends())
         change = np.abs(np.diff(self.steering))[is_on]
         elapsed_s = np.diff(self.time_s)[is_on].sum()
         return float(change.sum() / elapsed_s) if elapsed_s else 0.0
+
+    def sideways_mps2(self) -> np.ndarray:
+        """Return the acceleration to the side, float64 (n,): speed² x curvature."""
+        return self.speed_mps**2 * np.abs(curvature_of(self.steering))
+
+    def jerk_per_s2(self) -> float:
+        """Return the mean |change of the rate of steering|; less is smoother."""
+        if len(self.steering) < 3:
+            return 0.0
+        ends = np.isin(np.arange(len(self.steering) - 1), self._ends())
+        step_s = np.diff(self.time_s)
+        is_on = (step_s < MOST_GAP_S) & (step_s > 0) & ~ends
+        rate = np.diff(self.steering)[is_on] / step_s[is_on]
+        is_next = np.diff(np.flatnonzero(is_on)) == 1
+        change = np.abs(np.diff(rate)) / step_s[is_on][1:]
+        return float(change[is_next].mean()) if is_next.any() else 0.0
+
+    def _ends(self) -> list[int]:
+        """Return the frames after which the car was put back."""
+        return [intervention.index for intervention in self.interventions]
 
     def measures(self) -> dict[str, Any]:
         """Return every measure by name, rounded, as in the JSON document."""
@@ -124,7 +144,12 @@ class Rollout:
             "p95_cross_track_error_m": _rounded(np.percentile(error_m, 95)),
             "max_abs_cross_track_error_m": _rounded(error_m.max()),
             "smoothness_per_s": _rounded(self.smoothness_per_s()),
+            "steering_jerk_per_s2": _rounded(self.jerk_per_s2()),
             "mean_speed_mps": _rounded(self.speed_mps.mean() if has_frames else 0),
+            "top_speed_mps": _rounded(self.speed_mps.max() if has_frames else 0),
+            "p95_sideways_mps2": _rounded(
+                np.percentile(self.sideways_mps2(), 95) if has_frames else 0
+            ),
             "interventions_at": [
                 {
                     "time_s": round(float(self.time_s[each.index]), 2),

@@ -1,12 +1,11 @@
 """The eight figures that people ask for, and what they say of a model in a sentence.
 
-Of a recording that is driven again they are those of a car that is put back 2 m off the
-path; of a track, those of one that is put back when it is off the road or stuck.
+Of tracks four figures of speed besides; evaluation/driven.py says of which car.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,111 +19,14 @@ from common.car import (
 )
 from common.table import Table, short_name
 from common.text import counted, wrapped
+from evaluation.driven import KINDS, ByDriver, Driven, by_driver, driven_of
 from evaluation.drivers import ZERO, folder_name, is_model
 from evaluation.rollout import Rollout
 
-KINDS = {"recordings": "replayed", "tracks": "driven in the simulator"}
 BEST_NOTE = (
     "the best of those that have to see; the others know where they are, and are bounds"
 )
 METRES_PER_KM = 1000.0
-
-
-@dataclass(frozen=True, eq=False)
-class Driven:
-    """What a driver did on one road, or on several together."""
-
-    interventions: int
-    """How often it was helped."""
-    excursions: int
-    """How often it was more than 1 m off, as NVIDIA counted."""
-    elapsed_s: float
-    """The time driven."""
-    distance_m: float
-    """The way driven."""
-    error_m: np.ndarray
-    """Distance from the path or the lane's middle, float64 (n,), a frame each."""
-    speed_mps: float
-    """Mean speed."""
-    steering_moved: float
-    """How far the wheel was turned to and fro in all; full lock is 1."""
-
-    @property
-    def autonomy_percent(self) -> float:
-        """NVIDIA's autonomy."""
-        return autonomy_percent(self.interventions, self.elapsed_s)
-
-    @property
-    def between_m(self) -> float:
-        """The way from one intervention to the next; all of it where there is none."""
-        return self.distance_m / max(self.interventions, 1)
-
-
-ByDriver = dict[str, Driven]
-
-
-def driven_of(
-    document: Mapping[str, Any], rollouts: Sequence[Rollout]
-) -> dict[str, dict[str, ByDriver]]:
-    """Return what each driver did on each road.
-
-    Args:
-        document: The figures by "recordings" or "tracks", road, driver and name.
-        rollouts: Every drive; of one road and driver the one that is put back at the
-            widest limit comes last.
-
-    Returns:
-        By kind, road and driver.
-    """
-    last = {(each.road, each.driver): each for each in rollouts}
-    return {
-        kind: {
-            road: {
-                driver: _driven(said, last[road, driver])
-                for driver, said in drivers.items()
-            }
-            for road, drivers in document[kind].items()
-        }
-        for kind in KINDS
-        if document[kind]
-    }
-
-
-def _driven(said: Mapping[str, Any], rollout: Rollout) -> Driven:
-    has_frames = len(rollout.time_s) > 0
-    near = said["at_1_m"]["interventions"] if "at_1_m" in said else None
-    return Driven(
-        interventions=len(rollout.interventions),
-        excursions=said["excursions_1_m"] if near is None else near,
-        elapsed_s=rollout.elapsed_s,
-        distance_m=float(rollout.distance_m[-1]) if has_frames else 0.0,
-        error_m=rollout.cross_track_error_m,
-        speed_mps=float(rollout.speed_mps.mean()) if has_frames else 0.0,
-        steering_moved=rollout.smoothness_per_s() * rollout.elapsed_s,
-    )
-
-
-def together(parts: Sequence[Driven]) -> Driven:
-    """Return what a driver did on several roads as on one."""
-    elapsed_s = sum(part.elapsed_s for part in parts)
-    return Driven(
-        interventions=sum(part.interventions for part in parts),
-        excursions=sum(part.excursions for part in parts),
-        elapsed_s=elapsed_s,
-        distance_m=sum(part.distance_m for part in parts),
-        error_m=np.concatenate([np.zeros(0), *(part.error_m for part in parts)]),
-        speed_mps=sum(p.speed_mps * p.elapsed_s for p in parts) / max(elapsed_s, 1e-9),
-        steering_moved=sum(part.steering_moved for part in parts),
-    )
-
-
-def by_driver(roads: Mapping[str, ByDriver]) -> ByDriver:
-    """Return what each driver did on all roads together."""
-    parts: defaultdict[str, list[Driven]] = defaultdict(list)
-    for drivers in roads.values():
-        for driver, driven in drivers.items():
-            parts[driver].append(driven)
-    return {driver: together(each) for driver, each in parts.items()}
 
 
 # --- The table ------------------------------------------------------------------------
@@ -166,6 +68,25 @@ def _speed(driven: Driven) -> str:
     return f"{driven.speed_mps / MPS_PER_MPH:.1f} ({driven.speed_mps:.1f})"
 
 
+def _top_speed(driven: Driven) -> str:
+    return f"{driven.top_speed_mps / MPS_PER_MPH:.1f} ({driven.top_speed_mps:.1f})"
+
+
+def _lap_s(driven: Driven) -> float:
+    return float(np.mean(driven.clean_laps_s)) if driven.clean_laps_s else math.inf
+
+
+def _lap(driven: Driven) -> str:
+    count = len(driven.clean_laps_s or ())
+    return f"{_lap_s(driven):.1f} s ({count})" if count else "none"
+
+
+def _sideways_mps2(driven: Driven) -> float:
+    if not len(driven.sideways_mps2):
+        return 0.0
+    return float(np.percentile(driven.sideways_mps2, 95))
+
+
 def _between(driven: Driven) -> str:
     way = f"{driven.between_m:,.0f} m"
     return way if driven.interventions else f"none in {way}"
@@ -202,6 +123,22 @@ EIGHT = (
 )
 
 
+# Of a track besides. Its roads may differ in length: of several the mean says little,
+# but that the same laps were clean for two drivers.
+FIGURES_OF_SPEED = (
+    Figure("time per clean lap (laps)", _lap_s, _lap, -1),
+    Figure("top speed, mph (m/s)", lambda d: d.top_speed_mps, _top_speed),
+    Figure(
+        "sideways, 95 % below",
+        _sideways_mps2,
+        lambda d: f"{_sideways_mps2(d):.1f} m/s²",
+    ),
+    Figure(
+        "jerk of the steering",
+        lambda d: d.jerk_per_s2,
+        lambda d: f"{d.jerk_per_s2:.2f} locks/s²",
+    ),
+)
 # Of a recording besides: how far the steering is from the recorded, on the path itself.
 RMSE_ROWS = {"steering RMSE": "raw", "and of a second's mean": "averaged_1_s"}
 # Of the place on the road, where it is known; + is right of the middle.
@@ -224,7 +161,7 @@ def sees(driver: str) -> bool:
 
 
 def table_of(groups: Mapping[str, ByDriver], title: str = "") -> Table:
-    """Return the eight figures, a column for each driver.
+    """Return the eight figures, of tracks those of speed too, a column per driver.
 
     Args:
         groups: What each driver did, by what stands above the rows; with a single
@@ -235,7 +172,8 @@ def table_of(groups: Mapping[str, ByDriver], title: str = "") -> Table:
     best: set[tuple[int, int]] = set()
     for heading, driven in groups.items():
         rows += [(heading,)] if len(groups) > 1 else []
-        for figure in EIGHT:
+        has_laps = any(each.clean_laps_s is not None for each in driven.values())
+        for figure in (*EIGHT, *(FIGURES_OF_SPEED if has_laps else ())):
             cells = (figure.cell(driven[d]) if d in driven else "-" for d in drivers)
             columns = _best_of(figure, driven, drivers)
             best |= {(len(rows), column) for column in columns}

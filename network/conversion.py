@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from common.bar import Bar
-from common.car import FRAME_SHAPE
+from common.car import FRAME_SHAPE, MOST_CURVATURE_PER_M
 from common.errors import InputError
 from common.files import whole_file
+from network.answer import Predict
 from network.exported import (
     MOST_DIFFERENCE,
     copies_of,
@@ -41,6 +42,8 @@ class Check:
     largest_difference: float
     """The largest difference of the steering on any frame."""
     rms_difference: float
+    largest_bend_difference_per_m: float | None
+    """The largest difference of the bend, in 1/m; None of a model that gives none."""
     size_bytes: int
     latency_ms: float
     """The median time that the file takes for one frame."""
@@ -50,7 +53,7 @@ class Check:
 
 def export(
     network: keras.Model,
-    predict: Callable[[np.ndarray], float],
+    predict: Predict,
     frames: np.ndarray,
     path: Path,
     quantize: str = "none",
@@ -64,10 +67,11 @@ def export(
         frames: The frames to compare on, uint8 RGB (n, 160, 320, 3).
         path: The file to write; its ending says the format.
         quantize: As for to_tflite and to_onnx.
-        most_difference: How far the steering may be off on any frame.
+        most_difference: How far the steering may be off on any frame, and the bend, of
+            the one of full lock.
 
     Raises:
-        InputError: The file exists, or steers differently.
+        InputError: The file exists, or answers differently.
     """
     if path.exists():
         raise InputError(f"{path} exists already; give another --out")
@@ -81,13 +85,15 @@ def export(
         partial_path.write_bytes(content)
         of_file = load_exported(partial_path)
         with Bar("steering by file and model", 2 * len(frames), "frames") as bar:
-            steering, latency_ms = _steer(of_file, bar.over(frames))
-            expected, keras_latency_ms = _steer(predict, bar.over(frames))
-        difference = steering - expected
+            answers, latency_ms = _answers_of(of_file, bar.over(frames))
+            expected, keras_latency_ms = _answers_of(predict, bar.over(frames))
+        difference = answers - expected
+        largest = np.abs(difference).max(axis=0).tolist()
         check = Check(
             frames=len(frames),
-            largest_difference=float(np.abs(difference).max()),
-            rms_difference=float(np.sqrt(np.mean(difference**2))),
+            largest_difference=largest[0],
+            rms_difference=float(np.sqrt(np.mean(difference[:, 0] ** 2))),
+            largest_bend_difference_per_m=largest[1] if largest[1:] else None,
             size_bytes=len(content),
             latency_ms=latency_ms,
             keras_latency_ms=keras_latency_ms,
@@ -100,24 +106,37 @@ def export(
                 f"{check.frames} frames, expected at most {most_difference:g}; "
                 "quantize less, or give another --most-difference"
             )
+        # As much of full lock.
+        most_bend = most_difference * MOST_CURVATURE_PER_M
+        bend = check.largest_bend_difference_per_m
+        if bend is not None and not bend <= most_bend:
+            raise InputError(
+                f"{path} is not kept: its bend is off by up to {bend:.4f}/m on "
+                f"{check.frames} frames, expected at most {most_bend:.4f}/m; quantize "
+                "less, or give another --most-difference"
+            )
     return check
 
 
-def _steer(
-    predict: Callable[[np.ndarray], float], frames: Iterable[np.ndarray]
+def _answers_of(
+    predict: Predict, frames: Iterable[np.ndarray]
 ) -> tuple[np.ndarray, float]:
-    """Return the steering for each frame, float64 (n,), and the median time in ms."""
-    steering, times_s = [], []
+    """Return what is answered for each frame, and the median time in ms.
+
+    Returns:
+        float64 (n, 1), the steering, or (n, 2), the bend beside it; and the time.
+    """
+    answers, times_s = [], []
     for frame in frames:
         started = time.perf_counter()
-        steering.append(predict(frame))
+        answers.append(np.atleast_1d(predict(frame)))
         times_s.append(time.perf_counter() - started)
-    return np.array(steering), 1e3 * statistics.median(times_s)
+    return np.array(answers, float), 1e3 * statistics.median(times_s)
 
 
 def leave_copy(
     network: keras.Model,
-    predict: Callable[[np.ndarray], float],
+    predict: Predict,
     frames: np.ndarray,
     json_path: Path,
 ) -> Path:
@@ -151,7 +170,8 @@ def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
     float32's rounding.
 
     Returns:
-        A model of one frame, uint8 RGB (1, 160, 320, 3), to float32 (1, 1), sharing
+        A model of one frame, uint8 RGB (1, 160, 320, 3), to float32 (1, 1) or, with a
+        bend, (1, 2), sharing
         the weights.
 
     Raises:

@@ -13,7 +13,6 @@ import glob
 import hashlib
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from common.car import FRAME_SHAPE
 from common.errors import InputError
 from common.files import read_regular
 from common.stderr import without_lines
+from network.answer import Answer, Predict
 from network.apart import apart
 from network.limits import confine, current_limits
 
@@ -73,7 +73,7 @@ def is_exported(path: Path) -> bool:
     return path.suffix in SUFFIXES
 
 
-def load_exported(path: Path) -> Callable[[np.ndarray], float]:
+def load_exported(path: Path) -> Predict:
     """Load an exported model, and run it once so that the first frame does not wait.
 
     Another process has done so before: damaged or made to harm, a file can end the
@@ -81,7 +81,7 @@ def load_exported(path: Path) -> Callable[[np.ndarray], float]:
 
     Returns:
         A function of a uint8 RGB frame (160, 320, 3) to steering, not clipped; + is
-        right.
+        right. Of a model that has a bend, to an Answer.
 
     Raises:
         InputError: The file is missing, damaged or takes no such frame, computes what
@@ -102,9 +102,7 @@ def _try(path: Path) -> None:
     _load(path, sys.stdin.buffer.read(), is_confined=True)
 
 
-def _load(
-    path: Path, content: bytes, is_confined: bool = False
-) -> Callable[[np.ndarray], float]:
+def _load(path: Path, content: bytes, is_confined: bool = False) -> Predict:
     open_model = _open_tflite if path.suffix == ".tflite" else _open_onnx
     try:
         import numpy as np  # Not above: drive.py asks is_exported before all else.
@@ -125,7 +123,7 @@ def _load(
     return predict
 
 
-def _open_tflite(content: bytes, is_confined: bool) -> Callable[[np.ndarray], float]:
+def _open_tflite(content: bytes, is_confined: bool) -> Predict:
     from ai_edge_litert.interpreter import Interpreter
 
     if is_confined:
@@ -141,15 +139,15 @@ def _open_tflite(content: bytes, is_confined: bool) -> Callable[[np.ndarray], fl
     (target,) = interpreter.get_output_details()
     _check_input(source["shape"].tolist(), source["dtype"].__name__)
 
-    def predict(frame: np.ndarray) -> float:
+    def predict(frame: np.ndarray) -> float | Answer:
         interpreter.set_tensor(source["index"], frame[None])
         interpreter.invoke()
-        return float(interpreter.get_tensor(target["index"])[0, 0])
+        return _answer(interpreter.get_tensor(target["index"])[0])
 
     return predict
 
 
-def _open_onnx(content: bytes, is_confined: bool) -> Callable[[np.ndarray], float]:
+def _open_onnx(content: bytes, is_confined: bool) -> Predict:
     import onnxruntime
 
     from network.onnx_file import check_onnx
@@ -168,10 +166,18 @@ def _open_onnx(content: bytes, is_confined: bool) -> Callable[[np.ndarray], floa
     (source,) = session.get_inputs()
     _check_input(source.shape, source.type.removeprefix("tensor(").removesuffix(")"))
 
-    def predict(frame: np.ndarray) -> float:
-        return float(session.run(None, {source.name: frame[None]})[0][0, 0])
+    def predict(frame: np.ndarray) -> float | Answer:
+        return _answer(session.run(None, {source.name: frame[None]})[0][0])
 
     return predict
+
+
+def _answer(numbers: np.ndarray) -> float | Answer:
+    """Return the numbers of a frame, float32 (1,) or (2,), for what they are."""
+    if len(numbers) == 1:
+        return float(numbers[0])
+    steering, bend_per_m = map(float, numbers)
+    return Answer(steering, bend_per_m)
 
 
 def _check_input(shape: list[Any], dtype: str) -> None:

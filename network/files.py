@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 # Comes with the project; trained on embedded roads alone, as models/base/card.md says.
 BASE_MODEL = Path(__file__).parents[1] / "models" / "base" / "model.json"
 MODEL_NAME, WEIGHTS_NAME = "model.json", "model.weights.h5"
+# What the layer is called that joins steering and bend (model.with_bend).
+STEERING_AND_BEND = "steering_and_bend"
 # What train.py writes after a run's first epoch, and improve.py beside what is better.
 MARKS_OF_RUNS = ("history.csv", "improve.json")
 # The layers, and what they are configured with, that a model file may name. None of
@@ -228,12 +230,22 @@ def build_bounded(make: Callable[[], Any], json_path: Path) -> keras.Model:
 
 def _check_shapes(model: keras.Model, json_path: Path) -> None:
     expected, found = (None, *FRAME_SHAPE), getattr(model, "input_shape", None)
-    if found != expected or model.output_shape != (None, 1):
+    steers = model.output_shape == (None, 1) or has_bend(model)
+    if found != expected or not steers:
         raise InputError(
             f"{json_path}: the model maps {found} to {model.output_shape}, expected "
             f"{expected} to (None, 1): crop, resize and scaling must be its layers; "
             f"{way_to_adopt(json_path)}"
         )
+
+
+def has_bend(model: keras.Model) -> bool:
+    """Say whether a model gives steering and bend, and not steering alone.
+
+    Two numbers of another's model may be steering and throttle.
+    """
+    gives_two = model.output_shape == (None, 2)
+    return bool(gives_two and model.layers[-1].name == STEERING_AND_BEND)
 
 
 def _check_size(model: keras.Model, json_path: Path) -> None:
@@ -277,7 +289,7 @@ def _read_weights(
 
 
 def compute_frame(model: keras.Model, json_path: Path) -> None:
-    """See that a model computes one number of a frame.
+    """See that a model computes one number of a frame, or steering and bend.
 
     Raises:
         InputError: It does not.
@@ -290,14 +302,16 @@ def compute_frame(model: keras.Model, json_path: Path) -> None:
         raise InputError(
             f"{json_path}: the model cannot compute a frame ({_first_line(error)})"
         ) from error
-    if answer.shape != (1, 1):
+    expected = (1, 2) if has_bend(model) else (1, 1)
+    if answer.shape != expected:
         raise InputError(
             f"{json_path}: the model answers a frame with numbers of the shape "
-            f"{answer.shape}, expected (1, 1)"
+            f"{answer.shape}, expected {expected}"
         )
     if not np.isfinite(answer).all():
+        shown = " and ".join(str(number) for number in answer[0])
         raise InputError(
-            f"{json_path}: the model answers a black frame with {answer[0, 0]}; its "
+            f"{json_path}: the model answers a black frame with {shown}; its "
             "weights are damaged, or its training went wrong: train again"
         )
 

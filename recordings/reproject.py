@@ -137,8 +137,13 @@ def reproject(
     heading_error_rad: np.ndarray,
     geometry: ViewGeometry = RAW_FRAME,
     out: np.ndarray | None = None,
+    *,
+    mirrored: np.ndarray | None = None,
+    down_px: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return frames as seen from where the car stands; what lies outside repeats.
+
+    Mirroring and moving down afterwards cost nothing here, and a pass each elsewhere.
 
     Args:
         frames: The frames, uint8 (n, h, w, 3); they are left as they are.
@@ -146,6 +151,8 @@ def reproject(
             car stands, float (n,).
         heading_error_rad: How far it is turned to the right, float (n,).
         out: What to write to, uint8 (n, h, w, 3), not frames itself; made if not given.
+        mirrored: Which frames are mirrored left and right then, bool (n,); None: none.
+        down_px: By how many rows they are moved down then, int (n,); None: by none.
 
     Returns:
         What was written to. A frame that is not moved is the same to the bit.
@@ -154,14 +161,22 @@ def reproject(
     out = np.empty_like(frames) if out is None else out
     assert not np.shares_memory(frames, out)
     maps = view_homographies(cross_track_error_m, heading_error_rad, geometry)
-    road, far = (np.linalg.inv(each).astype(np.float32) for each in maps)
+    then = _mirrored_and_down(len(frames), geometry.width, mirrored, down_px)
+    road, far = ((np.linalg.inv(each) @ then).astype(np.float32) for each in maps)
+    is_moved = (then != np.eye(3)).any(axis=(1, 2))
+    is_moved |= (np.asarray(cross_track_error_m) != 0) | (
+        np.asarray(heading_error_rad) != 0
+    )
+    # The horizon moves with the rows.
+    far_rows = np.clip(geometry.num_far_rows - then[:, 1, 2], 0, geometry.height)
+    splits = (far_rows * geometry.width).astype(int)
     pixels = _pixels(geometry)
-    split = geometry.num_far_rows * geometry.width
     come_from = np.empty_like(pixels)
     for i, frame in enumerate(frames):
-        if cross_track_error_m[i] == heading_error_rad[i] == 0:
+        if not is_moved[i]:
             out[i] = frame
             continue
+        split = splits[i]
         np.matmul(far[i], pixels[:, :split], out=come_from[:, :split])
         np.matmul(road[i], pixels[:, split:], out=come_from[:, split:])
         x, y, scale = come_from.reshape(3, geometry.height, geometry.width)
@@ -170,6 +185,18 @@ def reproject(
         # One remap is quicker than a warp for either part.
         cv2.remap(frame, x, y, cv2.INTER_LINEAR, out[i], cv2.BORDER_REPLICATE)
     return out
+
+
+def _mirrored_and_down(
+    num: int, width: int, mirrored: np.ndarray | None, down_px: np.ndarray | None
+) -> np.ndarray:
+    """Return the maps of pixels that were mirrored and moved down to those before."""
+    back = np.tile(np.eye(3), (num, 1, 1))
+    if mirrored is not None:
+        back[mirrored, 0] = (-1, 0, width - 1)
+    if down_px is not None:
+        back[:, 1, 2] = -np.asarray(down_px)
+    return back
 
 
 @lru_cache(maxsize=4)

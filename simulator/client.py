@@ -63,6 +63,8 @@ class DriveSummary:
     """Interventions because it stood still."""
     mean_speed_mph: float
     """The mean speed of all frames."""
+    top_speed_mph: float
+    """The highest of them."""
     simulated_s: float
     """The simulated time driven."""
     wall_s: float
@@ -308,6 +310,7 @@ class _Log:
             mean_abs_cross_track_error_m=math.fsum(self._errors_m) / count,
             rms_cross_track_error_m=math.sqrt(squares / count),
             max_abs_cross_track_error_m=max(self._errors_m, default=0.0),
+            top_speed_mph=max(self._speeds_mps, default=0.0) / MPS_PER_MPH,
             mean_speed_mph=math.fsum(self._speeds_mps) / count / MPS_PER_MPH,
             simulated_s=self._time_s,
             wall_s=wall_s,

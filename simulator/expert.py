@@ -52,13 +52,20 @@ class Expert:
         lane_offset_m: Where to drive, + is right of the centre line; None: the
             track's usual lane.
         speed_mph: The speed not to be exceeded.
+        sideways_mps2: What curves may pull to the side, above 0; it brakes for them by
+            BRAKING_SHARE of it, as a plan of drive.py does. None: SIDEWAYS_MPS2, and
+            BRAKING_MPS2.
 
     Raises:
         ValueError: If the lane is not on the road or the speed is out of range.
     """
 
     def __init__(
-        self, track: Track, lane_offset_m: float | None = None, speed_mph: float = 30.0
+        self,
+        track: Track,
+        lane_offset_m: float | None = None,
+        speed_mph: float = 30.0,
+        sideways_mps2: float | None = None,
     ) -> None:
         lane_m = track.lane_offsets_m[0] if lane_offset_m is None else lane_offset_m
         if not abs(lane_m) <= track.half_width_m - 1.0:
@@ -69,7 +76,8 @@ class Expert:
         if not 3.0 <= speed_mph <= 30.0:
             raise Refusal(f"speed_mph is {speed_mph}, expected [3, 30]")
         self.track, self.lane_offset_m = track, lane_m
-        self._speeds_mps = plan_speeds(track, speed_mph * vehicle.MPS_PER_MPH).tolist()
+        speed_mps = speed_mph * vehicle.MPS_PER_MPH
+        self._speeds_mps = plan_speeds(track, speed_mps, sideways_mps2).tolist()
         self._backing = False
 
     def __call__(self, seen: Observation) -> Control:
@@ -144,15 +152,23 @@ class Expert:
         return along * math.cos(seen.heading_error_rad)
 
 
-def plan_speeds(track: Track, speed_mps: float) -> np.ndarray:
+def plan_speeds(
+    track: Track, speed_mps: float, sideways_mps2: float | None = None
+) -> np.ndarray:
     """Return the speed at each sample of the road, float64 (n,) [m/s].
 
-    Curves bound it by SIDEWAYS_MPS2; before them it falls by BRAKING_MPS2.
+    Curves bound it by their pull to the side; before them it falls by braking. Expert
+    says how much of either.
     """
+    braking_mps2 = BRAKING_MPS2
+    if sideways_mps2 is None:
+        sideways_mps2 = SIDEWAYS_MPS2
+    else:
+        braking_mps2 = vehicle.BRAKING_SHARE * sideways_mps2
     tightest = np.maximum(np.abs(track.curvature_per_m), 1e-4)
     fastest = min(speed_mps, vehicle.TOP_SPEED_MPS)
-    speeds = np.minimum(fastest, np.sqrt(SIDEWAYS_MPS2 / tightest))
-    gain = 2 * BRAKING_MPS2 * track.spacing_m
+    speeds = np.minimum(fastest, np.sqrt(sideways_mps2 / tightest))
+    gain = 2 * braking_mps2 * track.spacing_m
     # Twice around: braking for the first curve begins at the end of the lap.
     for i in [*range(len(speeds) - 1, -1, -1)] * 2:
         following = speeds[(i + 1) % len(speeds)]

@@ -27,6 +27,9 @@ DOWNFORCE_N_PER_MPS = 100.0
 
 THROTTLE_MPS2 = 5.6
 BRAKE_MPS2 = 6.2
+# A car that plans its speed brakes by so much of what it may pull to the side in bends:
+# of 4 m/s² by 3, half of what the simulator's brakes give.
+BRAKING_SHARE = 0.75
 REVERSE_MPS2 = 1.2  # "braking" below REVERSE_BELOW_MPS drives backwards
 REVERSE_BELOW_MPS = 5.0 * MPS_PER_MPH
 DRAG_PER_S = 0.1

@@ -34,9 +34,19 @@ class Running:
         recorder=None,
         corrections=None,
         playing=None,
+        sideways_mps2=None,
+        recovers=True,
         **of_cockpit,
     ):
-        self.server = DriveServer(predict, target_mph, recorder, corrections, playing)
+        self.server = DriveServer(
+            predict,
+            target_mph,
+            recorder,
+            corrections,
+            playing,
+            sideways_mps2,
+            recovers,
+        )
         self.cockpit = Cockpit(self.server, **of_cockpit)
         listener = listen("127.0.0.1", 0)
         self.port = listener.getsockname()[1]

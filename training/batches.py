@@ -11,7 +11,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from augment import NUM_DRAWS, Augmenter
+from augment import NUM_DRAWS, Parameters, apply, flip, recolour, sample_parameters
 from common.car import CAMERAS
 from recordings.reproject import (
     SIDE_CAMERA_M,
@@ -65,38 +65,59 @@ class Batches(keras.utils.PyDataset):
         # Generator.choice would sum the weights up again for every batch.
         self._cumulative = np.cumsum(training_set.weights)
         self._cumulative /= self._cumulative[-1]
-        # Mirroring is done here, for what it tells of the driver's habit.
+        # Mirroring is drawn here, for what it tells of the driver's habit.
         augment = replace(settings.augment, flip=0.0)
         if settings.recovery == "reproject":
             # Re-projection shifts the view itself, and knows the steering for it.
             augment = replace(augment, shift_right=0.0)
-        self._augmenter = Augmenter(augment)
+        self._augment = augment
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, batch: int) -> Batch:
-        """Return views and what mirroring does to habits, and the steering to teach.
+        """Return views and what mirroring does to habits, and what to teach.
 
-        uint8 (n, 66, 200, 3) and float32 (n, recordings), and float32 (n, 1), n the
-        size of the share.
+        uint8 (n, 66, 200, 3) and float32 (n, recordings), and what TrainingSet.taught
+        returns: float32 (n, 1), or (n, 2); n is the size of the share.
         """
         rng, rows = self._draw(batch)
+        make = self._reprojected
+        if self.settings.recovery == "shift":
+            make = self._from_side_cameras
+        views, mirrored, steering = make(rows, rng)
+        habit = self._habit(rows[self._share], mirrored)
+        return (views, habit), self.training_set.taught(rows[self._share], steering)
+
+    def _reprojected(
+        self, rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return views from beside the path, which are mirrored, and the steering."""
+        places = draw_places(len(rows), self.settings, rng)[:, self._share]
+        mirrored, drawn = self._draw_changes(len(rows), rng)
+        height = self.training_set.cache.geometry.height
+        down_px = np.array([round(p.shift_down * height) for p in drawn])
+        views, steering = reprojected(
+            self.training_set,
+            rows[self._share],
+            places,
+            self.settings,
+            mirrored=mirrored,
+            down_px=down_px,
+        )
+        for i, parameters in enumerate(drawn):
+            views[i] = recolour(views[i], parameters)
+        return views, mirrored, np.where(mirrored, -steering, steering)
+
+    def _draw_changes(
+        self, num: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[Parameters]]:
+        """Draw which views of the share are mirrored, and what else they undergo."""
         share = self._share
-        if self.settings.recovery == "reproject":
-            views, steering = reprojected(
-                self.training_set, rows, self.settings, rng, share
-            )
-        else:
-            views, steering = self._from_side_cameras(rows, rng)
-        mirrored = (rng.random(len(rows)) < self.settings.augment.flip)[share]
-        views[mirrored] = views[mirrored, :, ::-1]
-        steering[mirrored] *= -1
+        mirrored = (rng.random(num) < self.settings.augment.flip)[share]
         # What the frames before the share undergo is drawn, so that ours is the same.
         rng.random((share.start, NUM_DRAWS))
-        views, steering = self._augmenter(views, steering.astype(np.float32), rng)
-        habit = self._habit(rows[share], mirrored)
-        return (views, habit), steering[:, None]
+        return mirrored, sample_parameters(self._augment, rng, len(mirrored))
 
     def _habit(self, rows: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Return what each recording's habit, in HABIT_UNIT_M, adds to the steering."""
@@ -117,21 +138,31 @@ class Batches(keras.utils.PyDataset):
 
     def _from_side_cameras(
         self, rows: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Take some frames from the side cameras, with a fixed correction."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take some frames from the side cameras, with a fixed correction; shift all.
+
+        Returns:
+            What _reprojected does.
+        """
         training_set, settings = self.training_set, self.settings
         from_side = rng.random(len(rows)) < settings.side_camera_share
         cameras = np.where(from_side, rng.integers(1, 3, len(rows)), 0)
+        mirrored, drawn = self._draw_changes(len(rows), rng)
         rows, cameras = rows[self._share], cameras[self._share]
         cameras[training_set.positions[rows, cameras] < 0] = 0
         steering = training_set.steering[rows].copy()
         for side in (1, 2):
-            drawn = cameras == side
-            steering[drawn] = side_camera_steering(
-                steering[drawn], CAMERAS[side], settings.side_camera_correction
+            of_side = cameras == side
+            steering[of_side] = side_camera_steering(
+                steering[of_side], CAMERAS[side], settings.side_camera_correction
             )
         views = training_set.cache.gather(training_set.positions[rows, cameras])
-        return views, steering
+        for i, parameters in enumerate(drawn):
+            view, taught = views[i], float(steering[i])
+            if mirrored[i]:
+                view, taught = flip(view, taught)
+            views[i], steering[i] = apply(view, taught, parameters)
+        return views, mirrored, steering
 
 
 def back_per_m(speed_mps: np.ndarray, settings: Settings) -> np.ndarray:
@@ -144,27 +175,33 @@ def back_per_m(speed_mps: np.ndarray, settings: Settings) -> np.ndarray:
     return back / 0.1
 
 
+def draw_places(num: int, settings: Settings, rng: np.random.Generator) -> np.ndarray:
+    """Draw where cars stand: metres and radians to the right of the path, (2, num)."""
+    heading_std_rad = np.radians(settings.heading_std_deg)
+    return np.stack(
+        [rng.normal(0, std, num) for std in (settings.offset_std_m, heading_std_rad)]
+    )
+
+
 def reprojected(
     training_set: TrainingSet,
     rows: np.ndarray,
+    places: np.ndarray,
     settings: Settings,
-    rng: np.random.Generator,
-    share: slice = slice(None),
+    **then: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Move the car beside its path, and steer back as pure pursuit does.
 
     Args:
         rows: Rows of the training set, int (n,).
-        rng: Draws where the car stands, for all rows.
-        share: The m of the rows that are wanted.
+        places: Where the car stands, what draw_places returns for n.
+        then: What else reproject is to do to the views.
 
     Returns:
-        Views, uint8 (m, 66, 200, 3), and the steering to teach, float64 (m,).
+        Views, uint8 (n, 66, 200, 3), and the steering to teach, float64 (n,), as
+        before any mirroring.
     """
-    heading_std_rad = np.radians(settings.heading_std_deg)
-    cross_track_error_m = rng.normal(0, settings.offset_std_m, len(rows))[share]
-    heading_error_rad = rng.normal(0, heading_std_rad, len(rows))[share]
-    rows = rows[share]
+    cross_track_error_m, heading_error_rad = places
     # Without side cameras the picture bears less: see recordings/reproject.py.
     has_sides = (training_set.positions[rows] >= 0).all(axis=1)
     most_m = np.where(has_sides, MOST_OFFSET_M, MOST_OFFSET_M / 2)
@@ -181,4 +218,4 @@ def reprojected(
         settings.look_ahead_s,
     )
     geometry = training_set.cache.geometry
-    return reproject(views, rest_m, heading_error_rad, geometry), steering
+    return reproject(views, rest_m, heading_error_rad, geometry, **then), steering

@@ -15,7 +15,9 @@ import numpy as np
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
-from training.batches import Batches, reprojected
+from training.batches import Batches, draw_places, reprojected
+from training.fused import fused_network
+from training.losses import both_errors, steering_error
 from training.progress import Progress
 from training.samples import TrainingSet
 from training.selection import Driving, DrivingTest
@@ -30,12 +32,13 @@ PREDICTION_SIZE = 256
 
 @contextlib.contextmanager
 def partly_of(
-    network: keras.Model, start: Sequence[np.ndarray], share: float
+    network: keras.Model, start: Sequence[np.ndarray | None], share: float
 ) -> Iterator[None]:
     """Give a network, within the block, weights between its start and what it learnt.
 
     Args:
-        start: The weights that it began with, as get_weights returns them.
+        start: The weights that it began with, as get_weights returns them; None in the
+            place of those that were new, of which nothing is worth keeping.
         share: How much of them it has, [0, 1); the rest is of its own.
     """
     if not share:
@@ -43,7 +46,8 @@ def partly_of(
         return
     learnt = network.get_weights()
     mixed = [
-        share * old + (1 - share) * new for old, new in zip(start, learnt, strict=True)
+        new if old is None else share * old + (1 - share) * new
+        for old, new in zip(start, learnt, strict=True)
     ]
     network.set_weights(mixed)
     try:
@@ -52,28 +56,50 @@ def partly_of(
         network.set_weights(learnt)
 
 
+def start_of(network: keras.Model) -> list[np.ndarray | None]:
+    """Return the weights that a network begins with, for partly_of.
+
+    Those of a bend that it has never been taught are None.
+    """
+    start: list[np.ndarray | None] = list(network.get_weights())
+    names = [layer.name for layer in network.layers]
+    if "bend" not in names or network.get_layer("bend").get_weights()[0].any():
+        return start
+    new = {
+        id(weight)
+        for layer in network.layers
+        if layer.name.startswith("bend")
+        for weight in layer.weights
+    }
+    return [
+        None if id(weight) in new else value
+        for weight, value in zip(network.weights, start, strict=True)
+    ]
+
+
 def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndarray:
-    """Return the steering that a network gives for cached views, batch by batch.
+    """Return what a network answers for cached views, batch by batch.
 
     Args:
         network: What model.network_of returns for a model.
         rows: int (n,), places in the cache.
 
     Returns:
-        float32 (n,), not clipped.
+        float32 (n, 1), steering, not clipped; or (n, 2), the bend beside it.
     """
     parts = [
         _predict_part(network, cache.gather(rows[start : start + PREDICTION_SIZE]))
         for start in range(0, len(rows), PREDICTION_SIZE)
     ]
-    return np.concatenate([np.empty(0, np.float32), *parts])
+    nothing = np.empty((0, network.output_shape[1]), np.float32)
+    return np.concatenate([nothing, *parts])
 
 
 def _predict_part(network: keras.Model, views: np.ndarray) -> np.ndarray:
-    """Return the steering for at most PREDICTION_SIZE views."""
+    """Return what is answered for at most PREDICTION_SIZE views."""
     full = np.zeros((PREDICTION_SIZE, *views.shape[1:]), np.uint8)
     full[: len(views)] = views
-    return network.predict_on_batch(full)[: len(views), 0]
+    return network.predict_on_batch(full)[: len(views)]
 
 
 def validation_loss(
@@ -83,7 +109,7 @@ def validation_loss(
     worker: int = 0,
     num_workers: int = 1,
 ) -> float:
-    """Return the mean square error on samples that are not trained on.
+    """Return the steering's mean square error on samples that are not trained on.
 
     The views are moved beside their path as in training, at places that are the same in
     every epoch, but not augmented. On unmoved ones the error is least for a network
@@ -99,11 +125,12 @@ def validation_loss(
         rows = np.arange(start, min(start + PREDICTION_SIZE, len(validation.steering)))
         if settings.recovery == "reproject":
             rng = np.random.default_rng([settings.seed, VALIDATION_STREAM, start])
-            views, steering = reprojected(validation, rows, settings, rng)
+            places = draw_places(len(rows), settings, rng)
+            views, steering = reprojected(validation, rows, places, settings)
         else:
             views = validation.cache.gather(validation.positions[rows, 0])
             steering = validation.steering[rows]
-        error = np.square(_predict_part(network, views) - steering)
+        error = np.square(_predict_part(network, views)[:, 0] - steering)
         total += float(error.sum())
     return total / len(validation.steering)
 
@@ -124,23 +151,36 @@ def with_habits(network: keras.Model, num_recordings: int) -> keras.Model:
 
     Returns:
         A model of views and of the habits that Batches gives (n, num_recordings), to
-        steering (n, 1).
+        what the network gives, the habit added to the steering.
     """
     mirrored = keras.Input((num_recordings,), name="mirrored")
     habit = keras.layers.Dense(
         1, use_bias=False, kernel_initializer="zeros", name="habit"
     )
-    steering = keras.layers.Add()([network.output, habit(mirrored)])
-    return keras.Model([network.input, mirrored], steering, name="with_habits")
+    added = habit(mirrored)
+    if network.output_shape[1] == 2:
+        # A bend is the same in a mirror.
+        added = keras.layers.Concatenate()([added, keras.layers.Rescaling(0.0)(added)])
+    answer = keras.layers.Add()([network.output, added])
+    return keras.Model([network.input, mirrored], answer, name="with_habits")
 
 
 def compile_network(network: keras.Model, settings: Settings, num_batches: int) -> None:
-    """Set optimizer, learning-rate schedule and the mean square error loss."""
+    """Set optimizer, learning-rate schedule and loss: the mean square error.
+
+    Where a bend is taught too, its error is weighed, and that of the steering is named
+    beside the loss.
+    """
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine":
         num_steps = settings.epochs * num_batches
         rate = keras.optimizers.schedules.CosineDecay(rate, num_steps, alpha=0.01)
-    network.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")
+    optimizer = keras.optimizers.Adam(rate)
+    if network.output_shape[1] == 1:
+        network.compile(optimizer=optimizer, loss="mse")
+    else:
+        loss = both_errors(settings.bend_weight)
+        network.compile(optimizer=optimizer, loss=loss, metrics=[steering_error])
     # Built now and not in the first step, so that a saved state can be put back.
     network.optimizer.build(network.trainable_variables)
 
@@ -239,7 +279,7 @@ class OneProcess(Interruption):
 
     def prepare(self, network: keras.Model) -> keras.Model:
         """Return the network as it is trained here, on the same weights."""
-        return network
+        return fused_network(network)
 
     def train_epoch(
         self, network: keras.Model, batches: Batches, title: str
@@ -251,19 +291,21 @@ class OneProcess(Interruption):
             title: What the bar and an error call the epoch.
 
         Returns:
-            The mean loss, samples/s, and whether it was interrupted and cut short.
+            The mean loss of the steering, samples/s, and whether it was interrupted and
+            cut short.
 
         Raises:
             NonFiniteLossError: The loss of a batch is NaN or infinite.
         """
         batch_size, num_samples = batches.settings.batch_size, 0
         bar = Bar(title, len(batches) * batch_size, "samples")
+        told = "loss" if network.output_shape[1] == 1 else steering_error.__name__
 
         def after_batch(batch: int, logs: dict[str, float]) -> None:
             nonlocal num_samples
             check_finite(logs["loss"], batches, batch, title)
             num_samples += batch_size
-            bar.to(num_samples, f"loss {logs['loss']:.4f}")
+            bar.to(num_samples, f"loss {logs[told]:.4f}")
             network.stop_training = self.requested
 
         watch = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
@@ -271,7 +313,7 @@ class OneProcess(Interruption):
         with bar:
             fitted = network.fit(batches, verbose=0, callbacks=[watch], shuffle=False)
         samples_per_s = num_samples / (time.perf_counter() - started_s)
-        return fitted.history["loss"][0], samples_per_s, self.requested
+        return fitted.history[told][0], samples_per_s, self.requested
 
     def validate(
         self,

@@ -41,7 +41,8 @@ def write_report(
     rows, labels = split.validation, split.labels
     positions = cache_positions(split.samples.iloc[rows], cache)[:, 0]
     with Bar("scoring the weights that are kept"):
-        predicted = predict(network, cache, positions)
+        answers = predict(network, cache, positions)
+    predicted = answers[:, 0]
     mean = float(labels.raw[split.train].mean())
     names = split.samples["recording"].to_numpy()[rows]
     scores, panels = {}, []
@@ -59,6 +60,13 @@ def write_report(
         "is_held_out": not np.isin(split.validation, split.train).any(),
         "validation": scores,
     }
+    if answers.shape[1] == 2:
+        taught = labels.bend[split.train]
+        usual = float(np.nanmean(taught)) if np.isfinite(taught).any() else 0.0
+        for name, of_recording in scores.items():
+            of = names == name
+            if bend := score_bend(answers[of, 1], labels.bend[rows][of], usual):
+                of_recording["bend"] = bend
     write_json(folder / "metrics.json", metrics)
     with Bar("drawing loss and predictions"):
         plot_loss(folder, progress)
@@ -91,7 +99,16 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             cells = (f"{each['steering']:.3f} ({each['deg']:4.1f})" for each in found)
             rows.append([short_name(name), label, *cells])
     table = text_table(rows, "<<>")
-    return f"RMSE of steering on {where} (degrees of wheel angle)\n{table}"
+    said = f"RMSE of steering on {where} (degrees of wheel angle)\n{table}"
+    bends = [
+        [short_name(name), f"{bend['model']:.4f}", f"{bend['always_mean']:.4f}"]
+        for name, scores in metrics["validation"].items()
+        if (bend := scores.get("bend"))
+    ]
+    if bends:
+        table = text_table([["recording", "model", "mean"], *bends], "<>")
+        said += f"\nRMSE of the bend (1/m; 0.1 is a radius of 10 m)\n{table}"
+    return said
 
 
 def rmse(predicted: np.ndarray | float, label: np.ndarray) -> dict[str, float]:
@@ -123,6 +140,33 @@ def score(
         "always_zero": {name: rmse(0.0, label) for name, label in both.items()},
         "always_mean": {name: rmse(mean, label) for name, label in both.items()},
         "label_noise": rmse(averaged, raw),
+    }
+
+
+def score_bend(
+    predicted: np.ndarray, taught: np.ndarray, mean: float
+) -> dict[str, float] | None:
+    """Compare bends with what was driven, where that is known; None if nowhere.
+
+    Args:
+        predicted: The network's bends, float (n,) in 1/m.
+        taught: The bends of the recording, float (n,); NaN where none is known.
+        mean: The mean bend of the training samples.
+
+    Returns:
+        The RMSE in 1/m of the model, and of always the mean.
+    """
+    known = ~np.isnan(taught)
+    if not known.any():
+        return None
+
+    def off(bends: np.ndarray | float) -> float:
+        return float(np.sqrt(np.mean(np.square(bends - taught[known]))))
+
+    return {
+        "samples": int(known.sum()),
+        "model": off(predicted[known]),
+        "always_mean": off(mean),
     }
 
 

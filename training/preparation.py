@@ -18,8 +18,15 @@ import pandas as pd
 from common.car import CAMERAS
 from common.errors import InputError
 from common.text import wrapped
-from model import build_model, view_geometry, view_key, view_of
-from network.files import load_model
+from model import (
+    build_model,
+    view_geometry,
+    view_key,
+    view_of,
+    with_bend,
+    without_bend,
+)
+from network.files import has_bend, load_model
 from recordings.recording import (
     Recording,
     read_recordings,
@@ -113,13 +120,19 @@ def open_cache(split: Split, model: keras.Model) -> ViewCache:
 
 
 def make_sets(
-    split: Split, cache: ViewCache, settings: Settings
+    split: Split, cache: ViewCache, settings: Settings, model: keras.Model
 ) -> tuple[TrainingSet, TrainingSet]:
-    """Return what to draw batches from, and what to validate on."""
+    """Return what to draw batches from, and what to validate on.
+
+    Args:
+        model: What is to be trained; only one that has a bend is taught it.
+    """
+    has_labels = has_bend(model)
 
     def make(rows: np.ndarray, balance: str, hard_factor: float) -> TrainingSet:
         samples, taught = split.samples.iloc[rows], split.labels.trained[rows]
-        return make_training_set(samples, taught, cache, balance, hard_factor)
+        bend = split.labels.bend[rows] if has_labels else None
+        return make_training_set(samples, taught, cache, balance, hard_factor, bend)
 
     training_set = make(split.train, settings.balance, settings.hard_factor)
     if settings.shares:
@@ -136,9 +149,38 @@ def make_driving_test(
     return DrivingTest(split.samples.iloc[split.validation], cache)
 
 
-def starting_model(settings: Settings) -> keras.Model:
-    """Build the model of a new run, or load the one to fine-tune."""
+def starting_model(
+    settings: Settings, split: Split, say: Callable[[str], object]
+) -> keras.Model:
+    """Build the model of a new run, or load the one to fine-tune.
+
+    It has a bend, if one is to be taught and the recordings tell of any.
+
+    Args:
+        say: Is told of recordings that tell of none.
+
+    Raises:
+        InputError: The model to fine-tune cannot be used.
+    """
     keras.utils.set_random_seed(settings.seed)
     if settings.from_model:
-        return load_model(Path(settings.from_model))
-    return build_model(settings.preset, settings.dropout)
+        model = load_model(Path(settings.from_model))
+    else:
+        model = build_model(settings.preset, settings.dropout)
+    if not settings.bend_weight:
+        return without_bend(model)
+    is_known = ~np.isnan(split.labels.bend)
+    names = split.samples["recording"].to_numpy()[split.train]
+    known = set(names[is_known[split.train]])
+    if silent := sorted(set(names) - known):
+        taught = "" if known else "; the steering alone is taught"
+        say(
+            wrapped(
+                f"{', '.join(silent)}: no bend is known, for want of speed or of "
+                f"rows in a row{taught}"
+            )
+        )
+    if not known:
+        # One that is not taught beside what changes would tell of other roads.
+        return without_bend(model)
+    return model if has_bend(model) else with_bend(model)

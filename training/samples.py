@@ -9,6 +9,7 @@ import pandas as pd
 
 from common.car import CAMERAS, MPS_PER_MPH
 from common.errors import InputError
+from recordings.bends import bends_ahead
 from recordings.steering import balance_weights, smooth_steering
 from training.view_cache import ViewCache
 
@@ -21,7 +22,7 @@ REFERENCE_AFTER_S = 0.7
 
 @dataclass(frozen=True)
 class Labels:
-    """Steering of each sample, float32 (n,) in [-1, 1]."""
+    """Steering of each sample, float32 (n,) in [-1, 1], and the bend that comes."""
 
     raw: np.ndarray
     """The steering as recorded."""
@@ -29,10 +30,12 @@ class Labels:
     """The mean, from REFERENCE_BEFORE_S before the frame to REFERENCE_AFTER_S after."""
     trained: np.ndarray
     """What the network is taught."""
+    bend: np.ndarray
+    """The bend, float32 (n,) in 1/m, 0 or more; NaN where it is not known."""
 
 
 def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Labels:
-    """Return the steering of each sample in the three forms.
+    """Return the steering of each sample in the three forms, and the bend.
 
     Args:
         samples: What usable_samples returns.
@@ -46,6 +49,7 @@ def make_labels(samples: pd.DataFrame, before_s: float, after_s: float) -> Label
         raw=raw,
         averaged=smooth_steering(samples, REFERENCE_BEFORE_S, REFERENCE_AFTER_S),
         trained=smooth_steering(samples, before_s, after_s) if smooth else raw,
+        bend=bends_ahead(samples),
     )
 
 
@@ -79,9 +83,13 @@ class TrainingSet:
     """str (n,), name of the recording that each sample comes from."""
     weights: np.ndarray
     """float64 (n,), probability of drawing each sample; sums to 1."""
+    bend: np.ndarray | None = None
+    """float32 (n,), the bend taught in 1/m, NaN where it is not known; None: the
+    steering alone is taught."""
 
     def __post_init__(self) -> None:
-        lengths = {len(array) for name, array in vars(self).items() if name != "cache"}
+        arrays = [each for each in vars(self).values() if isinstance(each, np.ndarray)]
+        lengths = {len(array) for array in arrays}
         if len(lengths) != 1:
             raise ValueError(f"lengths differ: {sorted(lengths)}")
         if (self.positions[:, 0] < 0).any():
@@ -92,6 +100,19 @@ class TrainingSet:
         """Names of the recordings, in the order of the habits of a batch."""
         return sorted(set(self.recording))
 
+    def taught(self, rows: np.ndarray, steering: np.ndarray) -> np.ndarray:
+        """Return what a network is to answer, float32 (n, 1) or, with bend, (n, 2).
+
+        Wherever beside its path a frame shows the road from, and mirrored too, the bend
+        is the road's.
+
+        Args:
+            rows: The rows of this set that the frames are of, int (n,).
+            steering: What is right where the frames are seen from, float (n,).
+        """
+        columns = [steering] if self.bend is None else [steering, self.bend[rows]]
+        return np.stack(columns, axis=1).astype(np.float32)
+
 
 def make_training_set(
     samples: pd.DataFrame,
@@ -99,6 +120,7 @@ def make_training_set(
     cache: ViewCache,
     balance: str,
     hard_factor: float = 1.0,
+    bend: np.ndarray | None = None,
 ) -> TrainingSet:
     """Bring samples, their labels and their frames together.
 
@@ -107,6 +129,7 @@ def make_training_set(
         cache: What holds every frame of the samples.
         balance: How steering is balanced, a mode of balance_weights.
         hard_factor: How many times as often a sample is drawn that is marked hard.
+        bend: The bend to teach for each, as TrainingSet has it.
     """
     weights = balance_weights(steering, mode=balance)
     is_hard = samples["is_hard"].to_numpy(bool)
@@ -121,6 +144,7 @@ def make_training_set(
         samples["speed_mph"].to_numpy(np.float32) * MPS_PER_MPH,
         samples["recording"].to_numpy(),
         weights,
+        bend,
     )
 
 

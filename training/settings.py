@@ -215,6 +215,12 @@ class Settings:
     label_after_s: float = _setting(
         0.5, LABELS, "average labels to so many seconds after", ZERO_OR_MORE
     )
+    bend_weight: float = _setting(
+        0.3,
+        LABELS,
+        "weight of the bend's error; 0: steering alone",
+        (lambda weight: 0 <= weight <= 10, "0 (no bend) to 10"),
+    )
     balance: str = _setting(
         "off",
         LABELS,
@@ -314,6 +320,7 @@ class Settings:
         document["augment"] = AugmentSettings(**document["augment"])
         # A run that was begun before there was this goes on as it began.
         document.setdefault("keep_start", 0.0)
+        document.setdefault("bend_weight", 0.0)
         for name in {"recordings", "part"} & set(document):
             document[name] = tuple(document[name])
         return Settings(**document)

@@ -28,12 +28,13 @@ from keras import layers
 from common.errors import InputError
 from training.batches import Batches
 from training.epochs import check_finite, validation_loss
+from training.losses import both_errors, steering_error
 from training.samples import TrainingSet
 from training.selection import Driving, DrivingTest
 from training.settings import Settings
 
 # Takes this worker's part of a batch, as Batches gives it, and whether it is to stop;
-# returns the loss of the whole batch, and whether any worker is to stop.
+# returns the steering's loss of the whole batch, and whether any worker is to stop.
 Step = Callable[..., tuple[float, bool]]
 
 
@@ -113,7 +114,8 @@ class Team:
         short for all when one is asked to stop.
         """
         batch_size = batches.settings.batch_size
-        self._step = self._step or make_step(network, batch_size, self)
+        bend_weight = batches.settings.bend_weight
+        self._step = self._step or make_step(network, batch_size, bend_weight, self)
         losses: list[float] = []
         stop, started_s = False, time.perf_counter()
         for batch in prefetched(batches):
@@ -200,20 +202,26 @@ def shared_network(network: keras.Model, team: Team) -> keras.Model:
 # --- Steps ----------------------------------------------------------------------------
 
 
-def make_step(network: keras.Model, batch_size: int, team: Team) -> Step:
+def make_step(
+    network: keras.Model, batch_size: int, bend_weight: float, team: Team
+) -> Step:
     """Return a function that takes one step of training, in all workers together."""
+    errors = both_errors(bend_weight)
     variables = network.trainable_variables
     sizes = [int(np.prod(variable.shape)) for variable in variables]
 
-    def findings(inputs, steering, stop):  # type: ignore[no-untyped-def]
+    def findings(inputs, taught, stop):  # type: ignore[no-untyped-def]
         with tf.GradientTape() as tape:
-            error = network(list(inputs), training=True) - steering
-            loss = tf.reduce_sum(tf.square(error)) / batch_size
+            answered = network(list(inputs), training=True)
+            told = tf.reduce_sum(steering_error(taught, answered)) / batch_size
+            loss = tf.reduce_sum(errors(taught, answered)) / batch_size
             # Of weights that are penalized for their size; no preset has such.
-            loss += sum(network.losses) / team.num_workers
+            penalty = sum(network.losses) / team.num_workers
+            loss += penalty
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         # One message instead of dozens: it is their number that costs time.
-        return tf.concat([[loss, stop], *(tf.reshape(g, [-1]) for g in gradients)], 0)
+        head = [loss, told + penalty, stop]
+        return tf.concat([head, *(tf.reshape(g, [-1]) for g in gradients)], 0)
 
     summed = team.together(findings)
 
@@ -224,12 +232,13 @@ def make_step(network: keras.Model, batch_size: int, team: Team) -> Step:
         network.optimizer.apply(gradients, variables)
 
     def step(
-        inputs: tuple[np.ndarray, ...], steering: np.ndarray, stop: bool
+        inputs: tuple[np.ndarray, ...], taught: np.ndarray, stop: bool
     ) -> tuple[float, bool]:
-        total = summed(inputs, steering, np.float32(stop))
-        apply(total[2:])
-        loss, stopping = total[:2].numpy()
-        return float(loss), bool(stopping)
+        total = summed(inputs, taught, np.float32(stop))
+        apply(total[3:])
+        loss, told, stopping = total[:3].numpy()
+        # What is told is the steering's; a bend's loss that is not finite is, too.
+        return float(told if np.isfinite(loss) else loss), bool(stopping)
 
     return step
 

@@ -28,8 +28,9 @@ sys.path.insert(0, str(ROOT))
 from common.command_line import HelpFormatter  # noqa: E402
 from common.start_up import quiet_tensorflow  # noqa: E402
 from common.table import text_table  # noqa: E402
-from evaluation.closed_loop import Job, LoopResult, Predict, drive  # noqa: E402
+from evaluation.closed_loop import Job, LoopResult, drive  # noqa: E402
 from model import make_predictor  # noqa: E402
+from network.answer import Predict  # noqa: E402
 from network.files import load_model  # noqa: E402
 from simulator.tracks import make_track  # noqa: E402
 

@@ -160,4 +160,4 @@ def _moment_of(recorded: RecordedFrame, pilot: Pilot) -> Moment | None:
         return None
     by_model = pilot(frame, speed_mph, recorded.step_s)
     choice = Choice(command, MODEL, by_model.steering, command.steering)
-    return Moment(jpeg, frame, speed_mph, choice)
+    return Moment(jpeg, frame, speed_mph, choice, planned_mph=pilot.planned_mph)

@@ -73,6 +73,7 @@ class CockpitState:
         """Return what the newest moment says; while W or S is held nothing is sent."""
         server = self.server
         moment = None if server.simulator_state() == "manual" else server.newest
+        planned_mph = moment and moment.planned_mph
         return {
             "track": moment.track if moment else "",
             "steering": moment and moment.choice.command.steering,
@@ -81,6 +82,7 @@ class CockpitState:
             "throttle": moment and moment.choice.command.throttle,
             "speed_mph": moment and moment.speed_mph,
             "target_speed_mph": server.wheel.target_mph,
+            "planned_speed_mph": planned_mph and round(planned_mph, 2),
         }
 
     def _playing(self) -> dict[str, Any] | None:

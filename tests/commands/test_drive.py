@@ -85,6 +85,36 @@ def test_speed_out_of_range_is_refused(capsys):
     assert capsys.readouterr().err == "--speed is 31.0, expected 0 to 30 mph\n"
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--speed", "auto", "--sideways-mps2", "20"], "--sideways-mps2 is 20, expec"),
+        (
+            ["--speed", "12", "--sideways-mps2", "0"],
+            "--sideways-mps2 is 0, expected 0.5",
+        ),
+        (["--speed", "nan"], "--speed is nan, expected 0 to 30 mph"),
+    ],
+)
+def test_a_plan_that_no_car_can_drive_by_is_refused(flags, said, capsys):
+    assert main(["model.json", *flags]) == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_speed_that_is_neither_a_number_nor_auto_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["model.json", "--speed", "fast"])
+    assert left.value.code == 2
+    said = "argument --speed: 'fast' is neither a number of mph nor auto"
+    assert said in capsys.readouterr().err
+
+
+def test_a_model_of_steering_alone_is_refused_a_planned_speed(model_path, capfd):
+    assert main([str(model_path), "--speed", "auto", "--port", "0"]) == 1
+    *_, line = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"{model_path}: it has no output for bends")
+
+
 def test_existing_recording_is_refused(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     with pytest.raises(InputError, match="exists already"):
@@ -142,11 +172,25 @@ def loaded_by(code):
 @pytest.fixture
 def program(model_path, tmp_path):
     """drive.py itself, recording, on a free port."""
+    yield from served(model_path, tmp_path)
+
+
+@pytest.fixture
+def planning_program(tmp_path):
+    """The same, with a model that sees bends, untrained, and a planned speed."""
+    from model import build_model, with_bend
+    from network.files import save_model
+
+    both = save_model(with_bend(build_model()), tmp_path / "both")
+    yield from served(both, tmp_path, "--speed", "auto")
+
+
+def served(model_path, tmp_path, *flags):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, ROOT / "drive.py", model_path, "--port", str(port)]
-    command += ["--json", "--record", tmp_path / "run"]
+    command += ["--json", "--record", tmp_path / "run", *flags]
     log = (tmp_path / "log.txt").open("w")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     deadline = time.monotonic() + 60
@@ -189,6 +233,20 @@ def test_stock_simulator_is_driven_in_every_culture(program, shared_dir, tmp_pat
     assert recording.cameras == ("center",)
     # Each of the four drives showed the same pictures.
     assert set(recording.excluded) <= {"standing", "repeated-frame"}
+
+
+def test_the_stock_simulator_is_always_answered_while_the_speed_is_planned(
+    planning_program, shared_dir
+):
+    process, port = planning_program
+    report = legacy_client(shared_dir, port, "--culture", "de", "--frames", "200")
+    assert report["unread_replies"] == 0
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    said = json.loads(out)
+    assert said["frames"] in range(199, 203)
+    assert said["unusable"] == said["faults"] == said["late"] == 0
 
 
 def test_interrupt_while_loading_ends_in_one_line(model_path, tmp_path):

@@ -11,13 +11,20 @@ import pytest
 from common.car import FRAME_SHAPE
 from common.errors import InputError
 from export import SAMPLE, main, parse_args, sample_frames
+from network.answer import Answer
 from network.exported import is_exported, load_exported
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("ai_edge_litert", reason="needs pip install --group export")
 pytest.importorskip("onnxruntime", reason="needs pip install --group export")
 pytest.importorskip("tf2onnx", reason="needs pip install --group export")
-from model import build_model, make_predictor, network_of, view_of  # noqa: E402
+from model import (  # noqa: E402
+    build_model,
+    make_predictor,
+    network_of,
+    view_of,
+    with_bend,
+)
 from network import conversion  # noqa: E402
 from network.conversion import exportable  # noqa: E402
 from network.files import save_model  # noqa: E402
@@ -84,6 +91,47 @@ def test_export_steers_like_the_model(model, frames, tmp_path, suffix):
     assert check.largest_difference == pytest.approx(np.abs(difference).max())
     assert check.size_bytes == path.stat().st_size
     assert len({round(predict(frame), 6) for frame in frames}) > 1
+
+
+@pytest.fixture(scope="module")
+def two(model):
+    """The model with a bend beside its steering, which differs from frame to frame."""
+    both = with_bend(model)
+    rng = np.random.default_rng(5)
+    for layer in both.layers:
+        if layer.name == "bend":
+            kernel, bias = layer.get_weights()
+            layer.set_weights([rng.normal(0.0, 0.01, kernel.shape), bias + 0.03])
+    return both
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+def test_an_exported_file_has_both_outputs(two, frames, tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    check = export(two, frames, path)
+    predict, expected = load_exported(path), make_predictor(two)
+    found, right = ([f(frame) for frame in frames] for f in (predict, expected))
+    assert all(isinstance(each, Answer) for each in found)
+    bends = np.array([each.bend_per_m for each in right])
+    difference = np.array(found) - np.array(right)
+    assert bends.std() > 1e-3
+    # As above, a pixel's rounding.
+    assert np.abs(difference[:, 0]).max() < 2e-3
+    assert np.abs(difference[:, 1]).max() < 0.02 * bends.std()
+    largest = check.largest_bend_difference_per_m
+    assert largest == pytest.approx(np.abs(difference[:, 1]).max())
+
+
+def test_a_file_whose_bend_is_off_is_not_kept(two, frames, tmp_path):
+    """A stricter limit than int8 can keep, on a steering that is always the same."""
+    weights = two.get_layer("steering").get_weights()
+    two.get_layer("steering").set_weights([0 * weights[0], weights[1]])
+    try:
+        with pytest.raises(InputError, match=r"is not kept: its bend is off by up to"):
+            export(two, frames, tmp_path / "a.tflite", "dynamic", most_difference=1e-5)
+    finally:
+        two.get_layer("steering").set_weights(weights)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])

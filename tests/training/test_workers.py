@@ -18,7 +18,7 @@ import keras
 from keras import layers
 
 from common.errors import InputError
-from model import build_model, network_of
+from model import build_model, network_of, with_bend
 from network.files import save_model
 from train import main
 from training.batches import Batches
@@ -53,7 +53,7 @@ class Place:
 
 def trained_network():
     """What a run on one recording trains, as its state holds it."""
-    return with_habits(network_of(build_model()), 1)
+    return with_habits(network_of(with_bend(build_model())), 1)
 
 
 # --- Shares ---------------------------------------------------------------------------
@@ -63,7 +63,8 @@ def trained_network():
 def sets(recording):
     settings = Settings((str(recording),))
     split = read_split(settings)
-    return make_sets(split, open_cache(split, build_model()), settings)
+    model = with_bend(build_model())
+    return make_sets(split, open_cache(split, model), settings, model)
 
 
 @pytest.mark.parametrize("recovery", ["reproject", "shift"])

@@ -131,7 +131,7 @@ function takeState(news) {
     model: news.model_steering,
     person: news.person_steering,
     mph: news.speed_mph,
-    targetMph: news.playing ? null : news.target_speed_mph,
+    targetMph: news.planned_speed_mph ?? (news.playing ? null : news.target_speed_mph),
   });
 }
 

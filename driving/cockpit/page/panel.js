@@ -18,6 +18,7 @@ import { turnMark, turnWheel } from "./wheel.js";
  * @property {number | null} throttle -1 to 1, below 0 brakes
  * @property {number | null} speed_mph
  * @property {number} target_speed_mph
+ * @property {number | null} planned_speed_mph null where one speed is held
  * @property {number} frames_per_s
  * @property {{p50: number, p99: number} | null} latency_ms
  * @property {number} unusable
@@ -215,10 +216,15 @@ export function showGauges(car, state) {
   const speed = element("speed-bar").style;
   const mph = car?.speed_mph ?? null;
   speed.setProperty("--width", percent(mph ?? 0));
-  speed.setProperty("--tick", percent(state.target_speed_mph));
+  const planned = car?.planned_speed_mph ?? null;
+  speed.setProperty("--tick", percent(planned ?? state.target_speed_mph));
   write("speed", mph === null ? UNKNOWN : mph.toFixed(1));
-  const target = `of ${state.target_speed_mph.toFixed(0)} mph`;
-  write("speed-target", state.playing ? "mph" : target);
+  const most = `${state.target_speed_mph.toFixed(0)} mph`;
+  const plan = planned === null ? "" : `planned ${planned.toFixed(0)}`;
+  const target = plan ? `${plan} of ${most}` : `of ${most}`;
+  const played = plan ? `mph, ${plan}` : "mph";
+  write("speed-target", state.playing ? played : target);
+  write("target-line", plan ? "Planned speed" : "Target speed");
   const pedal = car?.throttle ?? 0;
   const isBraking = pedal < 0;
   const width = 50 * Math.abs(pedal);
