@@ -15,7 +15,7 @@ import numpy as np
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
-from training.batches import Batches, draw_places, reprojected
+from training.batches import Batches, draw_places, prefetched, reprojected
 from training.fused import fused_network
 from training.progress import Progress
 from training.samples import TrainingSet
@@ -258,22 +258,20 @@ class OneProcess(Interruption):
         Raises:
             NonFiniteLossError: The loss of a batch is NaN or infinite.
         """
-        batch_size, num_samples = batches.settings.batch_size, 0
-        bar = Bar(title, len(batches) * batch_size, "samples")
-
-        def after_batch(batch: int, logs: dict[str, float]) -> None:
-            nonlocal num_samples
-            check_finite(logs["loss"], batches, batch, title)
-            num_samples += batch_size
-            bar.to(num_samples, f"loss {logs['loss']:.4f}")
-            network.stop_training = self.requested
-
-        watch = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
+        batch_size = batches.settings.batch_size
+        losses: list[float] = []
         started_s = time.perf_counter()
-        with bar:
-            fitted = network.fit(batches, verbose=0, callbacks=[watch], shuffle=False)
-        samples_per_s = num_samples / (time.perf_counter() - started_s)
-        return fitted.history["loss"][0], samples_per_s, self.requested
+        bar = Bar(title, len(batches) * batch_size, "samples")
+        with bar, contextlib.closing(prefetched(batches)) as coming:
+            for inputs, steering in coming:
+                found = network.train_on_batch(inputs, steering, return_dict=True)
+                check_finite(found["loss"], batches, len(losses), title)
+                losses.append(found["loss"])
+                bar.to(len(losses) * batch_size, f"loss {np.mean(losses):.4f}")
+                if self.requested:
+                    break
+        samples_per_s = len(losses) * batch_size / (time.perf_counter() - started_s)
+        return float(np.mean(losses)), samples_per_s, self.requested
 
     def validate(
         self,
