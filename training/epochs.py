@@ -16,7 +16,7 @@ from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
 from training.batches import Batches, draw_places, prefetched, reprojected
-from training.fused import fused_network
+from training.fused import FusedAdam, fused_network
 from training.progress import Progress
 from training.samples import TrainingSet
 from training.selection import Driving, DrivingTest
@@ -25,8 +25,11 @@ from training.view_cache import ViewCache
 
 # What makes the draws of validation other than those of any epoch.
 VALIDATION_STREAM = 2**32 - 1
-# Always full batches of this: another size would be compiled anew.
+# So many views are gathered, or moved, at a time.
 PREDICTION_SIZE = 256
+# And so many computed, always: another size would be compiled anew. Larger ones are no
+# quicker, and of the last one more is empty.
+COMPUTED_SIZE = 64
 
 
 @contextlib.contextmanager
@@ -71,10 +74,15 @@ def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndar
 
 
 def _predict_part(network: keras.Model, views: np.ndarray) -> np.ndarray:
-    """Return the steering for at most PREDICTION_SIZE views."""
-    full = np.zeros((PREDICTION_SIZE, *views.shape[1:]), np.uint8)
-    full[: len(views)] = views
-    return network.predict_on_batch(full)[: len(views), 0]
+    """Return the steering for at most PREDICTION_SIZE views, float32 (n,)."""
+    num = len(views)
+    if rest := -num % COMPUTED_SIZE:
+        views = np.pad(views, [(0, rest), (0, 0), (0, 0), (0, 0)])
+    parts = [
+        network.predict_on_batch(views[start : start + COMPUTED_SIZE])[:, 0]
+        for start in range(0, len(views), COMPUTED_SIZE)
+    ]
+    return np.concatenate(parts)[:num]
 
 
 def validation_loss(
@@ -142,7 +150,7 @@ def compile_network(network: keras.Model, settings: Settings, num_batches: int) 
     if settings.schedule == "cosine":
         num_steps = settings.epochs * num_batches
         rate = keras.optimizers.schedules.CosineDecay(rate, num_steps, alpha=0.01)
-    network.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")
+    network.compile(optimizer=FusedAdam(rate), loss="mse")
     # Built now and not in the first step, so that a saved state can be put back.
     network.optimizer.build(network.trainable_variables)
 

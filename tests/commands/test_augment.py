@@ -117,27 +117,27 @@ def test_shift_and_flip_agree_in_either_order(frame):
 @pytest.mark.parametrize("gain", [0.0, 0.5, 1.7])
 def test_brightness_multiplies_and_saturates(frame, gain):
     expected = np.minimum(np.rint(frame * gain), 255)
-    changed = augment.brightness(frame, gain)
+    changed = augment.colour(frame, gain)
     # Halves may be rounded either way.
     np.testing.assert_allclose(changed, expected, atol=0.5 if gain == 0.5 else 0)
 
 
 def test_colour_without_saturation_is_grey_of_the_same_luminance(frame):
-    grey = augment.colour(frame, 0.0, 1.0, 1.0)
+    grey = augment.colour(frame, saturation=0.0)
     luminance = frame @ np.array(augment.LUMINANCE)
     # One level, as OpenCV rounds in single precision.
     np.testing.assert_allclose(grey, luminance[:, :, None].repeat(3, 2), atol=1)
 
 
 def test_colour_gains_reach_only_their_channel(frame):
-    changed = augment.colour(frame, 1.0, 0.5, 1.0)
+    changed = augment.colour(frame, red_gain=0.5)
     np.testing.assert_array_equal(changed[:, :, 1:], frame[:, :, 1:])
     np.testing.assert_allclose(changed[:, :, 0], frame[:, :, 0] / 2, atol=0.5)
 
 
 def test_gamma_keeps_black_and_white_and_lightens_between():
     frame = np.array([[[0, 64, 255]]], np.uint8)
-    changed = augment.gamma(frame, 0.5)
+    changed = augment.tone(frame, 0.5)
     assert changed.tolist() == [[[0, round(255 * (64 / 255) ** 0.5), 255]]]
 
 
