@@ -11,13 +11,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
 from training.batches import Batches, draw_places, prefetched, reprojected
 from training.fused import FusedAdam, fused_network
-from training.losses import both_errors, steering_error
+from training.losses import bend_error, both_errors, steering_error
 from training.progress import Progress
 from training.samples import TrainingSet
 from training.selection import Driving, DrivingTest
@@ -117,7 +118,9 @@ def validation_loss(
     worker: int = 0,
     num_workers: int = 1,
 ) -> float:
-    """Return the steering's mean square error on samples that are not trained on.
+    """Return the mean square error on samples that are not trained on.
+
+    That of the steering; of the bend, where that is all that is taught.
 
     The views are moved beside their path as in training, at places that are the same in
     every epoch, but not augmented. On unmoved ones the error is least for a network
@@ -138,7 +141,13 @@ def validation_loss(
         else:
             views = validation.cache.gather(validation.positions[rows, 0])
             steering = validation.steering[rows]
-        error = np.square(_predict_part(network, views)[:, 0] - steering)
+        answers = _predict_part(network, views)
+        if settings.keep_steering:
+            error = ops.convert_to_numpy(
+                bend_error(validation.taught(rows, steering), answers)
+            )
+        else:
+            error = np.square(answers[:, 0] - steering)
         total += float(error.sum())
     return total / len(validation.steering)
 
@@ -186,6 +195,8 @@ def compile_network(network: keras.Model, settings: Settings, num_batches: int) 
     optimizer = FusedAdam(rate)
     if network.output_shape[1] == 1:
         network.compile(optimizer=optimizer, loss="mse")
+    elif settings.keep_steering:
+        network.compile(optimizer=optimizer, loss=bend_error)
     else:
         loss = both_errors(settings.bend_weight)
         network.compile(optimizer=optimizer, loss=loss, metrics=[steering_error])
@@ -299,14 +310,13 @@ class OneProcess(Interruption):
             title: What the bar and an error call the epoch.
 
         Returns:
-            The mean loss of the steering, samples/s, and whether it was interrupted and
-            cut short.
+            The mean loss of what is validated, samples/s, and whether it was
+            interrupted and cut short.
 
         Raises:
             NonFiniteLossError: The loss of a batch is NaN or infinite.
         """
         batch_size = batches.settings.batch_size
-        told = "loss" if network.output_shape[1] == 1 else steering_error.__name__
         losses: list[float] = []
         started_s = time.perf_counter()
         bar = Bar(title, len(batches) * batch_size, "samples")
@@ -314,7 +324,8 @@ class OneProcess(Interruption):
             for inputs, taught in coming:
                 found = network.train_on_batch(inputs, taught, return_dict=True)
                 check_finite(found["loss"], batches, len(losses), title)
-                losses.append(found[told])
+                # Beside a loss of both that of the steering is named.
+                losses.append(found.get(steering_error.__name__, found["loss"]))
                 bar.to(len(losses) * batch_size, f"loss {np.mean(losses):.4f}")
                 if self.requested:
                     break

@@ -18,21 +18,24 @@ def steering_error(taught: Any, answered: Any) -> Any:
     return ops.square(answered[:, 0] - taught[:, 0])
 
 
-def both_errors(bend_weight: float) -> Errors:
-    """Return a loss: the steering's square error, and the bend's in the same unit.
+def bend_error(taught: Any, answered: Any) -> Any:
+    """Return the square error of the bend, (n,), where that of full lock is 1.
 
-    A bend of full lock weighs as full lock does, times the weight. One that is not
-    known, NaN, has no error.
+    One that is not known, NaN, has no error.
     """
+    is_known = ops.logical_not(ops.isnan(taught[:, 1]))
+    # Not only the error: a NaN that is multiplied by 0 has a gradient of NaN.
+    bend = ops.where(is_known, taught[:, 1], answered[:, 1])
+    return ops.square((answered[:, 1] - bend) / MOST_CURVATURE_PER_M)
+
+
+def both_errors(bend_weight: float) -> Errors:
+    """Return a loss: the steering's square error, and the bend's times its weight."""
 
     def errors(taught: Any, answered: Any) -> Any:
         error = steering_error(taught, answered)
         if answered.shape[1] == 1:
             return error
-        is_known = ops.logical_not(ops.isnan(taught[:, 1]))
-        # Not only the error: a NaN that is multiplied by 0 has a gradient of NaN.
-        bend = ops.where(is_known, taught[:, 1], answered[:, 1])
-        wrong = (answered[:, 1] - bend) / MOST_CURVATURE_PER_M
-        return error + bend_weight * ops.square(wrong)
+        return error + bend_weight * bend_error(taught, answered)
 
     return errors

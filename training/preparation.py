@@ -189,7 +189,8 @@ def starting_model(
         say: Is told of recordings that tell of none.
 
     Raises:
-        InputError: The model to fine-tune cannot be used.
+        InputError: The model to fine-tune cannot be used, or the bend alone is to be
+            taught and none is known.
     """
     keras.utils.set_random_seed(settings.seed)
     if settings.from_model:
@@ -209,7 +210,16 @@ def starting_model(
                 f"rows in a row{taught}"
             )
         )
+    if not known and settings.keep_steering:
+        raise InputError(
+            "--keep-steering: no recording tells of a bend; expected one with the "
+            "speed, and some hundred rows in a row"
+        )
     if not known:
         # One that is not taught beside what changes would tell of other roads.
         return without_bend(model)
-    return model if has_bend(model) else with_bend(model)
+    model = model if has_bend(model) else with_bend(model)
+    if settings.keep_steering:
+        for layer in model.layers:
+            layer.trainable = layer.name.startswith("bend")
+    return model

@@ -131,6 +131,12 @@ class Settings:
 
     Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
     """
+    keep_steering: bool = _setting(
+        False,
+        NETWORK,
+        "teach the bend alone: the start's steering stays to the bit",
+        action="store_true",
+    )
     limit: int | None = _setting(
         None,
         DATA,
@@ -282,9 +288,26 @@ class Settings:
                 raise InputError(
                     f"{flag_of(setting.name)} is {value}, expected {rule[1]}"
                 )
-        for name, usual in usual_for(self.from_model).items():
+        if self.keep_steering:
+            self._check_keeping()
+        for name, usual in usual_for(self.from_model, self.keep_steering).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual)
+
+    def _check_keeping(self) -> None:
+        wanted = {
+            "--from": bool(self.from_model),
+            "--bend-weight": self.bend_weight > 0,
+            "--select": self.select == "loss",
+        }
+        expected = {
+            "--from": "a model, whose steering is kept",
+            "--bend-weight": "above 0: the bend is all that is taught",
+            "--select": "loss: how it drives does not change",
+        }
+        for flag, is_good in wanted.items():
+            if not is_good:
+                raise InputError(f"--keep-steering: expected {flag} {expected[flag]}")
 
     @property
     def must_beat_start(self) -> bool:
@@ -321,17 +344,21 @@ class Settings:
         # A run that was begun before there was this goes on as it began.
         document.setdefault("keep_start", 0.0)
         document.setdefault("bend_weight", 0.0)
+        document.setdefault("keep_steering", False)
         for name in {"recordings", "part"} & set(document):
             document[name] = tuple(document[name])
         return Settings(**document)
 
 
-def usual_for(from_model: str | None) -> dict[str, float]:
+def usual_for(from_model: str | None, keep_steering: bool = False) -> dict[str, float]:
     """Return learning rate, epochs and what is kept of the start where none are given.
 
     A new model learns with Adam's usual rate, and for long; a trained one is nudged.
-    The base model knows more roads and lanes than one person's recording shows.
+    The base model knows more roads and lanes than one person's recording shows. Where
+    the steering is kept, what learns is new.
     """
+    if keep_steering:
+        return {"learning_rate": 1e-3, "epochs": 10, "keep_start": 0.0}
     if not from_model:
         return {"learning_rate": 1e-3, "epochs": 30, "keep_start": 0.0}
     is_base = os.path.realpath(from_model) == os.path.realpath(BASE_MODEL)
@@ -367,7 +394,8 @@ def changes_of(document: dict[str, Any]) -> dict[str, Any]:
     default = flat(asdict(Settings(()))) | RETIRED
     default["part"] = list(default["part"])
     # None stands for what follows from the other settings.
-    default |= usual_for(document.get("from_model"))
+    given = document.get("from_model"), document.get("keep_steering", False)
+    default |= usual_for(*given)
     return {
         name: value
         for name, value in flat(document).items()
