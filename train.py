@@ -219,7 +219,7 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     """
     from network.files import check_model
     from recordings.found import only_recording
-    from recordings.log import find_log
+    from recordings.recording import read_recording, usable_rows
     from training.flags import given_settings
     from training.run_folder import name_of, settings_of_new, settings_to_resume
 
@@ -228,10 +228,10 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     given = given_settings(vars(args))
     name = args.name or free_name(args.models_dir, name_of(given["recordings"]))
     folder = args.models_dir / name
-    open_settings = settings_to_resume if args.resume else settings_of_new
-    settings = open_settings(folder, given)
+    settings = (settings_to_resume if args.resume else settings_of_new)(folder, given)
     for recording in settings.recordings:
-        find_log(Path(recording))
+        unit = settings.steering_units.get(recording)
+        usable_rows(read_recording(recording, check_images=False, unit=unit))
     if settings.from_model:
         check_model(settings.from_model)
     return folder, settings

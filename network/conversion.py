@@ -171,8 +171,7 @@ def exportable(view: keras.Model, network: keras.Model) -> keras.Model:
 
     Returns:
         A model of one frame, uint8 RGB (1, 160, 320, 3), to float32 (1, 1) or, with a
-        bend, (1, 2), sharing
-        the weights.
+        bend, (1, 2), sharing the weights.
 
     Raises:
         InputError: The view does not end in a resize.
@@ -209,6 +208,11 @@ def _inference_of(model: keras.Model) -> tuple[Any, Any]:
     return infer, signature
 
 
+def _graph_of(function: Any, signature: Any) -> Any:
+    # There is no Python in it that a graph would have to follow.
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
 def to_tflite(model: keras.Model, quantize: str, frames: np.ndarray) -> bytes:
     """Convert to the format of LiteRT, formerly TensorFlow Lite.
 
@@ -218,7 +222,7 @@ def to_tflite(model: keras.Model, quantize: str, frames: np.ndarray) -> bytes:
         frames: Frames, uint8 RGB (n, 160, 320, 3), that give "full" its ranges.
     """
     function, signature = _inference_of(model)
-    graph = tf.function(function, input_signature=signature).get_concrete_function()
+    graph = _graph_of(function, signature).get_concrete_function()
     # No variables are left in it to be tracked; a saved model takes four times as long.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph], tf.Module())
     if quantize != "none":
@@ -250,7 +254,7 @@ def to_onnx(model: keras.Model, quantize: str) -> bytes:
 
     function, signature = _inference_of(model)
     graph, _ = tf2onnx.convert.from_function(
-        tf.function(function, input_signature=signature),
+        _graph_of(function, signature),
         input_signature=signature,
         opset=ONNX_OPSET,
     )
