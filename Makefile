@@ -35,7 +35,7 @@ $(VENV)/.dev: $(VENV)/.run-time pyproject.toml
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Measured on Linux, as docs/setup.md says.
-RUN_TIME_SIZE := 0.56 GB to download, 2.3 GB on disk, a minute or two
+RUN_TIME_SIZE := 0.58 GB to download, 2.4 GB on disk, a minute or two
 DEV_SIZE      := 0.26 GB to download, 0.8 GB on disk, another minute
 
 # For the tests with a browser and with JavaScript's own client, and to check the types of
