@@ -7,7 +7,7 @@ resumed sees exactly the batches of an unbroken one, whichever thread makes them
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -167,7 +167,7 @@ class Batches:
         return views, mirrored, steering
 
 
-def prefetched(batches: Batches) -> Iterator[Batch]:
+def prefetched(batches: Batches) -> Generator[Batch, None, None]:
     """Yield every batch; the next ones are made while it is trained on."""
     # One thread: it takes a tenth of the time of a step, and two would take both cores
     # from that at times.
