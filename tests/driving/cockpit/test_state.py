@@ -10,8 +10,8 @@ from common.car import MPS_PER_MPH
 STATE_FIELDS = """
     type model simulator track driver steering model_steering person_steering throttle
     speed_mph target_speed_mph planned_speed_mph frames_per_s latency_ms unusable faults
-    dropped autonomy_percent interventions distance_m elapsed_s playing you may_steer heat_map
-    can_heat_map corrections recording is_ending command message
+    dropped autonomy_percent interventions distance_m elapsed_s playing you may_steer
+    heat_map can_heat_map corrections recording is_ending command message
 """.split()
 OF_THE_CAR = (
     "steering model_steering person_steering throttle speed_mph planned_speed_mph"
