@@ -4,8 +4,9 @@
 
 `sample_parameters` draws what each frame undergoes, by the settings; the operations are
 pure functions of a uint8 frame of any size, and of the steering where they change that;
-`apply` does them in order, and `Augmenter` does so to a batch. Lengths are fractions
-of the frame's width and height; shape and type stay, and zero strength changes nothing.
+`apply` does them in order: first what moves the picture, then `recolour`. Lengths are
+fractions of the frame's width and height; shape and type stay, and zero strength
+changes nothing.
 """
 
 from __future__ import annotations
@@ -411,28 +412,6 @@ def recolour(frame: np.ndarray, parameters: Parameters) -> np.ndarray:
     if p.swap_channels:
         frame = swap_channels(frame)
     return frame
-
-
-@dataclass(frozen=True)
-class Augmenter:
-    """Changes whole batches in place, each frame by parameters of its own."""
-
-    settings: AugmentSettings
-
-    def __call__(
-        self, frames: np.ndarray, steering: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Change a batch and return it.
-
-        Args:
-            frames: The frames, uint8 RGB (n, h, w, 3), changed in place.
-            steering: Their steering, float32 (n,) in [-1, 1], changed in place.
-            rng: Draws what each undergoes; the same state gives the same batch.
-        """
-        drawn = sample_parameters(self.settings, rng, len(frames))
-        for i, parameters in enumerate(drawn):
-            frames[i], steering[i] = apply(frames[i], float(steering[i]), parameters)
-        return frames, steering
 
 
 # --- Preview --------------------------------------------------------------------------

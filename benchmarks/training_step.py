@@ -1,8 +1,9 @@
 """How fast is a training step, on which engine, and how near to what the machine can?
 
-One constant batch, fed as train.py feeds its own; images/s of both presets and several
-batch sizes on the backends of Keras, and of settings of TensorFlow. Beside them the
-part of the rate at which this machine multiplies large matrices.
+One constant batch; images/s of both presets and several batch sizes on the backends of
+Keras, and of settings of TensorFlow, which computes batch normalization and Adam as
+train.py does (training/fused.py) unless it says plain. Beside them the part of the rate
+at which this machine multiplies large matrices.
 
     python benchmarks/training_step.py
     python benchmarks/training_step.py --backends tensorflow jax --batch-sizes 64
@@ -40,6 +41,7 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # What is measured: a name, the backend, environment variables, and how it is compiled.
 ENGINES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "tensorflow": ("tensorflow", {}, {}),
+    "tensorflow, plain Keras": ("tensorflow", {}, {}),
     "jax": ("jax", {}, {}),
     "torch": ("torch", {}, {}),
     "tensorflow, 8 steps a call": ("tensorflow", {}, {"steps_per_execution": 8}),
@@ -93,8 +95,13 @@ def measure(
         if len(variable.shape) > 1:
             spread = (2 / np.prod(variable.shape[:-1])) ** 0.5
             variable.assign(rng.normal(0, spread, variable.shape).astype(np.float32))
-    _, _, how = ENGINES[engine]
-    network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse", **how)
+    backend, _, how = ENGINES[engine]
+    optimizer = keras.optimizers.Adam
+    if backend == "tensorflow" and "plain" not in engine:
+        from training.fused import FusedAdam, fused_network
+
+        network, optimizer = fused_network(network), FusedAdam
+    network.compile(optimizer=optimizer(1e-3), loss="mse", **how)
     views = rng.integers(0, 256, (batch_size, *VIEW_SHAPE)).astype(np.uint8)
     steering = rng.normal(0, 0.2, (batch_size, 1)).astype(np.float32)
 
@@ -129,7 +136,7 @@ def measure(
 def measure_engine(args: argparse.Namespace) -> dict[str, Any]:
     """Measure every cell of one engine, in this process."""
     found: dict[str, Any] = {"matrix_gflops": matrix_gflops()}
-    is_backend = args.alone in ("tensorflow", "jax", "torch")
+    is_backend = not ENGINES[args.alone][1] and not ENGINES[args.alone][2]
     for preset in args.presets:
         for size in args.batch_sizes:
             if is_backend or size == USUAL_BATCH:

@@ -6,9 +6,11 @@ resumed sees exactly the batches of an unbroken one, whichever thread makes them
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import keras
 import numpy as np
 
 from augment import NUM_DRAWS, Parameters, apply, flip, recolour, sample_parameters
@@ -31,10 +33,13 @@ HABIT_UNIT_M = 10.0
 # Farther from its path than this, a re-projected frame is not to be trusted.
 MOST_OFFSET_M = 2.0
 
+# So many batches are made before they are wanted.
+NUM_AHEAD = 4
+
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """The batches of one epoch, from 0, drawn at random with replacement.
 
     Args:
@@ -50,9 +55,6 @@ class Batches(keras.utils.PyDataset):
         num_batches: int,
         share: slice | None = None,
     ) -> None:
-        # Two threads, not one: with one Keras hands the batches to tf.data, and then
-        # the step keeps to one core in some epochs (docs/experiments.md).
-        super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.training_set = training_set
         self.settings = settings
         self.epoch = epoch
@@ -163,6 +165,28 @@ class Batches(keras.utils.PyDataset):
                 view, taught = flip(view, taught)
             views[i], steering[i] = apply(view, taught, parameters)
         return views, mirrored, steering
+
+
+def prefetched(batches: Batches) -> Generator[Batch, None, None]:
+    """Yield every batch; the next ones are made while it is trained on."""
+    # One thread: it takes a tenth of the time of a step, and two would take both cores
+    # from that at times.
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(
+            pool.submit(batches.__getitem__, batch)
+            for batch in range(min(NUM_AHEAD, len(batches)))
+        )
+        try:
+            for following in range(NUM_AHEAD, len(batches) + NUM_AHEAD):
+                if not coming:
+                    break
+                batch = coming.popleft().result()
+                if following < len(batches):
+                    coming.append(pool.submit(batches.__getitem__, following))
+                yield batch
+        finally:
+            for each in coming:
+                each.cancel()
 
 
 def back_per_m(speed_mps: np.ndarray, settings: Settings) -> np.ndarray:

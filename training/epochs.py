@@ -15,8 +15,8 @@ import numpy as np
 from common.bar import Bar, say_beside
 from common.errors import NonFiniteLossError
 from common.text import wrapped
-from training.batches import Batches, draw_places, reprojected
-from training.fused import fused_network
+from training.batches import Batches, draw_places, prefetched, reprojected
+from training.fused import FusedAdam, fused_network
 from training.losses import both_errors, steering_error
 from training.progress import Progress
 from training.samples import TrainingSet
@@ -26,8 +26,11 @@ from training.view_cache import ViewCache
 
 # What makes the draws of validation other than those of any epoch.
 VALIDATION_STREAM = 2**32 - 1
-# Always full batches of this: another size would be compiled anew.
+# So many views are gathered, or moved, at a time.
 PREDICTION_SIZE = 256
+# And so many computed, always: another size would be compiled anew. Larger ones are no
+# quicker, and of the last one more is empty.
+COMPUTED_SIZE = 64
 
 
 @contextlib.contextmanager
@@ -96,10 +99,15 @@ def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndar
 
 
 def _predict_part(network: keras.Model, views: np.ndarray) -> np.ndarray:
-    """Return what is answered for at most PREDICTION_SIZE views."""
-    full = np.zeros((PREDICTION_SIZE, *views.shape[1:]), np.uint8)
-    full[: len(views)] = views
-    return network.predict_on_batch(full)[: len(views)]
+    """Return what is answered for at most PREDICTION_SIZE views, as predict does."""
+    num = len(views)
+    if rest := -num % COMPUTED_SIZE:
+        views = np.pad(views, [(0, rest), (0, 0), (0, 0), (0, 0)])
+    parts = [
+        network.predict_on_batch(views[start : start + COMPUTED_SIZE])
+        for start in range(0, len(views), COMPUTED_SIZE)
+    ]
+    return np.concatenate(parts)[:num]
 
 
 def validation_loss(
@@ -175,12 +183,11 @@ def compile_network(network: keras.Model, settings: Settings, num_batches: int) 
     if settings.schedule == "cosine":
         num_steps = settings.epochs * num_batches
         rate = keras.optimizers.schedules.CosineDecay(rate, num_steps, alpha=0.01)
-    optimizer = keras.optimizers.Adam(rate)
     if network.output_shape[1] == 1:
-        network.compile(optimizer=optimizer, loss="mse")
+        network.compile(optimizer=FusedAdam(rate), loss="mse")
     else:
         loss = both_errors(settings.bend_weight)
-        network.compile(optimizer=optimizer, loss=loss, metrics=[steering_error])
+        network.compile(FusedAdam(rate), loss=loss, metrics=[steering_error])
     # Built now and not in the first step, so that a saved state can be put back.
     network.optimizer.build(network.trainable_variables)
 
@@ -297,23 +304,21 @@ class OneProcess(Interruption):
         Raises:
             NonFiniteLossError: The loss of a batch is NaN or infinite.
         """
-        batch_size, num_samples = batches.settings.batch_size, 0
-        bar = Bar(title, len(batches) * batch_size, "samples")
+        batch_size = batches.settings.batch_size
         told = "loss" if network.output_shape[1] == 1 else steering_error.__name__
-
-        def after_batch(batch: int, logs: dict[str, float]) -> None:
-            nonlocal num_samples
-            check_finite(logs["loss"], batches, batch, title)
-            num_samples += batch_size
-            bar.to(num_samples, f"loss {logs[told]:.4f}")
-            network.stop_training = self.requested
-
-        watch = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
+        losses: list[float] = []
         started_s = time.perf_counter()
-        with bar:
-            fitted = network.fit(batches, verbose=0, callbacks=[watch], shuffle=False)
-        samples_per_s = num_samples / (time.perf_counter() - started_s)
-        return fitted.history[told][0], samples_per_s, self.requested
+        bar = Bar(title, len(batches) * batch_size, "samples")
+        with bar, contextlib.closing(prefetched(batches)) as coming:
+            for inputs, taught in coming:
+                found = network.train_on_batch(inputs, taught, return_dict=True)
+                check_finite(found["loss"], batches, len(losses), title)
+                losses.append(found[told])
+                bar.to(len(losses) * batch_size, f"loss {np.mean(losses):.4f}")
+                if self.requested:
+                    break
+        samples_per_s = len(losses) * batch_size / (time.perf_counter() - started_s)
+        return float(np.mean(losses)), samples_per_s, self.requested
 
     def validate(
         self,

@@ -6,6 +6,7 @@ begins with the same: a run that is resumed, or one of several workers.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from recordings.recording import (
     what_to_say,
 )
 from recordings.split import part_of, split_by_time
+from training.epochs import batches_per_epoch
 from training.samples import (
     Labels,
     TrainingSet,
@@ -44,6 +46,11 @@ from training.samples import (
 from training.selection import DrivingTest
 from training.settings import Settings
 from training.view_cache import ViewCache
+
+# A sample takes a third of the time to validate on that it takes to train on, so that
+# validating on these is 4 % of an epoch. Of fewer than the least every one counts.
+MOST_VALIDATED_OF_EPOCH = 0.12
+LEAST_VALIDATED = 256
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,31 @@ def make_sets(
     training_set = make(split.train, settings.balance, settings.hard_factor)
     if settings.shares:
         training_set = with_shares(training_set, settings.shares)
-    return training_set, make(split.validation, "off", 1.0)
+    validation = make(split.validation, "off", 1.0)
+    num_drawn = batches_per_epoch(training_set, settings) * settings.batch_size
+    return training_set, thinned(validation, num_drawn)
+
+
+def thinned(validation: TrainingSet, num_drawn: int) -> TrainingSet:
+    """Return every k-th sample to validate on, where all take long beside an epoch.
+
+    Args:
+        validation: All that are held out, in the order of time: neighbours are alike.
+        num_drawn: How many samples an epoch trains on.
+    """
+    most = max(MOST_VALIDATED_OF_EPOCH * num_drawn, LEAST_VALIDATED)
+    step = math.ceil(len(validation.steering) / most)
+    if step <= 1:
+        return validation
+    kept = slice(None, None, step)
+    arrays = {
+        name: value
+        for name, value in vars(validation).items()
+        if isinstance(value, np.ndarray)
+    }
+    weights = validation.weights[kept] / validation.weights[kept].sum()
+    thin = {name: value[kept] for name, value in arrays.items()} | {"weights": weights}
+    return replace(validation, **thin)
 
 
 def make_driving_test(

@@ -15,10 +15,8 @@ Source: synchronous data parallelism, Goyal et al. 2017, arXiv 1706.02677.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import astuple
-from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +24,7 @@ import tensorflow as tf
 from keras import layers
 
 from common.errors import InputError
-from training.batches import Batches
+from training.batches import Batches, prefetched
 from training.epochs import check_finite, validation_loss
 from training.losses import both_errors, steering_error
 from training.samples import TrainingSet
@@ -241,14 +239,3 @@ def make_step(
         return float(told if np.isfinite(loss) else loss), bool(stopping)
 
     return step
-
-
-def prefetched(batches: Batches) -> Iterator[tuple[Any, ...]]:
-    """Yield every batch; the next one is made while the last is trained on."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(batches.__getitem__, 0)
-        for following in range(1, len(batches) + 1):
-            batch = coming.result()
-            if following < len(batches):
-                coming = pool.submit(batches.__getitem__, following)
-            yield batch

@@ -12,7 +12,7 @@ from printed import check_printed
 
 import augment
 from augment import (
-    Augmenter,
+    NUM_DRAWS,
     AugmentSettings,
     Parameters,
     apply,
@@ -117,27 +117,27 @@ def test_shift_and_flip_agree_in_either_order(frame):
 @pytest.mark.parametrize("gain", [0.0, 0.5, 1.7])
 def test_brightness_multiplies_and_saturates(frame, gain):
     expected = np.minimum(np.rint(frame * gain), 255)
-    changed = augment.brightness(frame, gain)
+    changed = augment.colour(frame, gain)
     # Halves may be rounded either way.
     np.testing.assert_allclose(changed, expected, atol=0.5 if gain == 0.5 else 0)
 
 
 def test_colour_without_saturation_is_grey_of_the_same_luminance(frame):
-    grey = augment.colour(frame, 0.0, 1.0, 1.0)
+    grey = augment.colour(frame, saturation=0.0)
     luminance = frame @ np.array(augment.LUMINANCE)
     # One level, as OpenCV rounds in single precision.
     np.testing.assert_allclose(grey, luminance[:, :, None].repeat(3, 2), atol=1)
 
 
 def test_colour_gains_reach_only_their_channel(frame):
-    changed = augment.colour(frame, 1.0, 0.5, 1.0)
+    changed = augment.colour(frame, red_gain=0.5)
     np.testing.assert_array_equal(changed[:, :, 1:], frame[:, :, 1:])
     np.testing.assert_allclose(changed[:, :, 0], frame[:, :, 0] / 2, atol=0.5)
 
 
 def test_gamma_keeps_black_and_white_and_lightens_between():
     frame = np.array([[[0, 64, 255]]], np.uint8)
-    changed = augment.gamma(frame, 0.5)
+    changed = augment.tone(frame, 0.5)
     assert changed.tolist() == [[[0, round(255 * (64 / 255) ** 0.5), 255]]]
 
 
@@ -243,32 +243,48 @@ def test_switching_one_operation_off_leaves_the_draws_of_the_others():
     assert dataclasses.replace(with_shadow, shadow_light=1.0) == without
 
 
-def test_same_seed_gives_the_same_batch_and_another_seed_another(rng):
-    frames = rng.integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
-    augmenter = Augmenter(AugmentSettings(equalize=0.3, clahe=0.3))
-    batches = [
-        augmenter(frames.copy(), np.zeros(8, np.float32), np.random.default_rng(seed))
+def test_same_seed_draws_the_same_and_another_seed_another():
+    settings = AugmentSettings(equalize=0.3, clahe=0.3)
+    drawn = [
+        sample_parameters(settings, np.random.default_rng(seed), 8)
         for seed in (7, 7, 8)
     ]
-    np.testing.assert_array_equal(batches[0][0], batches[1][0])
-    np.testing.assert_array_equal(batches[0][1], batches[1][1])
-    assert not np.array_equal(batches[0][0], batches[2][0])
+    assert drawn[0] == drawn[1] != drawn[2]
+    # The first of eight is not that of four: a batch is drawn whole, as columns are.
+    assert len(set(map(str, drawn[0]))) == 8
 
 
-def test_a_batch_is_its_frames_one_by_one(rng):
-    frames = rng.integers(0, 256, (5, 66, 200, 3), dtype=np.uint8)
-    steering = np.linspace(-1, 1, 5, dtype=np.float32)
-    settings = AugmentSettings()
-    drawn = sample_parameters(settings, np.random.default_rng(3), 5)
-    one_by_one = [
-        apply(*pair)
-        for pair in zip(frames.copy(), steering.tolist(), drawn, strict=True)
-    ]
-    changed, taught = Augmenter(settings)(frames, steering, np.random.default_rng(3))
-    assert changed is frames
-    assert taught is steering
-    np.testing.assert_array_equal(changed, [frame for frame, _ in one_by_one])
-    np.testing.assert_array_equal(taught, np.float32([s for _, s in one_by_one]))
+def test_what_is_drawn_are_plain_numbers_in_the_order_of_the_draws():
+    """So that a batch of a seed stays what it is, whatever draws it."""
+    settings = AugmentSettings(noise=9.0, blur=0.5, flip=0.5)
+    draws = np.random.default_rng(4).random((3, NUM_DRAWS))
+    drawn = sample_parameters(settings, np.random.default_rng(4), 3)
+    for parameters, u in zip(drawn, draws, strict=True):
+        assert parameters.shadow_light == (0.3 + 0.5 * u[5] if u[0] < 0.3 else 1.0)
+        assert parameters.flip is bool(u[6] < 0.5)
+        assert parameters.noise == u[14] * 9.0
+        assert parameters.noise_offset == int(u[15] * 2**40)
+        assert parameters.blur == u[16] * 0.5
+        assert type(parameters.gamma) is float and len(parameters.shadow_edges) == 4
+
+
+def test_values_that_one_matrix_and_one_table_give_are_those_of_the_steps(frame):
+    """Light, colour, gamma; in steps it is rounded once more."""
+    p = Parameters(
+        brightness=0.8, saturation=0.7, red_gain=1.1, blue_gain=0.9, gamma=1.2
+    )
+    steps = augment.colour(frame, 0.8)
+    steps = augment.colour(steps, 1.0, 0.7, 1.1, 0.9)
+    steps = augment.tone(steps, 1.2)
+    found = augment.recolour(frame, p)
+    # Half a level in the middle becomes one at most, and in a table that rises by 1.2
+    # at its upper end another.
+    assert np.abs(found.astype(int) - steps).max() <= 2
+    exact = np.clip(frame * 0.8, 0, 255)
+    exact = 0.7 * exact + 0.3 * (exact @ np.array(augment.LUMINANCE))[..., None]
+    exact = 255 * (np.clip(exact * (1.1, 1, 0.9), 0, 255) / 255) ** 1.2
+    # Rounded before the table as well, and OpenCV multiplies by 1,024ths.
+    np.testing.assert_allclose(found, exact, atol=1.5)
 
 
 def test_the_arrow_leans_to_the_side_of_the_steering():

@@ -197,3 +197,29 @@ def test_geometry_is_checked():
         rp.ViewGeometry(crop_top_rows=100, crop_bottom_rows=60)
     with pytest.raises(ValueError, match="view is 0x200, expected 1x1 or more"):
         rp.ViewGeometry(height=0, width=200)
+
+
+def test_mirrored_and_moved_down_frames_are_those_of_the_steps(rng):
+    """Where no row comes in at the border, which would repeat in the steps."""
+    coarse = rng.integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    frame = cv2.resize(coarse, (200, 66), interpolation=cv2.INTER_CUBIC)
+    frames = np.stack([frame] * 6)
+    geometry = rp.ViewGeometry(66, 200, 50, 25)
+    offsets, headings = (
+        np.array([0, 0.5, -0.5, 0.3, 0, 0]),
+        np.radians([0, 4, 0, -3, 0, 2]),
+    )
+    mirrored = np.array([True, True, False, False, False, True])
+    down_px = np.array([0, 3, -4, 0, 5, 0])
+    found = rp.reproject(
+        frames, offsets, headings, geometry, mirrored=mirrored, down_px=down_px
+    )
+    for i, view in enumerate(rp.reproject(frames, offsets, headings, geometry)):
+        expected = view[:, ::-1] if mirrored[i] else view
+        expected = np.roll(expected, down_px[i], axis=0).astype(int)
+        inside = slice(max(0, down_px[i]), 66 + min(0, down_px[i]))
+        difference = np.abs(found[i].astype(int) - expected)[inside]
+        # A place that falls on the other side of 1/32 of a pixel: a level or two.
+        assert difference.max() <= 3 and (difference > 0).mean() < 0.03
+        if not (offsets[i] or headings[i]):
+            assert not difference.any()

@@ -8,7 +8,7 @@ from training_sets import settings
 
 from model import build_model, network_of
 from training.epochs import compile_network, with_habits
-from training.fused import FusedNormalization, fused_network
+from training.fused import FusedAdam, FusedNormalization, fused_network
 
 NUM_STEPS = 3
 
@@ -85,6 +85,29 @@ def test_training_comes_to_the_same_loss_and_the_network_itself_learns(rng):
         # All but the habit, which nothing mirrored has asked for.
         assert sum(changed) == len(before) - 1
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_adam_takes_the_steps_of_keras(rng, schedule):
+    """And keeps the same state, under the same names."""
+    start, gradients = rng.normal(0, 1, 50), rng.normal(0, 1, (4, 50))
+    gradients = np.float32(gradients * np.logspace(-6, 2, 50))
+    found = []
+    for kind in (keras.optimizers.Adam, FusedAdam):
+        rate = 1e-2
+        if schedule == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, 6)
+        variable = keras.Variable(start, dtype="float32", name="weight")
+        optimizer = kind(rate)
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([tf.constant(gradient)], [variable])
+        state = [np.array(each) for each in optimizer.variables]
+        found.append((np.array(variable), state))
+    (plain, plain_state), (fused, fused_state) = found
+    np.testing.assert_allclose(fused, plain, rtol=1e-5, atol=1e-7)
+    for one, two in zip(plain_state, fused_state, strict=True):
+        np.testing.assert_allclose(two, one, rtol=2e-5)
 
 
 def test_variables_have_the_order_in_which_a_state_is_saved():
