@@ -34,7 +34,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.command_line import HelpFormatter
-from model import build_model, network_of
+from model import build_model, network_of, with_bend
 from recordings.recording import read_recording, usable_samples
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ def measure(recording: Path, preset: str, num_batches: int, rounds: int) -> dict
 
     settings = Settings((str(recording),), preset=preset)
     split = read_split(settings)
-    model = build_model(preset)
+    model = with_bend(build_model(preset))
     cache = open_cache(split, model)
-    training_set, _ = make_sets(split, cache, settings)
+    training_set, _ = make_sets(split, cache, settings, model)
     engine, num_recordings = OneProcess(), len(training_set.recordings)
     network = engine.prepare(with_habits(network_of(model), num_recordings))
     compile_network(network, settings, num_batches)

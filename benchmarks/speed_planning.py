@@ -30,7 +30,7 @@ from common.table import text_table
 from driving.pilot import Command
 from driving.speed_plan import SIDEWAYS_MPS2, TOP_MPH
 from evaluation.closed_loop import Job, LoopResult, Steer, drive
-from evaluation.drivers import EXPERT, driver_of, folder_name
+from evaluation.drivers import EXPERT, driver_of, folder_name, is_model
 from model import make_predictor
 from network.files import load_model
 from simulator.tracks import track_names
@@ -95,7 +95,7 @@ def measure(
         driver: The path of a model, or expert.
         jobs: The roads, driven by whomever.
     """
-    predict = None if driver == EXPERT else make_predictor(load_model(driver))
+    predict = make_predictor(load_model(driver)) if is_model(driver) else None
     found = {}
     for way in ways:
         results = []

@@ -181,7 +181,10 @@ def draw_speed_map(rollout: Rollout) -> Figure:
     """Draw one drive, coloured by its speed: the slower, the darker."""
     speed_mph = rollout.speed_mps / MPS_PER_MPH
     most_mph = float(speed_mph.max(initial=1.0))
-    return _draw_coloured(rollout, speed_mph, "speed [mph]", most_mph, "viridis")
+    # Speed changes slowly, and of several laps every frame would be a large picture.
+    every = max(1, len(speed_mph) // MOST_POINTS)
+    what = "speed [mph]"
+    return _draw_coloured(rollout, speed_mph, what, most_mph, "viridis", every)
 
 
 def _draw_coloured(
@@ -190,22 +193,28 @@ def _draw_coloured(
     what: str,
     most: float,
     colour_map: str = "viridis_r",
+    every: int = 1,
 ) -> Figure:
-    """Draw one drive, coloured by values of each frame, float (n,), from 0 to most."""
+    """Draw one drive, coloured by values of each frame, float (n,), from 0 to most.
+
+    Args:
+        every: Of so many frames one is drawn.
+    """
     from matplotlib.collections import LineCollection
 
     figure, axes = _figure(WIDTH_IN, MAP_IN)
-    points = np.column_stack([rollout.x_m, rollout.y_m])
+    whole = np.column_stack([rollout.x_m, rollout.y_m])
+    points = whole[::every]
     steps = np.hypot(*np.diff(points, axis=0).T) if len(points) > 1 else np.empty(0)
-    is_driven = steps < MOST_STEP_M
+    is_driven = steps < every * MOST_STEP_M
     lines = np.stack([points[:-1], points[1:]], axis=1)[is_driven]
-    shown = np.asarray(values)[:-1][is_driven]
+    shown = np.asarray(values)[::every][:-1][is_driven]
     colours = LineCollection(list(lines), cmap=colour_map, linewidths=3)
     colours.set_clim(0, most)
     colours.set_array(shown)
     axes.add_collection(colours)
     at = [each.index for each in rollout.interventions]
-    axes.plot(*points[at].T, "rx", markersize=8, markeredgewidth=2)
+    axes.plot(*whole[at].T, "rx", markersize=8, markeredgewidth=2)
     axes.autoscale()
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("metres; crosses: helped")

@@ -100,7 +100,7 @@ def predict(network: keras.Model, cache: ViewCache, rows: np.ndarray) -> np.ndar
 
 
 def _predict_part(network: keras.Model, views: np.ndarray) -> np.ndarray:
-    """Return what is answered for at most PREDICTION_SIZE views."""
+    """Return what is answered for at most PREDICTION_SIZE views, as predict does."""
     num = len(views)
     if rest := -num % COMPUTED_SIZE:
         views = np.pad(views, [(0, rest), (0, 0), (0, 0), (0, 0)])

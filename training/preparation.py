@@ -162,7 +162,9 @@ def thinned(validation: TrainingSet, num_drawn: int) -> TrainingSet:
         return validation
     kept = slice(None, None, step)
     arrays = {
-        name: value for name, value in vars(validation).items() if name != "cache"
+        name: value
+        for name, value in vars(validation).items()
+        if isinstance(value, np.ndarray)
     }
     weights = validation.weights[kept] / validation.weights[kept].sum()
     thin = {name: value[kept] for name, value in arrays.items()} | {"weights": weights}

@@ -113,6 +113,8 @@ def test_a_range_of_random_tracks_is_spelt_out():
         (["zero", "--track", "monza"], "--track monza"),
         (["zero", "--track", "lake", "--speed", "80"], "--speed is 80"),
         (["zero", "--track", "lake", "--laps", "0"], "1 or more"),
+        (["zero", "--track", "lake", "--sideways-mps2", "9"], "--sideways-mps2 is 9"),
+        (["zero", "--recording", "data/sample", "--speed", "auto"], "are of tracks"),
         (["zero", "--track", "lake", "--randomise", "2"], "--randomise is 2"),
         (["zero", "--recording", "nowhere"], "nowhere"),
     ],
@@ -179,6 +181,25 @@ def test_pictures_of_a_track_show_what_was_seen_before_interventions(model_path)
     # What a bound would have seen tells nobody anything.
     assert len(seen) == min(8, len(drives[0].interventions)) > 0
     assert all(each.source.startswith("data:image/jpeg") for each in seen)
+
+
+def test_a_tracks_figures_tell_of_laps_and_speed_and_its_page_draws_them(
+    tmp_path, capsys
+):
+    page_path = tmp_path / "report.html"
+    arguments = ("expert", "--track", "lake", "--speed", "auto", "--workers", "1")
+    code, out, err = run(capsys, *arguments, "--report", page_path)
+    assert code == 0, err
+    rows = {line.partition("  ")[0]: line.split() for line in out.splitlines()}
+    (lap_s,) = re.findall(r"time per clean lap \(laps\) +([0-9.]+) s \(1\)", out)
+    # Its bound with 4 m/s² to the side and by 30 mph.
+    assert 80 < float(lap_s) < 95
+    assert float(rows["sideways, 95 % below"][-2]) == pytest.approx(3.9, abs=0.2)
+    assert float(rows["top speed, mph (m/s)"][-2]) == pytest.approx(30, abs=0.5)
+    assert float(rows["jerk of the steering"][-2]) > 0
+    page = page_path.read_text()
+    assert "How fast<" in page and "How fast expert was, and where<" in page
+    assert page.count("<svg") == 5 and len(page) < 1_000_000
 
 
 def test_saliency_of_a_frame_is_drawn_beside_it(

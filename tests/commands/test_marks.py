@@ -136,8 +136,9 @@ def test_hard_rows_are_drawn_so_many_times_as_often(drive, tmp_path):
         mark(folder, *marks)
         settings = Settings((str(folder),), batch_size=64, hard_factor=factor)
         split = read_split(settings)
-        cache = open_cache(split, starting_model(settings))
-        sets[name], validation = make_sets(split, cache, settings)
+        model = starting_model(settings, split, print)
+        cache = open_cache(split, model)
+        sets[name], validation = make_sets(split, cache, settings, model)
         assert len(set(validation.weights)) == 1
     is_hard = split.samples["is_hard"].to_numpy()[split.train]
     assert 0.2 < is_hard.mean() < 0.8

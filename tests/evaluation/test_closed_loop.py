@@ -13,9 +13,13 @@ from evaluation import closed_loop
 from evaluation.closed_loop import Job, drive, drive_all, through_jpeg, variant_of
 from evaluation.rollout import MOST_PICTURES
 from model import build_model
+from network.answer import Answer
 from network.files import save_model
+from recordings.bends import HORIZON_M, counted
+from simulator.expert import Expert
 from simulator.practice import RecordJob
 from simulator.scenery import SceneSettings
+from simulator.tracks import make_track
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +125,72 @@ def test_the_frame_goes_through_the_wires_jpeg(rng):
     assert np.abs(seen.astype(int) - frame).mean() < 2
 
 
+def laps_of(frames):
+    """Log frames of (time, lap, helped after it); return the result."""
+    log = closed_loop.DriveLog(lane_m=0.0)
+    at = {"progress_m": 0.0, "x_m": 0.0, "y_m": 0.0, "cross_track_error_m": 0.0}
+    at |= {"heading_error_rad": 0.0, "speed_mps": 10.0, "collision": "", "stuck": True}
+    for time_s, lap, is_helped in frames:
+        seen = SimpleNamespace(time_s=time_s, lap=lap, off_road=False, **at)
+        log.add(seen, seen, 0.0, 0.0)
+        if is_helped:
+            log.intervene(seen, None)
+    return log.result(Job("zero", "lake"), "lake", 1.0)
+
+
+def test_only_laps_without_help_are_clean():
+    result = laps_of(
+        [(5.0, 0, False), (10.0, 1, False), (14.0, 1, True), (25.0, 2, False)]
+        + [(30.0, 2, False), (38.0, 3, False), (40.0, 3, True)]
+    )
+    assert result.lap_times_s == (10.0, 15.0, 13.0)
+    assert result.clean_lap_times_s == (10.0, 13.0)
+    assert result.figures()["clean_lap_times_s"] == [10.0, 13.0]
+
+
+class Sight:
+    """A model that sees perfectly what is told it of each observation."""
+
+    def __init__(self, track):
+        self.expert, self.seen = Expert(track), None
+        steps = range(int(HORIZON_M / track.spacing_m) + 1)
+        curvature = np.abs(track.curvature_per_m)
+        ahead = (counted(np.roll(curvature, -i), i * track.spacing_m) for i in steps)
+        self.bends, self.spacing_m = np.max(list(ahead), axis=0), track.spacing_m
+
+    def __call__(self, frame):
+        if self.seen is None:  # It is asked once, before it drives, what it tells.
+            return Answer(0.0, 0.0)
+        place = int(self.seen.station_m / self.spacing_m) % len(self.bends)
+        return Answer(self.expert(self.seen).steering, float(self.bends[place]))
+
+
+def test_a_planned_speed_is_that_of_the_expert_with_the_same_limits():
+    track = make_track("lake")
+    sight = Sight(track)
+    job = Job("sight", "lake", speed_mph=30.0, sideways_mps2=2.0, most_s=40)
+
+    def change(steer):
+        def steer_by_sight(seen):
+            sight.seen = seen
+            return steer(seen)
+
+        return steer_by_sight
+
+    model = drive(job, predict=sight, change=change).rollout
+    expert = drive(replace(job, driver="expert")).rollout
+    assert not model.interventions and not expert.interventions
+    assert model.distance_m[-1] == pytest.approx(expert.distance_m[-1], rel=0.06)
+    assert np.percentile(model.sideways_mps2(), 95) < 2.6
+    fast = drive(replace(job, driver="expert", sideways_mps2=None)).rollout
+    assert fast.distance_m[-1] > 1.02 * expert.distance_m[-1]
+
+
+def test_a_model_of_steering_alone_has_no_planned_speed(model_path):
+    with pytest.raises(InputError, match="it has no output for bends"):
+        drive(Job(model_path, "lake", speed_mph=30.0, sideways_mps2=4.0))
+
+
 def test_an_unknown_track_is_named():
     with pytest.raises(InputError, match=r"--track monza: .*lake"):
         drive(Job("zero", "monza"))
@@ -133,6 +203,7 @@ def test_an_unknown_track_is_named():
         ({"laps": 0}, "laps is 0"),
         ({"most_interventions": 0}, "most_interventions is 0, expected 1 or more"),
         ({"speed_mph": 80.0}, r"speed_mph is 80\.0, expected 3 to 30"),
+        ({"sideways_mps2": 9.0}, r"--sideways-mps2 is 9, expected 0\.5 to 8"),
     ],
 )
 def test_jobs_that_cannot_be_driven_are_refused(change, text):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from common.car import steering_of
 from evaluation.rollout import Intervention, Rollout
 
 
@@ -41,6 +42,24 @@ def test_autonomy_is_never_below_zero():
 def test_smoothness_is_the_change_of_steering_per_second():
     steering = np.tile([0.0, 0.1], 50)
     assert make_rollout(steering).smoothness_per_s() == pytest.approx(1.0)
+
+
+def test_sideways_acceleration_is_speed_squared_by_curvature():
+    rollout = make_rollout(np.full(100, float(steering_of(0.05))))
+    np.testing.assert_allclose(rollout.sideways_mps2(), 5.0)
+    measures = rollout.measures()
+    assert (measures["p95_sideways_mps2"], measures["top_speed_mps"]) == (5.0, 10.0)
+
+
+def test_jerk_is_the_change_of_the_steerings_rate_per_second():
+    """A wheel turned evenly has none; one that is turned faster and faster has."""
+    time_s = np.arange(100) * 0.1
+    assert make_rollout(0.05 * time_s).jerk_per_s2() == pytest.approx(0, abs=1e-9)
+    assert make_rollout(0.004 * time_s**2).jerk_per_s2() == pytest.approx(0.008)
+    steering = np.repeat([0.5, -0.5], 50)
+    put_back = make_rollout(steering, [Intervention(49, "1 m off")])
+    assert put_back.jerk_per_s2() == 0
+    assert make_rollout(np.zeros(2), num_frames=2).jerk_per_s2() == 0
 
 
 def test_a_change_of_steering_at_an_intervention_does_not_count():
