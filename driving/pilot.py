@@ -125,6 +125,6 @@ def check_sees_bends(predict: Predict, name: object) -> None:
     if not isinstance(predict(np.zeros(FRAME_SHAPE, np.uint8)), Answer):
         raise InputError(
             f"{name}: it has no output for bends, which the speed is planned by "
-            "(--speed auto, --sideways-mps2); train one with this train.py, or give "
-            "--speed in mph alone"
+            "(--speed auto, --sideways-mps2); give --speed in mph alone, or teach it "
+            "bends: python train.py RECORDING --from MODEL --keep-steering"
         )

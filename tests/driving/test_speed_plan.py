@@ -233,8 +233,8 @@ def test_a_model_without_bends_is_refused_in_a_sentence():
         check_sees_bends(lambda frame: 0.0, "models/one/model.json")
     assert str(refused.value) == (
         "models/one/model.json: it has no output for bends, which the speed is planned "
-        "by (--speed auto, --sideways-mps2); train one with this train.py, or give "
-        "--speed in mph alone"
+        "by (--speed auto, --sideways-mps2); give --speed in mph alone, or teach it "
+        "bends: python train.py RECORDING --from MODEL --keep-steering"
     )
 
 
