@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import speed_planning
 
+from common.car import MPS_PER_MPH
 from driving.pilot import Command
 from evaluation.closed_loop import Job, drive
 
@@ -45,7 +46,7 @@ def test_figures_add_up_drives_of_several_roads():
         0,
     )
     way_m = sum(float(each.rollout.distance_m[-1]) for each in results)
-    assert figures["mean_mph"] == pytest.approx(way_m / 20 / 0.44704, rel=0.02)
+    assert figures["mean_mph"] == pytest.approx(way_m / 20 / MPS_PER_MPH, rel=0.02)
     assert figures["lap_s"] is None
 
 
