@@ -106,10 +106,8 @@ def run(
     if engine.is_chief and not (folder / "model.json").exists():
         save_model(model, folder)
     with engine:
-        sets = training_set, validation
-        progress = fit(
-            folder, model, *sets, settings, engine, driving_test, after_epoch
-        )
+        sets, watch = (training_set, validation), (driving_test, after_epoch)
+        progress = fit(folder, model, *sets, settings, engine, *watch)
     if not engine.is_chief:
         return {}
     return write_report(folder, split, cache, progress, settings)
@@ -219,7 +217,7 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     """
     from network.files import check_model
     from recordings.found import only_recording
-    from recordings.recording import read_recording, usable_rows
+    from recordings.log import find_log
     from training.flags import given_settings
     from training.run_folder import name_of, settings_of_new, settings_to_resume
 
@@ -230,8 +228,7 @@ def open_run(args: argparse.Namespace) -> tuple[Path, Settings]:
     folder = args.models_dir / name
     settings = (settings_to_resume if args.resume else settings_of_new)(folder, given)
     for recording in settings.recordings:
-        unit = settings.steering_units.get(recording)
-        usable_rows(read_recording(recording, check_images=False, unit=unit))
+        find_log(Path(recording))
     if settings.from_model:
         check_model(settings.from_model)
     return folder, settings
@@ -241,10 +238,12 @@ def train(args: argparse.Namespace, folder: Path, settings: Settings) -> dict[st
     """Make the folder of a new run, and train it here or on several workers.
 
     Raises:
-        InputError: Another process trains it, or the disk is full.
+        InputError: A recording is refused, another trains the run, or the disk is full.
     """
+    from recordings.recording import check_recordings
     from training.run_folder import forget_unstarted, make_run, threads_of
 
+    check_recordings(settings.recordings, settings.steering_units)
     quiet_tensorflow(threads_of(folder) if args.resume else settings.threads)
     from training.events import follow_with_tensorboard
     from training.workers import check_workers, run_on_workers

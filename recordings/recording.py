@@ -197,6 +197,19 @@ def read_recordings(
     )
 
 
+def check_recordings(folders: Sequence[str], units: Mapping[str, str]) -> None:
+    """See that recordings can be read, without a look into their images.
+
+    A command does so before it loads what is slow.
+
+    Raises:
+        InputError: One cannot be, or has no row that can be used.
+    """
+    for folder in folders:
+        unit = units.get(str(Path(folder).resolve()))
+        usable_rows(read_recording(folder, check_images=False, unit=unit))
+
+
 def what_to_say(recordings: Sequence[Recording]) -> list[str]:
     """Return the lines that a command begins with: the columns read, and warnings."""
     lines = []

@@ -96,7 +96,7 @@ def test_the_demo_needs_nothing_for_tests_and_options(groups):
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     names = {line.partition("==")[0] for line in lines if "==" in line}
     assert {package for package, _ in pins_of(groups, "run")} <= names
-    rest = pins_of(groups, "dev") | pins_of(groups, "drive") - pins_of(groups, "wire")
+    rest = (pins_of(groups, "dev") | pins_of(groups, "drive")) - pins_of(groups, "run")
     # Keras asks for one of the tests' packages, python-socketio's client.
     assert {package for package, _ in rest} & names <= {"requests"}
 

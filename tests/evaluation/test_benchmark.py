@@ -52,7 +52,7 @@ def driven(lap, *, at_m, interventions=0, laps=0, error_m=0.0):
         interventions=(Intervention(3, "off the road"),) * interventions, dt_s=zero,
     )  # fmt: skip
     counts = {"off_road": interventions, "collisions": 0, "stuck": 0}
-    return LoopResult(rollout, laps, (), excursions={}, **counts)
+    return LoopResult(rollout, laps, (), (), excursions={}, **counts)
 
 
 def test_a_lap_without_help_scores_100(lake):
@@ -204,6 +204,7 @@ def fingerprint(laps):
         job = lap.job("expert")
         points = np.round(lap.track.points, 2).tolist()
         about = asdict(replace(job, most_s=round(job.most_s, 2)))
+        assert about.pop("sideways_mps2") is None  # One speed is held, as ever.
         lane_m = [lap.track.half_width_m, *lap.track.lane_offsets_m]
         bridge_m = [lap.track.start_m, *(lap.track.bridge_m or ())]
         settings = asdict(variant_of(job).settings)
