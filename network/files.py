@@ -98,7 +98,12 @@ def save_model(model: keras.Model, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(model, folder)
     json_path = folder / "model.json"
-    write_json(json_path, json.loads(model.to_json()))
+    config = json.loads(model.to_json())
+    for node in _nodes(config, json_path):
+        # What was held fast in one training is not in the next.
+        if node.get("trainable") is False:
+            node["trainable"] = True
+    write_json(json_path, config)
     return json_path
 
 

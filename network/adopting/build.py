@@ -19,6 +19,7 @@ from network.adopting.affine import Affine, X, after
 from network.adopting.graph import PICTURE, Network
 from network.adopting.pieces import Piece
 from network.adopting.sources import Source, Stored
+from network.files import STEERING_AND_BEND, has_bend
 
 if TYPE_CHECKING:
     import keras
@@ -274,7 +275,10 @@ def _layers_for(
         half = [n // 2 for n in settings["kernel_size"]]
         settings["padding"] = "valid"
         found.append((layers.ZeroPadding2D(half, name=name_of("padding")), False))
-    layer = getattr(layers, piece.layer)(**settings, name=name_of(piece.layer))
+    # By its name a model of this project is known that tells bends, too.
+    is_both = piece.name == STEERING_AND_BEND
+    name = STEERING_AND_BEND if is_both else name_of(piece.layer)
+    layer = getattr(layers, piece.layer)(**settings, name=name)
     return [*found, (layer, True)]
 
 
@@ -419,6 +423,8 @@ def build_whole(
 ) -> tuple[keras.Model, list[tuple[Piece, Any]]]:
     """Build a model of this project: raw frames, uint8 (n, 160, 320, 3), to steering.
 
+    One that is of this project already may tell bends besides.
+
     Returns:
         The model, without the file's numbers; and the layers of its pieces.
     """
@@ -429,12 +435,13 @@ def build_whole(
     for layer in front_layers(front):
         x = layer(x)
     answer, made = network_layers(pieces, x, str(source.path), backend)
-    if len(answer.shape) != 2 or answer.shape[-1] != 1:
+    model = keras.Model(frame, answer, name="adopted")
+    if answer.shape != (None, 1) and not has_bend(model):
         raise InputError(
             f"{source.path}: it answers with numbers of the shape "
             f"{tuple(answer.shape[1:])}, expected one, the steering"
         )
-    return keras.Model(frame, answer, name="adopted"), made
+    return model, made
 
 
 def weights_path_of(source: Source) -> Path:

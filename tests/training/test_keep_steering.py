@@ -49,6 +49,8 @@ def test_its_weights_are_chosen_by_the_bend(kept):
     assert metrics["best_val_loss"] < 0.1 and scores["bend"]["samples"] > 0
     layers = check_json(kept / "model.json")["config"]["layers"]
     assert "bend" in {layer["name"] for layer in layers}
+    # What was held fast is trained on again, where one begins from it.
+    assert '"trainable": false' not in (kept / "model.json").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
