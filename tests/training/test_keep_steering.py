@@ -36,6 +36,8 @@ def test_it_steers_as_before_and_has_learnt_a_bend(kept):
     np.testing.assert_array_equal(steering, before.predict_on_batch(frames)[:, 0])
     assert has_bend(after) and np.ptp(bend) > 0
     for layer in before.layers:
+        if layer.name.startswith("bend"):
+            continue
         weights = after.get_layer(layer.name).get_weights()
         for was, now in zip(layer.get_weights(), weights, strict=True):
             np.testing.assert_array_equal(was, now)
