@@ -25,14 +25,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.car import MPS_PER_MPH
 from common.command_line import HelpFormatter
-from common.start_up import quiet_tensorflow
 from common.table import text_table
 from driving.pilot import Command
 from driving.speed_plan import SIDEWAYS_MPS2, TOP_MPH
 from evaluation.closed_loop import Job, LoopResult, Steer, drive
 from evaluation.drivers import EXPERT, driver_of, folder_name, is_model
-from model import make_predictor
-from network.files import load_model
+from model import load_predictor
 from simulator.tracks import track_names
 from simulator.world import Observation
 
@@ -95,7 +93,7 @@ def measure(
         driver: The path of a model, or expert.
         jobs: The roads, driven by whomever.
     """
-    predict = make_predictor(load_model(driver)) if is_model(driver) else None
+    predict = load_predictor(driver) if is_model(driver) else None
     found = {}
     for way in ways:
         results = []
@@ -151,7 +149,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Measure; print the table and the JSON line."""
     args = parse_args(argv)
-    quiet_tensorflow()
     both = ("forward", "reverse")
     directions = both if args.direction == "both" else (args.direction,)
     jobs = [

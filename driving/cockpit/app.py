@@ -267,6 +267,7 @@ class Cockpit:
 
     def _news_of(self, page: Page) -> list[dict[str, Any]]:
         """Return the messages that tell a page what it has not been told yet."""
+        self._state.can_heat_map = bool(self.heat_map and not self.heat_map.is_broken)
         state = self._state.document(page.number, page.wants_heat, self.command)
         parts: list[dict[str, Any]] = [{"text": json.dumps(state)}]
         moment = self.server.newest

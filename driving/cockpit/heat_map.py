@@ -32,12 +32,13 @@ class HeatMap:
     def __init__(self, draw: Callable[[np.ndarray], bytes]) -> None:
         self.newest: bytes | None = None
         """The last one, as `draw` has made it."""
+        self.is_broken = False
+        """Whether none can be made any more."""
         self._draw = draw
         self._worker = Worker("heat map")
         self._seen: np.ndarray | None = None
         self._task: asyncio.Task[None] | None = None
         self._started_s = float("-inf")
-        self._is_broken = False
 
     def look_at(self, frame: np.ndarray, on_made: Callable[[], object]) -> None:
         """Begin with a frame, unless another one is being looked at; return at once.
@@ -48,7 +49,7 @@ class HeatMap:
         """
         is_busy = self._task is not None and not self._task.done()
         is_early = time.perf_counter() - self._started_s < 1 / MOST_PER_S
-        if self._is_broken or is_busy or is_early or frame is self._seen:
+        if self.is_broken or is_busy or is_early or frame is self._seen:
             return
         self._seen, self._started_s = frame, time.perf_counter()
         self._task = asyncio.create_task(self._make(frame, on_made))
@@ -62,6 +63,6 @@ class HeatMap:
             return
         except Exception as error:  # The car drives on, whatever cannot be drawn.
             logger.warning("no heat maps any more: %s", error)
-            self._is_broken = True
+            self.is_broken = True
             return
         on_made()

@@ -164,7 +164,11 @@ async function show(kind, content) {
   try {
     const picture = await createImageBitmap(new Blob([content]));
     if (kind === CAMERA) paint("camera", picture);
-    if (kind === HEAT && wantsHeat) paint("heat", picture);
+    if (kind === HEAT && wantsHeat) {
+      paint("heat", picture);
+      element("heat-wait").hidden = true;
+      element("heat-scale").hidden = false;
+    }
     picture.close();
   } catch {
     // The server counts what cannot be decoded; the last picture stays.

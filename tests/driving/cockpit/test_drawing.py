@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from running_drive import Drive, say, serving
+from running_drive import Drive, say, serving, state_of
 
 from common.errors import InputError
 from driving.cockpit.drawing import DrawingProcess
@@ -87,6 +87,7 @@ def test_a_model_that_cannot_be_loaded_ends_in_a_word_and_the_drive_goes_on(
             car.frame()
             newest_heat(page)
         car.frame()
+        state_of(page, lambda s: not s["can_heat_map"])
     assert caplog.text.count("no heat maps any more") == 1
     with draw._process as process, pytest.raises(InputError, match="has ended"):
         draw(np.zeros((160, 320, 3), np.uint8))
