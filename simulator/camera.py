@@ -33,7 +33,8 @@ FRAME_SIZE = (320, 160)  # width, height
 NEAR_M, FAR_M = 0.6, 480.0  # the nearest road in view is 2 m away
 ROAD_NODE = "road"  # of what `light_road` lights
 LAND_TEXTURES = ("ground", "leafage")
-_VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
+# A place is four floats, the last one 1: three take Panda3D a detour for each corner.
+_VERTEX = np.dtype([("position", "<f4", 4), ("colour", "u1", 4), ("uv", "<f4", 2)])
 _SENSORS, _CHASE = core.BitMask32.bit(1), core.BitMask32.bit(2)
 
 
@@ -309,9 +310,9 @@ def _attach_mesh(
 def _make_geom(part: mesh.Mesh) -> core.Geom:
     """Copy a mesh into Panda3D's buffers."""
     vertices = np.zeros(len(part.vertices), _VERTEX)
-    vertices["position"], vertices["uv"] = part.vertices, part.uv
-    vertices["colour"] = part.colours
-    layout = core.GeomVertexFormat.getV3c4t2()
+    vertices["position"][:, :3], vertices["uv"] = part.vertices, part.uv
+    vertices["position"][:, 3], vertices["colour"] = 1, part.colours
+    layout = _vertex_layout()
     data = core.GeomVertexData("", layout, core.Geom.UHStatic)
     data.uncleanSetNumRows(len(vertices))
     data.modifyArrayHandle(0).copyDataFrom(vertices.tobytes())
@@ -323,6 +324,15 @@ def _make_geom(part: mesh.Mesh) -> core.Geom:
     geom = core.Geom(data)
     geom.addPrimitive(triangles)
     return geom
+
+
+def _vertex_layout() -> core.GeomVertexFormat:
+    """Return what `_VERTEX` is in Panda3D's words."""
+    array, kinds = core.GeomVertexArrayFormat(), core.Geom
+    array.addColumn("vertex", 4, kinds.NTFloat32, kinds.CPoint)
+    array.addColumn("color", 4, kinds.NTUint8, kinds.CColor)
+    array.addColumn("texcoord", 2, kinds.NTFloat32, kinds.CTexcoord)
+    return core.GeomVertexFormat.registerFormat(core.GeomVertexFormat(array))
 
 
 def _make_texture(name: str, image: np.ndarray) -> core.Texture:
