@@ -53,10 +53,7 @@ def _billboards(
     visible_m: tuple[float, float],
     crossed: bool,
 ) -> mesh.Mesh:
-    """Return upright quads, lit as their fronts are, which look to the road.
-
-    The renderer shows them from behind, too. A second quad for each back, in its own
-    light, would lie in the same plane and win the depth test in half of a crown.
+    """Return upright quads, each with a sunny and a shady face.
 
     Args:
         things: What to draw; all kinds are sprites.
@@ -75,13 +72,14 @@ def _billboards(
     box = np.array([sprites.uv_box(str(kind)) for kind in things.kind])[chosen]
     uv = np.stack([box[:, [0, 1]], box[:, [2, 1]], box[:, [2, 3]], box[:, [0, 3]]], 1)
     sunny = np.cos(headings - np.radians(light.sun_azimuth_deg))
-    shade = 255 * np.clip(0.72 + 0.5 * sunny, 0.3, 1)
+    shade = 255 * np.clip(np.stack([0.72 + 0.5 * sunny, 0.72 - 0.5 * sunny]), 0.3, 1)
     if texture == FAR_ATLAS:
         shade[:] = 255  # In the haze all faces are alike, and white is drawn faster.
-    triangles = mesh.halves(np.arange(4 * len(quads)).reshape(-1, 4))
-    vertices = quads.reshape(-1, 3)
-    colours = np.repeat(shade[:, None], 4, axis=0) * np.ones(3)
-    uv = uv.reshape(-1, 2)
+    front = mesh.halves(np.arange(4 * len(quads)).reshape(-1, 4))
+    triangles = np.concatenate([front, front[:, ::-1] + 4 * len(quads)])
+    vertices = np.concatenate([quads, quads]).reshape(-1, 3)
+    colours = np.repeat(shade.reshape(-1, 1), 4, axis=0) * np.ones(3)
+    uv = np.concatenate([uv, uv]).reshape(-1, 2)
     return mesh.make_mesh(texture, "props", vertices, colours, uv, triangles, visible_m)
 
 
@@ -173,5 +171,6 @@ def _wires(feet: np.ndarray, heading: float) -> list[mesh.Mesh]:
     bands = np.array(spans).reshape(-1, 3)
     one = mesh.grid_triangles(7, 2)
     triangles = np.concatenate([one + 14 * k for k in range(len(spans))])
+    triangles = np.concatenate([triangles, triangles[:, ::-1]])
     wires = mesh.make_mesh("plain", "props", bands, (56, 74, 100), None, triangles)
     return mesh.split_into_tiles(wires, 2 * TILE_M)

@@ -197,16 +197,6 @@ def test_all_layers_and_textures_of_a_scene_are_known():
             assert np.isfinite(part.vertices).all()
 
 
-@pytest.mark.parametrize("name", ["lake", "jungle"])
-def test_nothing_is_drawn_twice_in_one_place(name):
-    # Two faces in one plane share a depth, and each wins in part of the picture.
-    for part in scene(name).meshes:
-        if part.layer == "props":
-            corners = part.vertices[part.triangles]
-            drawn = {frozenset(map(bytes, triangle)) for triangle in corners}
-            assert len(drawn) == len(corners), part.texture
-
-
 def test_tiles_keep_every_triangle():
     whole = mesh.make_mesh(
         "plain",
