@@ -79,7 +79,7 @@ def test_marks_by_mouse_and_keys_are_saved_undone_and_there_after_a_reload(
     before = contents(drive)
     # By mouse: a stretch, a button, a word.
     drag(page, 20, 39)
-    assert page.text("selection") == "rows 21–40"
+    page.until("document.getElementById('selection').textContent === 'rows 21–40'")
     page("click", selector="#controls [data-kind='leave-out']")
     page("click", selector="#words button")
     page("click", selector="#note-mark")
