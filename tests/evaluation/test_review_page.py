@@ -189,7 +189,10 @@ def test_it_is_stepped_played_sought_and_jumped(opened):
         for (let x = 0; x < 320; x++) if (d[4 * x] > 180) { s += x; n++; }
         return s / n; })()"""
     steered = 160 + 120 * 0.5 * np.sin(199 / 12)
-    places = [page.evaluate(at % name) for name in ("center", "left", "right")]
+    cameras = ("center", "left", "right")
+    for name in cameras:  # Each picture comes by itself.
+        page.until(f"document.getElementById('{name}').dataset.row === '199'")
+    places = [page.evaluate(at % name) for name in cameras]
     np.testing.assert_allclose(places, steered + np.array([0, 25, -25]), atol=2)
 
 
