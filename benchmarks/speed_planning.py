@@ -62,7 +62,7 @@ def eased(steer: Steer) -> Steer:
     return eased_steer
 
 
-def figures_of(results: Sequence[LoopResult]) -> dict[str, Any]:
+def figures_of(jobs: Sequence[Job], results: Sequence[LoopResult]) -> dict[str, Any]:
     """Return what is told of a driver's drives, on all roads together."""
     laps_s = [time_s for each in results for time_s in each.clean_lap_times_s]
     elapsed_s = sum(each.rollout.elapsed_s for each in results)
@@ -74,6 +74,11 @@ def figures_of(results: Sequence[LoopResult]) -> dict[str, Any]:
         "stuck": sum(each.stuck for each in results),
         "roads": len(results),
         "clean_roads": sum(not each.rollout.interventions for each in results),
+        "left": [
+            f"{job.track} {job.direction}"
+            for job, each in zip(jobs, results, strict=True)
+            if each.rollout.interventions
+        ],
         "excursions_2_m": excursions[2.0],
         "excursions_1_m": excursions[1.0],
         "elapsed_s": round(elapsed_s, 1),
@@ -102,7 +107,7 @@ def measure(
             own = replace(job, driver=driver, **limits)
             change = eased if way.name == RULE else None
             results.append(drive(own, predict=predict, change=change))
-        found[way.name] = figures_of(results)
+        found[way.name] = figures_of(jobs, results)
     return found
 
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 RECIPES = ("base", "scratch", "usual")
 SPEED_MPH = 20.0
+MOST_BATCHES = 5_000  # after which it is not there yet; the usual recipe's are smaller
 # A lap takes 77 s at this speed.
 MOST_S_PER_LAP = 150.0
 # --- The usual recipe, in the numbers that are usual ---
@@ -121,7 +122,8 @@ def train_ours(
     with tempfile.TemporaryDirectory() as models_dir:
         words = [*map(str, recordings), "--name", "run", "--models-dir", models_dir]
         words += ["--from", beginning, "--seed", str(seed)]
-        words += ["--steps-per-epoch", str(every), "--epochs", "200"]
+        words += ["--steps-per-epoch", str(every)]
+        words += ["--epochs", str(max(1, MOST_BATCHES // every))]
         args = train.parse_args(words)
         folder, settings = train.open_run(args)
         quiet_tensorflow(settings.threads)
@@ -130,8 +132,10 @@ def train_ours(
         make_run(folder, settings)
 
         def look(progress: Any) -> None:
-            best = load_model(folder / "model.json")
-            clock.check(make_predictor(best), progress.epoch * every)
+            # Those of before have been seen, and those that it begins with do not count.
+            if progress.kept_epoch == progress.epoch:
+                best = load_model(folder / "model.json")
+                clock.check(make_predictor(best), progress.epoch * every)
 
         train.run(folder, settings, after_epoch=look)
 
@@ -140,7 +144,7 @@ def train_ours(
 
 
 def train_usual(recordings: list[Path], seed: int, every: int, clock: Clock) -> None:
-    """Train as most do; stop after as many samples as ten of their epochs have."""
+    """Train as most do."""
     quiet_tensorflow()
     import keras
 
@@ -156,7 +160,7 @@ def train_usual(recordings: list[Path], seed: int, every: int, clock: Clock) -> 
         view = usual_view(frame)[None].astype(np.float32)
         return float(network.predict_on_batch(view)[0, 0])
 
-    for batch in range(1, 200_000 // USUAL_BATCH + 1):
+    for batch in range(1, MOST_BATCHES + 1):
         network.train_on_batch(*next(batches))
         if batch % every == 0:
             clock.check(steer, batch)
