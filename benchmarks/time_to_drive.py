@@ -132,7 +132,7 @@ def train_ours(
         make_run(folder, settings)
 
         def look(progress: Any) -> None:
-            # Those of before have been seen, and those that it begins with do not count.
+            # Those of before have been seen; those that it begins with do not count.
             if progress.kept_epoch == progress.epoch:
                 best = load_model(folder / "model.json")
                 clock.check(make_predictor(best), progress.epoch * every)
