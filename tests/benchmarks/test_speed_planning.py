@@ -33,13 +33,14 @@ def test_every_way_of_every_driver_has_a_row_and_the_expert_is_the_bound(capsys)
     assert len(table) == 5 and table[0].split()[:2] == ["driver", "speed"]
     assert found["expert"]["auto"]["departures"] == 0
     assert found["zero"]["10 mph"]["mean_mph"] < 10.5
+    assert found["expert"]["auto"]["left"] == []
+    assert found["zero"]["x (1 - s²)"]["left"] == ["lake forward"]
 
 
 def test_figures_add_up_drives_of_several_roads():
-    results = [
-        drive(Job("expert", "lake", way, most_s=10)) for way in ("forward", "reverse")
-    ]
-    figures = speed_planning.figures_of(results)
+    jobs = [Job("expert", "lake", way, most_s=10) for way in ("forward", "reverse")]
+    results = [drive(job) for job in jobs]
+    figures = speed_planning.figures_of(jobs, results)
     assert (figures["roads"], figures["clean_roads"], figures["clean_laps"]) == (
         2,
         2,
