@@ -80,6 +80,7 @@ def test_a_model_that_cannot_be_loaded_ends_in_a_word_and_the_drive_goes_on(
         running.simulator() as client,
         running.page() as page,
     ):
+        state_of(page, lambda s: s["can_heat_map"])
         say(page, "heat_map", on=True)
         car = Drive(client, jpegs)
         deadline_s = time.monotonic() + 120

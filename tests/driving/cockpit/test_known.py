@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -304,21 +305,30 @@ def test_chart_has_a_scale_and_a_legend(browser, world):
 
 
 def test_heat_map_has_a_legend_while_it_is_shown(browser, recording):
-    with playing(recording, heat_map=HeatMap(lambda frame: PNG)) as url:
+    begin = threading.Event()
+
+    def draw(frame):
+        assert begin.wait(60)
+        return PNG
+
+    with playing(recording, heat_map=HeatMap(draw)) as url:
         browser("open", url=url, page=DESK)
         browser.until_banner("A recording is played")
         assert not browser.is_shown("#heat-legend")
         browser.press("h")
         browser.until("document.getElementById('heat-legend').offsetHeight > 0")
-        assert "little" in browser.text("heat-legend")
+        assert browser.is_shown("#heat-wait") and not browser.is_shown("#heat-scale")
+        begin.set()
+        browser.until("document.getElementById('heat-scale').offsetHeight > 0")
+        assert not browser.is_shown("#heat-wait")
         browser.press("h")
         browser.until("document.getElementById('heat-legend').offsetHeight == 0")
 
 
 # One clear pixel.
 PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944"
-    "4154789c6360000002000001e221bc330000000049454e44ae426082"
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000a4944"
+    "4154081d63000100000500018a6dbc200000000049454e44ae426082"
 )
 
 
