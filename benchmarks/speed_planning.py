@@ -138,12 +138,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     add = parser.add_argument
-    add("models", nargs="+", type=driver_of, metavar="MODEL")
-    add("--track", nargs="+", default=["lake"], metavar="NAME")
-    add("--laps", type=int, default=1)
-    add("--direction", choices=("forward", "reverse", "both"), default="forward")
-    add("--ceiling", type=float, default=TOP_MPH, metavar="MPH")
-    add("--sideways-mps2", type=float, default=SIDEWAYS_MPS2, metavar="A")
+    add("models", nargs="+", type=driver_of, metavar="MODEL", help="run's folder")
+    add("--track", nargs="+", default=["lake"], metavar="NAME", help="(default: lake)")
+    add("--laps", type=int, default=1, help="laps each way (default: 1)")
+    ways = ("forward", "reverse", "both")
+    add("--direction", choices=ways, default="forward", help="(default: forward)")
+    ceiling = f"most that a planned speed may be, in mph (default: {TOP_MPH:g})"
+    add("--ceiling", type=float, default=TOP_MPH, metavar="MPH", help=ceiling)
+    pull = f"pull to the side that is planned for (default: {SIDEWAYS_MPS2:g})"
+    add("--sideways-mps2", type=float, default=SIDEWAYS_MPS2, metavar="A", help=pull)
     constants = "constant speeds to drive at besides, in mph"
     add("--constant", type=float, nargs="*", default=[], metavar="MPH", help=constants)
     add("--rule", action="store_true", help="drive by throttle x (1 - steering²), too")

@@ -7,7 +7,7 @@ neither lap needs an intervention. The recipes:
 
     base     train.py as it is, which begins from the base model. That laps this lake
              before it has seen a frame: what is told is when the first weights trained
-             on the recording are on disk, and lap it.
+             on the recording, and better on what is held out, are on disk and lap it.
     scratch  train.py --from scratch: a new network learns it from the recording alone.
     usual    the recipe that most projects of the field share, built anew here from its
              description: for each sample Python picks a camera at random (with 0.2
@@ -16,7 +16,7 @@ neither lap needs an intervention. The recipes:
              normalization, dropout 0.5; batches of 40, Adam at 1e-4.
 
     python simulate.py record lake --laps 1 --direction both --seed 1 --out data/demo
-    python benchmarks/time_to_drive.py data/demo/* --seeds 0 1 2
+    python benchmarks/time_to_drive.py data/demo --seeds 0 1 2
 
 Prints a table, then one JSON line.
 """
