@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -30,6 +30,13 @@ from training.view_cache import ViewCache
 
 # Of the frames that validate, so many are steered by the exported copy, too.
 FRAMES_TO_CHECK = 100
+# Of more recordings than these the table and the picture show the worst: drawing all of
+# 400 takes minutes, and nobody looks through them. All are in metrics.json.
+MOST_SHOWN = 12
+
+T = TypeVar("T")
+Panel = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of a recording: its predicted, recorded and averaged steering, each float (n,)."""
 
 
 def write_report(
@@ -45,12 +52,12 @@ def write_report(
     predicted = answers[:, 0]
     mean = float(labels.raw[split.train].mean())
     names = split.samples["recording"].to_numpy()[rows]
-    scores, panels = {}, []
+    scores, panels = dict[str, Any](), dict[str, Panel]()
     for name in dict.fromkeys(names):
         of = names == name
         here = (predicted[of], labels.raw[rows][of], labels.averaged[rows][of])
         scores[str(name)] = score(*here, mean)
-        panels.append((str(name), *here))
+        panels[str(name)] = here
     metrics = {
         "best_val_loss": progress.best_val_loss,
         "epochs": progress.epoch,
@@ -93,22 +100,44 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     """Return the errors per recording beside the baselines, as lines for a person."""
     where = "validation blocks" if metrics["is_held_out"] else "what it was trained on"
     rows = [["recording", "label", "model", "zero", "mean"]]
-    for name, scores in metrics["validation"].items():
+    shown = worst_of(metrics["validation"], _averaged_rmse)
+    for name, scores in shown.items():
         for label in ("averaged_1_s", "raw"):
             found = (scores[f][label] for f in ("model", "always_zero", "always_mean"))
             cells = (f"{each['steering']:.3f} ({each['deg']:4.1f})" for each in found)
             rows.append([short_name(name), label, *cells])
     table = text_table(rows, "<<>")
-    said = f"RMSE of steering on {where} (degrees of wheel angle)\n{table}"
+    title = f"RMSE of steering on {where} (degrees of wheel angle)"
+    if len(shown) < len(metrics["validation"]):
+        title += f"\n{_worst(len(shown), len(metrics['validation']))}"
+    said = f"{title}\n{table}"
     bends = [
         [short_name(name), f"{bend['model']:.4f}", f"{bend['always_mean']:.4f}"]
-        for name, scores in metrics["validation"].items()
+        for name, scores in shown.items()
         if (bend := scores.get("bend"))
     ]
     if bends:
         table = text_table([["recording", "model", "mean"], *bends], "<>")
         said += f"\nRMSE of the bend (1/m; 0.1 is a radius of 10 m)\n{table}"
     return said
+
+
+def worst_of(recordings: Mapping[str, T], error: Callable[[T], float]) -> dict[str, T]:
+    """Return, of more recordings than can be looked at, those with the largest error.
+
+    They stay in their order; of MOST_SHOWN or fewer it is all.
+    """
+    ranked = sorted(recordings, key=lambda name: error(recordings[name]), reverse=True)
+    worst = set(ranked[:MOST_SHOWN])
+    return {name: of for name, of in recordings.items() if name in worst}
+
+
+def _averaged_rmse(scores: dict[str, Any]) -> float:
+    return float(scores["model"]["averaged_1_s"]["steering"])
+
+
+def _worst(num_shown: int, num_recordings: int) -> str:
+    return f"the {num_shown} of {num_recordings} recordings with the largest error"
 
 
 def rmse(predicted: np.ndarray | float, label: np.ndarray) -> dict[str, float]:
@@ -191,19 +220,19 @@ def plot_loss(folder: Path, progress: Progress) -> None:
     write_bytes(folder / "loss.png", to_png(figure))
 
 
-def plot_predictions(
-    folder: Path, panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
-) -> None:
+def plot_predictions(folder: Path, panels: Mapping[str, Panel]) -> None:
     """Draw predictions.png: per recording, a scatter and a stretch over time.
 
     Args:
-        panels: Each recording's name, and its predicted, recorded and averaged
-            steering, float (n,) in the order of time.
+        panels: By the recordings' names, in the order of time.
     """
-    figure = Figure(figsize=(12, 3.6 * len(panels)), layout="constrained")
-    grid = figure.subplots(len(panels), 2, squeeze=False, width_ratios=(1, 2.4))
-    for (scatter, series), panel in zip(grid, panels, strict=True):
-        name, predicted, raw, averaged = panel
+    shown = worst_of(panels, lambda panel: rmse(panel[0], panel[2])["steering"])
+    figure = Figure(figsize=(12, 3.6 * len(shown)), layout="constrained")
+    if len(shown) < len(panels):
+        figure.suptitle(_worst(len(shown), len(panels)))
+    grid = figure.subplots(len(shown), 2, squeeze=False, width_ratios=(1, 2.4))
+    for (scatter, series), (name, panel) in zip(grid, shown.items(), strict=True):
+        predicted, raw, averaged = panel
         scatter.plot([-1, 1], [-1, 1], color="grey", linewidth=0.8)
         scatter.scatter(averaged, predicted, s=5, alpha=0.4)
         scatter.set(
@@ -213,10 +242,10 @@ def plot_predictions(
             aspect="equal",
         )
         # More than some 600 frames cannot be told apart across the page.
-        shown = slice(0, 600)
-        series.plot(raw[shown], color="lightgrey", label="recorded")
-        series.plot(averaged[shown], color="black", linewidth=1, label="averaged 1 s")
-        series.plot(predicted[shown], color="tab:blue", linewidth=1, label="predicted")
+        first = slice(0, 600)
+        series.plot(raw[first], color="lightgrey", label="recorded")
+        series.plot(averaged[first], color="black", linewidth=1, label="averaged 1 s")
+        series.plot(predicted[first], color="tab:blue", linewidth=1, label="predicted")
         series.set(xlabel="validation frame", ylabel="steering, + is right")
         series.legend(loc="upper right")
         for axes in (scatter, series):
