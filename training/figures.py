@@ -97,7 +97,7 @@ def leave_exported(json_path: Path, model: keras.Model, split: Split) -> None:
 
 
 def metrics_table(metrics: dict[str, Any]) -> str:
-    """Return the errors per recording beside the baselines, as lines for a person."""
+    """Return the errors beside the baselines, of the worst recordings, as lines."""
     where = "validation blocks" if metrics["is_held_out"] else "what it was trained on"
     rows = [["recording", "label", "model", "zero", "mean"]]
     shown = worst_of(metrics["validation"], _averaged_rmse)
@@ -126,6 +126,10 @@ def worst_of(recordings: Mapping[str, T], error: Callable[[T], float]) -> dict[s
     """Return, of more recordings than can be looked at, those with the largest error.
 
     They stay in their order; of MOST_SHOWN or fewer it is all.
+
+    Args:
+        recordings: What there is to show of each, by its name.
+        error: What it is ranked by, of one; larger is worse.
     """
     ranked = sorted(recordings, key=lambda name: error(recordings[name]), reverse=True)
     worst = set(ranked[:MOST_SHOWN])
@@ -221,10 +225,11 @@ def plot_loss(folder: Path, progress: Progress) -> None:
 
 
 def plot_predictions(folder: Path, panels: Mapping[str, Panel]) -> None:
-    """Draw predictions.png: per recording, a scatter and a stretch over time.
+    """Draw predictions.png: of the worst recordings, a scatter and a stretch over time.
 
     Args:
-        panels: By the recordings' names, in the order of time.
+        panels: Of every recording, by its name; steering in [-1, 1], in the order of
+            time.
     """
     shown = worst_of(panels, lambda panel: rmse(panel[0], panel[2])["steering"])
     figure = Figure(figsize=(12, 3.6 * len(shown)), layout="constrained")
