@@ -1,10 +1,14 @@
-"""Load TensorFlow without its start-up notices on the screen."""
+"""Load TensorFlow: no more than is used, and without its notices on the screen."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
 
 from common.bar import Bar
 from common.interrupts import hearing_within_imports
@@ -20,6 +24,9 @@ NOTICE = re.compile(
     rb"To enable the following instructions:"
 )
 
+# What Keras takes up where it is installed, for wrappers, pictures and tables that no
+# command gives it: a third of the time that it loads.
+EXTRAS = frozenset({"matplotlib", "pandas", "scipy", "sklearn"})
 
 # What TensorFlow reads as it starts.
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
@@ -62,5 +69,53 @@ def quiet_tensorflow(threads: int | None = None) -> None:
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
     keep_freed_memory()
-    with Bar("loading TensorFlow"), without_lines(NOTICE), hearing_within_imports():
+    with (
+        Bar("loading TensorFlow"),
+        without_lines(NOTICE),
+        hearing_within_imports(),
+        _without_extras(),
+        _nothing_collected(),
+    ):
         import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def _without_extras() -> Iterator[None]:
+    """Let what this thread imports take EXTRAS for not installed, but for those loaded.
+
+    Who uses one of them imports it afterwards as ever.
+    """
+    finder = _NotInstalled()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _NotInstalled:
+    """Finds none of EXTRAS, for the thread that makes it."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Leave a module to other finders.
+
+        Raises:
+            ModuleNotFoundError: It is one of EXTRAS.
+        """
+        if name in EXTRAS and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Look for no garbage meanwhile: modules are none, but many objects to look at."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

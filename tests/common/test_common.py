@@ -136,6 +136,35 @@ def test_notices_are_kept_and_errors_are_shown(capfd):
     assert [line.partition(" ")[0] for line in err] == ["E0000", "what"]
 
 
+# The other thread looks for a package again and again while TensorFlow loads.
+EXTRAS_AND_KERAS = """
+import gc, importlib.util, sys, threading
+from common import start_up
+loaded, found = threading.Event(), set()
+def look():
+    while not loaded.wait(0.01):
+        found.add(importlib.util.find_spec("scipy") is not None)
+thread = threading.Thread(target=look)
+thread.start()
+start_up.quiet_tensorflow()
+loaded.set()
+thread.join()
+print(found, sorted(start_up.EXTRAS & set(sys.modules)), gc.isenabled())
+import keras, matplotlib.pyplot, pandas, scipy, sklearn.metrics
+print(keras.backend.backend())
+"""
+
+
+def test_keras_loads_without_what_no_command_gives_it_and_others_still_have_it():
+    done = subprocess.run(
+        [sys.executable, "-c", EXTRAS_AND_KERAS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "{True} [] True\ntensorflow\n", done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
