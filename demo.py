@@ -43,7 +43,7 @@ HOST = "127.0.0.1"
 PAGE, DRIVES = "index.html", ("drive", "road")
 # What is imported by one step or another, and takes no time to look for.
 PACKAGES = (
-    "numpy cv2 pandas scipy sklearn seaborn h5py tensorflow keras matplotlib jinja2 "
+    "numpy cv2 pandas scipy seaborn h5py tensorflow keras matplotlib jinja2 "
     "panda3d imageio_ffmpeg platformdirs psutil socketio engineio uvicorn websockets"
 ).split()
 # Epochs of training from the base model: a person's laps take longer to learn.

@@ -122,16 +122,13 @@ def _held_out(
     blocks: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Return bool (n,): which rows lie in the blocks drawn for validation."""
-    from sklearn.model_selection import GroupShuffleSplit  # Not above: slow to load.
-
     held_out = np.zeros(len(blocks), bool)
-    num_blocks = len(np.unique(blocks))
-    if num_blocks > 1:
+    numbers = np.unique(blocks)
+    if (num_blocks := len(numbers)) > 1:
         num_held_out = min(max(1, round(fraction * num_blocks)), num_blocks - 1)
-        splitter = GroupShuffleSplit(
-            1, test_size=num_held_out, random_state=int(rng.integers(2**31))
-        )
-        held_out[next(splitter.split(blocks, groups=blocks))[1]] = True
+        # As scikit-learn's GroupShuffleSplit draws them, so that runs of before go on.
+        drawn = np.random.RandomState(int(rng.integers(2**31))).permutation(numbers)
+        held_out = np.isin(blocks, drawn[:num_held_out])
     return held_out
 
 

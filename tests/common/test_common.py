@@ -150,7 +150,7 @@ start_up.quiet_tensorflow()
 loaded.set()
 thread.join()
 print(found, sorted(start_up.EXTRAS & set(sys.modules)), gc.isenabled())
-import keras, matplotlib.pyplot, pandas, scipy, sklearn.metrics
+import keras, matplotlib.pyplot, pandas, scipy.signal
 print(keras.backend.backend())
 """
 

@@ -35,7 +35,6 @@ IMPORTS = {
     "pandas": "dataset.py bars",
     "matplotlib": "augment.py bars --out a.png",
     "panda3d": "simulate.py record lake --frames 5 --out out",
-    "sklearn": "train.py bars --name x",
     "tensorflow": "train.py bars --name x",
 }
 
