@@ -180,8 +180,10 @@ def reproject(
         np.matmul(far[i], pixels[:, :split], out=come_from[:, :split])
         np.matmul(road[i], pixels[:, split:], out=come_from[:, split:])
         x, y, scale = come_from.reshape(3, geometry.height, geometry.width)
-        x /= scale
-        y /= scale
+        # Of a camera turned far aside some pixels are seen from beside: at infinity.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x /= scale
+            y /= scale
         # One remap is quicker than a warp for either part.
         cv2.remap(frame, x, y, cv2.INTER_LINEAR, out[i], cv2.BORDER_REPLICATE)
     return out
