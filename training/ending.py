@@ -90,7 +90,11 @@ def worse_than_zero(metrics: dict[str, Any]) -> str:
 
 
 def _worse_places(metrics: dict[str, Any]) -> list[str]:
-    """Return what is said where a model is worse on some recordings only."""
+    """Return what is said where a model is worse on some recordings only.
+
+    Who weaves is no measure of who drives straight: a model that replays a recording
+    without an intervention may be called so.
+    """
     places = [
         name
         for name, scores in metrics["validation"].items()
@@ -100,7 +104,10 @@ def _worse_places(metrics: dict[str, Any]) -> list[str]:
         return []
     count = counted(len(places), "recording")
     names = ", ".join(map(unbroken, places[:3])) + ", ..." * (len(places) > 3)
-    return [f"on {count} it is worse than never steering: {names}"]
+    return [
+        f"on {count} its steering is further off than straight on: {names}; how it "
+        "drives there, evaluate.py tells"
+    ]
 
 
 def _rmse_deg(validation: dict[str, Any], who: str) -> float:

@@ -61,7 +61,10 @@ def test_a_model_worse_than_never_steering_is_called_that_and_not_driven(setting
 
 def test_a_model_that_is_worse_on_some_recordings_says_on_which(settings):
     said = last(metrics_of((0.5, 2.5)), settings)
-    assert "on 1 recording it is worse than never steering: b next: python" in said
+    assert (
+        "on 1 recording its steering is further off than straight on: b; how it drives "
+        "there, evaluate.py tells next: python"
+    ) in said
     # Of both together it is the error that counts, not the mean of the two.
     assert worse_than_zero(metrics_of((0.5, 2.5))) == ""
     assert worse_than_zero(metrics_of((0.5, 2.9))) != ""
