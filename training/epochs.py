@@ -200,6 +200,10 @@ def compile_network(network: keras.Model, settings: Settings, num_batches: int) 
     else:
         loss = both_errors(settings.bend_weight)
         network.compile(optimizer=optimizer, loss=loss, metrics=[steering_error])
+        # Keras would make the metric in the first step, and then trace that step again.
+        nothing = keras.ops.zeros((1, *network.output_shape[1:]))
+        network.compute_metrics(None, nothing, nothing)
+        network.reset_metrics()
     # Built now and not in the first step, so that a saved state can be put back.
     network.optimizer.build(network.trainable_variables)
 

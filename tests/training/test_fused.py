@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from training_sets import settings
 
-from model import build_model, network_of
+from model import build_model, network_of, with_bend
 from training.epochs import compile_network, with_habits
 from training.fused import FusedAdam, FusedNormalization, fused_network
 
@@ -85,6 +85,27 @@ def test_training_comes_to_the_same_loss_and_the_network_itself_learns(rng):
         # All but the habit, which nothing mirrored has asked for.
         assert sum(changed) == len(before) - 1
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("num_outputs", [1, 2])
+def test_the_step_is_traced_once(rng, num_outputs):
+    """Whatever Keras makes on the way is there before; else it traces once more."""
+    model = build_model("default")
+    network = network_of(model if num_outputs == 1 else with_bend(model))
+    trained = fused_network(with_habits(network, 1))
+    compile_network(trained, settings(), 10)
+    traced, step = [], trained.train_step
+
+    def train_step(data):
+        traced.append(data)
+        return step(data)
+
+    trained.train_step = train_step
+    inputs, steering = a_batch(rng, size=8)
+    taught = np.repeat(steering, num_outputs, axis=1).astype(np.float32)
+    for _ in range(3):
+        trained.train_on_batch(inputs, taught)
+    assert len(traced) == 1
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
