@@ -57,7 +57,7 @@ demo:  ## Record, look, train, drive: the main job, into demo/ (DATA=folder: you
 DEMO = $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") \
 	$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(PORT),--port $(PORT)) $(if $(QUICK),--quick)
 
-test: dev  ## Run the tests (at most 10 minutes on 2 cores, no network).
+test: dev  ## Run the tests (a quarter of an hour on 2 cores, or more; no network).
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not alone"
 	$(BIN)/python -m pytest -m "alone and not slow" tests/driving
 
