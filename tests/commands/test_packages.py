@@ -97,7 +97,7 @@ def test_a_python_without_any_package_is_told_how_to_get_them(folder, command):
         ("matplotlib", "explore"),
         ("scipy", "evaluate"),
         ("jinja2", "demo"),
-        ("h5py", "export"),
+        ("h5py", "improve"),
         ("websockets", "demo"),
     ],
 )

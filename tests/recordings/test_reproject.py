@@ -40,8 +40,8 @@ def smooth_frames(rng, num):
     )
 
 
-def test_a_car_turned_far_aside_gets_pictures_without_a_complaint():
-    frames = np.random.default_rng(0).integers(0, 256, (3, *VIEW_SHAPE), np.uint8)
+def test_a_car_turned_far_aside_gets_pictures_without_a_complaint(rng):
+    frames = rng.integers(0, 256, (3, *VIEW_SHAPE), np.uint8)
     # Where a pixel's ray lies in the camera's own plane, to the last bit.
     headings_rad = np.array([1.1938052083641217, np.pi / 2, -np.pi])
     seen = rp.reproject(frames, np.ones(3), headings_rad, VIEW)
