@@ -1,6 +1,7 @@
 """Parts of recordings: validation stays apart from training, and nothing is lost."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_recordings import made_up_samples, write_recording
 
@@ -44,6 +45,15 @@ def test_split_follows_from_the_rng_and_differs_between_seeds(rng):
     )
     np.testing.assert_array_equal(first[0], again[0])
     assert not np.array_equal(first[1], other[1])
+
+
+def test_the_blocks_of_runs_of_before_are_drawn_again():
+    """As scikit-learn 1.9.1 drew them: a run that is resumed holds out the same."""
+    times = 1e9 + np.arange(2000) / 10
+    samples = pd.DataFrame({"time_s": times, "session": 0, "recording": "a"})
+    for seed, blocks in ((0, {6, 12, 13, 19}), (1, {5, 13, 14, 18})):
+        _, held_out = split_by_time(samples, 0.2, np.random.default_rng(seed))
+        assert set(held_out // 100) == blocks
 
 
 def test_too_little_to_split_says_so(rng):
