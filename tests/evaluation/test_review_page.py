@@ -115,6 +115,24 @@ def test_marks_by_mouse_and_keys_are_saved_undone_and_there_after_a_reload(
     assert contents(drive) == before
 
 
+def test_what_is_chosen_before_all_is_read_is_kept(drive, browser):
+    """The rows are there; how they are used, and the moments, come later."""
+    chosen = "document.getElementById('selection').textContent == 'rows 21–40'"
+    with reviewing(drive) as review:
+        browser("open", url=review.url, page=DESK, hold="**/details*")
+        browser.until(SHOWS % 0)
+        browser.until(IS_SAVED)
+        drag(browser, 20, 39)
+        browser.until(chosen)
+        browser("release")
+        browser("click", selector="#tab-summary")
+        browser.until(
+            "document.getElementById('summary-rows').textContent.includes('200')"
+        )
+        assert browser.evaluate(chosen)
+        browser("leave")
+
+
 CURRENT = "document.querySelector('#moment-list [aria-current=true]')"
 
 

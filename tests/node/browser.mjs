@@ -20,9 +20,11 @@ let page;
 const complaints = [];
 // What a page has asked for, but for what it holds itself.
 const requests = [];
+// What a page waits for until it is released.
+const held = [];
 
 const commands = {
-  async open({ url, page: options }) {
+  async open({ url, page: options, hold }) {
     await page?.context().close();
     page = await (await browser.newContext(options)).newPage();
     page.on("pageerror", (error) => complaints.push(String(error)));
@@ -32,7 +34,12 @@ const commands = {
     page.on("request", (asked) => {
       if (!asked.url().startsWith("data:")) requests.push(asked.url());
     });
+    if (hold) await page.route(hold, (route) => held.push(route));
     await page.goto(url);
+  },
+  release: async () => {
+    for (const route of held.splice(0)) await route.continue();
+    await page.unrouteAll();
   },
   reload: () => page.reload(),
   leave: () => page.goto("about:blank"),

@@ -61,26 +61,30 @@ export class Book {
   }
 
   /**
-   * Bring what is older than the server's.
+   * Bring the rows, once the server has read them.
+   *
+   * @param {RecordingState} state
+   * @returns {Promise<boolean>} whether they have come now
+   */
+  async open(state) {
+    return state.is_read && !this.isOpen && (await this.#readRows());
+  }
+
+  /**
+   * Bring what is older than the server's, of a recording that is open.
    *
    * @param {RecordingState} state
    * @returns {Promise<boolean>} whether anything is new
    */
   async follow(state) {
-    if (!state.is_read) return false;
     let isNew = false;
-    if (!this.isOpen) isNew = await this.#readRows();
-    if (this.isOpen) {
-      if (state.marks && (await this.marks.follow(state.marks))) isNew = true;
-      if (state.details !== this.detailsVersion && (await this.#readDetails())) {
-        isNew = true;
-      }
-      if (state.has_moments && state.moments !== this.numMoments) {
-        const query = { recording: this.number };
-        this.moments = (await getJson("/moments", query))?.moments ?? [];
-        this.numMoments = state.moments;
-        isNew = true;
-      }
+    if (state.marks && (await this.marks.follow(state.marks))) isNew = true;
+    if (state.details !== this.detailsVersion && (await this.#readDetails())) isNew = true;
+    if (state.has_moments && state.moments !== this.numMoments) {
+      const query = { recording: this.number };
+      this.moments = (await getJson("/moments", query))?.moments ?? [];
+      this.numMoments = state.moments;
+      isNew = true;
     }
     return isNew;
   }
@@ -108,7 +112,7 @@ export class Book {
       steering: new Pyramid(this.steering),
       speed: new Pyramid(this.speed_mph),
     };
-    return true;
+    return this.isOpen;
   }
 
   async #readDetails() {

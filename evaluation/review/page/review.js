@@ -104,15 +104,16 @@ async function take(news) {
   const book = books[which.selectedIndex];
   if (!book) return;
   if (!book.isOpen) view.showFirst(book);
-  const wasOpen = book.isOpen;
-  const details = book.detailsVersion;
-  const isNew = await book.follow(news.recordings[book.number]);
-  if (book.isOpen && !wasOpen) openBook(book);
+  const recording = news.recordings[book.number];
+  // Before anything else of it is brought: what a person does is not forgotten then.
+  if (await book.open(recording)) openBook(book);
   view.models = news.models;
   models.make(news);
+  if (!book.isOpen) return;
+  const details = book.detailsVersion;
+  const isNew = await book.follow(recording);
   let hasLooked = false;
   for (const model of news.models.keys()) {
-    const recording = news.recordings[book.number];
     hasLooked = (await book.followModel(model, recording)) || hasLooked;
   }
   if (hasLooked) showCurves();
