@@ -315,12 +315,15 @@ def _record_job(
 
 def drive(args: argparse.Namespace) -> int:
     """Drive for a server, and print how it went."""
+    from simulator import client
+
     if args.laps < 1:
         raise InputError("--laps must be 1 or more")
     if not args.max_time > 0:
         raise InputError(f"--max-time is {args.max_time}, expected above 0")
     if args.video:
         check_writable(args.video, "--video")
+    client.websocket_address(args.url)  # What is none is said before a road is made.
     variants = list(_variants(args, args.track, args.seed))
     if not args.json:
         print_settings(args.changes)

@@ -84,7 +84,8 @@ class Client:
 
     Raises:
         DriveServerError: If there is no server, or it refuses the simulator.
-        ValueError: If the culture is unknown, or the world has no "center" camera.
+        ValueError: If the address is none, the culture is unknown, or the world has no
+            "center" camera.
     """
 
     def __init__(
@@ -325,8 +326,12 @@ def to_n4(value: float, culture: str) -> str:
     return f"{value:,.4f}".translate({ord(","): group, ord("."): decimal})
 
 
-def _connect(url: str, wait_s: float) -> ClientConnection:
-    """Connect as websocket-sharp does; try again until `wait_s` is over."""
+def websocket_address(url: str) -> str:
+    """Return what the stock simulator connects to for a server's address.
+
+    Raises:
+        ValueError: If `url` is no address such as http://127.0.0.1:4567.
+    """
     try:
         parts = urlsplit(url)
         is_known = parts.scheme in ("http", "ws") and parts.hostname
@@ -335,7 +340,12 @@ def _connect(url: str, wait_s: float) -> ClientConnection:
         is_known = None
     if not is_known:
         raise Refusal(f"url is {url!r}, expected such as http://127.0.0.1:4567")
-    address = f"ws://{parts.netloc}/socket.io/?EIO=4&transport=websocket"
+    return f"ws://{parts.netloc}/socket.io/?EIO=4&transport=websocket"
+
+
+def _connect(url: str, wait_s: float) -> ClientConnection:
+    """Connect as websocket-sharp does; try again until `wait_s` is over."""
+    address = websocket_address(url)
     give_up_s, is_said = time.monotonic() + wait_s, False
     while True:
         try:
