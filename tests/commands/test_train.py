@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,15 @@ def weights_of(folder):
 
 @pytest.fixture(scope="module")
 def unbroken(recording, tmp_path_factory):
-    return train(recording, tmp_path_factory.mktemp("models"), "unbroken", *SHORT)
+    """A run that nothing has stopped; what it said lies beside it."""
+    models_dir = tmp_path_factory.mktemp("models")
+    with (models_dir / "said.txt").open("w") as out, redirect_stdout(out):
+        return train(recording, models_dir, "unbroken", *SHORT)
+
+
+def copy_of(run_folder, models_dir):
+    """Return a copy of a run that other tests use, too."""
+    return Path(shutil.copytree(run_folder, models_dir / run_folder.name))
 
 
 def test_run_leaves_every_file_and_nothing_half_written(unbroken):
@@ -88,11 +97,10 @@ def test_config_rebuilds_the_settings(unbroken, recording):
     assert {"keras", "numpy", "git_commit"} <= set(config["versions"])
 
 
-def test_run_ends_with_figures_and_the_next_command(recording, tmp_path, capsys):
-    folder = train(recording, tmp_path, "said", *SHORT)
-    out = capsys.readouterr().out
+def test_run_ends_with_figures_and_the_next_command(unbroken):
+    out = (unbroken.parent / "said.txt").read_text()
     assert "epoch 03/03 | loss" in out
-    assert unwrapped(out).endswith(f"next: python drive.py {folder}\n")
+    assert unwrapped(out).endswith(f"next: python drive.py {unbroken}\n")
 
 
 def test_training_beats_the_constant(recording, tmp_path):
@@ -121,7 +129,9 @@ def test_with_nothing_set_aside_all_of_it_trains(recording, tmp_path, capsys):
 
 def test_same_seed_gives_the_same_weights(recording, unbroken, tmp_path):
     again = train(recording, tmp_path, "again", *SHORT)
-    other = train(recording, tmp_path, "other", *SHORT, "--seed", "1")
+    other = train(
+        recording, tmp_path, "other", "--epochs", "1", *SHORT[2:], "--seed", "1"
+    )
     for a, b in zip(weights_of(unbroken), weights_of(again), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(weights_of(unbroken)[0], weights_of(other)[0])
@@ -138,6 +148,11 @@ def start(recording, models_dir, name, *more, cores=None):
         text=True,
         preexec_fn=cores and (lambda: os.sched_setaffinity(0, cores)),
     )
+
+
+def until_line(process, begin):
+    """Wait until a run prints a line that begins so."""
+    assert any(line.startswith(begin) for line in process.stdout)
 
 
 def finish(process):
@@ -189,53 +204,60 @@ def test_deterministic_weights_are_the_same_on_any_number_of_cores(
         np.testing.assert_array_equal(a, b)
 
 
-def kill_and_resume(recording, unbroken, models_dir, num_kills, rng):
-    """Kill a run again and again, let it end at last, compare with the unbroken one."""
-    started = time.monotonic()
-    finish(start(recording, models_dir, "whole"))
-    whole_s = time.monotonic() - started
-    for _ in range(num_kills):
-        resume = ["--resume"] if (models_dir / "killed").exists() else []
-        process = start(recording, models_dir, "killed", *resume)
-        try:
-            process.communicate(timeout=rng.uniform(0.1, 1.0) * whole_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-        if (models_dir / "killed" / "model.weights.h5").exists():
-            load_model(models_dir / "killed" / "model.json")
-        for path in (models_dir / "killed").glob("*.json"):
-            json.loads(path.read_text())
-    resume = ["--resume"] if (models_dir / "killed").exists() else []
-    finish(start(recording, models_dir, "killed", *resume))
-    for a, b in zip(
-        weights_of(unbroken), weights_of(models_dir / "killed"), strict=True
-    ):
+def check_files(folder):
+    """Load what a run has left so far."""
+    if (folder / "model.weights.h5").exists():
+        load_model(folder / "model.json")
+    for path in folder.glob("*.json"):
+        json.loads(path.read_text())
+
+
+def check_same(unbroken, resumed):
+    """Hold a run that was killed, and has ended at last, against the unbroken one."""
+    for a, b in zip(weights_of(unbroken), weights_of(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
-    histories = [
-        (folder / "history.csv").read_text()
-        for folder in (unbroken, models_dir / "killed")
-    ]
+    histories = [(folder / "history.csv").read_text() for folder in (unbroken, resumed)]
     assert histories[0] == histories[1]
-    assert not list((models_dir / "killed").glob("*partial*"))
+    assert not list(resumed.glob("*partial*"))
 
 
-def test_killed_run_resumes_to_the_same_weights(recording, unbroken, tmp_path, rng):
-    kill_and_resume(recording, unbroken, tmp_path, 1, rng)
+def test_killed_run_resumes_to_the_same_weights(recording, unbroken, tmp_path):
+    process = start(recording, tmp_path, "killed")
+    until_line(process, "epoch 01")
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    check_files(tmp_path / "killed")
+    finish(start(recording, tmp_path, "killed", "--resume"))
+    check_same(unbroken, tmp_path / "killed")
 
 
 @pytest.mark.slow
 def test_run_killed_20_times_resumes_to_the_same_weights(
     recording, unbroken, tmp_path, rng
 ):
-    kill_and_resume(recording, unbroken, tmp_path, 20, rng)
+    """At any moment, also before there is a folder."""
+    started_s = time.monotonic()
+    finish(start(recording, tmp_path, "whole"))
+    whole_s = time.monotonic() - started_s
+    folder = tmp_path / "killed"
+    for _ in range(20):
+        resume = ["--resume"] if folder.exists() else []
+        process = start(recording, tmp_path, "killed", *resume)
+        try:
+            process.communicate(timeout=rng.uniform(0.1, 1.0) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        check_files(folder)
+    resume = ["--resume"] if folder.exists() else []
+    finish(start(recording, tmp_path, "killed", *resume))
+    check_same(unbroken, folder)
 
 
 def test_ctrl_c_stops_after_the_batch_and_keeps_the_best(recording, tmp_path):
     process = start(recording, tmp_path, "stopped", "--epochs", "1000")
-    for line in process.stdout:
-        if line.startswith("epoch 02"):
-            break
+    until_line(process, "epoch 02")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -250,7 +272,8 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
     recording, unbroken, tmp_path, monkeypatch
 ):
     """What --resume takes for the best is what lies on the disk."""
-    folder = shutil.copytree(unbroken, tmp_path / "cut")
+    folder = copy_of(unbroken, tmp_path)
+    argv = ["--name", folder.name, "--models-dir", str(tmp_path), "--resume"]
     config = json.loads((folder / "config.json").read_text())
     config["settings"]["epochs"] = 4
     (folder / "config.json").write_text(json.dumps(config))
@@ -261,7 +284,7 @@ def test_epoch_that_is_cut_short_leaves_the_weights_of_the_best(
 
     monkeypatch.setattr("training.epochs.OneProcess.train_epoch", cut_short)
     monkeypatch.setattr("training.epochs.validation_loss", lambda *_: 0.0)
-    assert main(["--name", "cut", "--models-dir", str(tmp_path), "--resume"]) == 130
+    assert main(argv) == 130
     assert (folder / "model.weights.h5").read_bytes() == before
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["epochs"], metrics["is_finished"]) == (3, False)
@@ -279,12 +302,12 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_name_free(
     assert not folder.exists()
 
 
-def test_refused_resume_leaves_a_run_that_has_hardly_begun(recording, tmp_path, capsys):
-    folder = train(recording, tmp_path, "begun", *SHORT)
+def test_refused_resume_leaves_a_run_that_has_hardly_begun(unbroken, tmp_path, capsys):
+    folder = copy_of(unbroken, tmp_path)
     for path in folder.iterdir():
         if path.name != "config.json":
             path.unlink()
-    argv = ["--name", "begun", "--models-dir", str(tmp_path), "--resume"]
+    argv = ["--name", folder.name, "--models-dir", str(tmp_path), "--resume"]
     assert main([*argv, "--workers", "3"]) == 1
     assert "--workers is 3, expected a divisor" in capsys.readouterr().err
     assert (folder / "config.json").is_file()
@@ -309,9 +332,9 @@ def test_resume_without_a_run_is_refused(recording, tmp_path, capsys):
     assert "no such run" in capsys.readouterr().err
 
 
-def test_resume_on_changed_data_is_refused(tmp_path, capsys):
-    recording = write_recording(tmp_path / "grows", wave(120), num_cameras=1)
-    folder = train(recording, tmp_path, "run", *SHORT)
+def test_recording_with_one_camera_trains_and_must_not_change(tmp_path, capsys):
+    recording = write_recording(tmp_path / "one", wave(120), num_cameras=1)
+    folder = train(recording, tmp_path, "run", "--epochs", "1", *SHORT[2:])
     log = recording / "driving_log.csv"
     log.write_text("\n".join(log.read_text().splitlines()[:-1]) + "\n")
     train(recording, tmp_path, folder.name, "--resume", expect=1)
@@ -362,11 +385,6 @@ def test_loss_that_is_not_finite_stops_and_names_the_batch(recording, tmp_path, 
     found = re.search(r"epoch 01/03, batch \d: the loss is (nan|inf)", said(capsys))
     assert found
     assert issubclass(NonFiniteLossError, RuntimeError)
-
-
-def test_recording_with_one_camera_trains(tmp_path):
-    recording = write_recording(tmp_path / "one", wave(120), num_cameras=1)
-    train(recording, tmp_path, "one_camera", *SHORT)
 
 
 @pytest.mark.parametrize(
