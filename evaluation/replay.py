@@ -51,6 +51,8 @@ STRETCH_S = 15.0
 LEAD_S = 8.0
 # Two drives of one recording never differ in the batches that they are made of.
 BATCH_SIZE = 32
+# So many at most are held at once, however long the recording: even batches, 40 MB.
+MOST_FRAMES = 8 * BATCH_SIZE
 
 Driver = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Turns rows of the path, cross_track_error_m and heading_error_rad into steering.
@@ -188,9 +190,13 @@ def model_driver(
     def drive(
         rows: np.ndarray, cross_track_error_m: np.ndarray, heading_error_rad: np.ndarray
     ) -> np.ndarray:
-        errors = (cross_track_error_m, heading_error_rad)
-        seen = _frames_seen(path, frames, rows, *errors, geometry)
-        return np.clip(np.reshape(predict(seen), len(rows)), -1, 1)
+        steering = np.empty(len(rows))
+        for i in range(0, len(rows), MOST_FRAMES):
+            part = slice(i, i + MOST_FRAMES)
+            errors = (cross_track_error_m[part], heading_error_rad[part])
+            seen = _frames_seen(path, frames, rows[part], *errors, geometry)
+            steering[part] = np.reshape(predict(seen), len(seen))
+        return np.clip(steering, -1, 1)
 
     return drive
 

@@ -10,6 +10,7 @@ that says nothing on this road (shadows in the jungle) has no weight.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,23 +146,42 @@ def first_guess(marks: Marks) -> tuple[np.ndarray, float]:
         What speaks for each of PLACES, float (n, places), and half the road's width
         between the lines, or edges, that show best on all of the way, in metres.
     """
-    bright, yellow, red = marks.values[3], marks.values[1], marks.values[2]
-    # Darker and bluer than under the car: a shadow.
-    lit = bright > -0.2
-    ground = np.hypot(np.where((yellow < 0) & ~lit, 0, yellow), red) / 0.15
-    ground = np.maximum(np.minimum(ground, 1), 0.5 * lit * np.clip(bright / 0.8, 0, 1))
-    pad = ((0, 0), (FROM_MIDDLE[-1], FROM_MIDDLE[-1] + 1))
-    line = np.pad(marks.values[0] * marks.seen, pad)
-    sums = [
-        np.pad(np.cumsum(each, axis=1), ((0, 0), (FROM_MIDDLE[-1] + 1,) * 2), "edge")
-        for each in (ground * marks.seen, marks.seen.astype(np.float32))
+    best_of = np.concatenate(
+        [
+            [_pair_score(*part, int(width)).max(axis=1) for width in HALF_WIDTHS]
+            for part in _symmetric_parts(marks)
+        ],
+        axis=1,
+    )
+    best = int(np.argmax([each.mean() for each in best_of]))
+    around = HALF_WIDTHS[max(best - 1, 0) : best + 2]
+    guess = [
+        np.max([_pair_score(*part, int(width)) for width in around], axis=0)
+        for part in _symmetric_parts(marks)
     ]
-    for each in sums:
-        each[:, : FROM_MIDDLE[-1] + 1] = 0
-    scores = [_pair_score(line, sums, int(width)) for width in HALF_WIDTHS]
-    best = int(np.argmax([score.max(axis=1).mean() for score in scores]))
-    around = scores[max(best - 1, 0) : best + 2]
-    return np.max(around, axis=0), float(HALF_WIDTHS[best]) * CELL_M
+    return np.concatenate(guess), float(HALF_WIDTHS[best]) * CELL_M
+
+
+def _symmetric_parts(marks: Marks) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Yield what _pair_score looks at, of some rows at once: all widths take memory."""
+    for i in range(0, len(marks.seen), ROWS_AT_ONCE):
+        seen = marks.seen[i : i + ROWS_AT_ONCE]
+        lines, yellow, red, bright = marks.values[:, i : i + ROWS_AT_ONCE]
+        # Darker and bluer than under the car: a shadow.
+        lit = bright > -0.2
+        ground = np.hypot(np.where((yellow < 0) & ~lit, 0, yellow), red) / 0.15
+        ground = np.minimum(ground, 1)
+        ground = np.maximum(ground, 0.5 * lit * np.clip(bright / 0.8, 0, 1))
+        pad = ((0, 0), (FROM_MIDDLE[-1], FROM_MIDDLE[-1] + 1))
+        sums = [
+            np.pad(
+                np.cumsum(each, axis=1), ((0, 0), (FROM_MIDDLE[-1] + 1,) * 2), "edge"
+            )
+            for each in (ground * seen, seen.astype(np.float32))
+        ]
+        for each in sums:
+            each[:, : FROM_MIDDLE[-1] + 1] = 0
+        yield np.pad(lines * seen, pad), sums
 
 
 def _pair_score(line: np.ndarray, sums: list[np.ndarray], width: int) -> np.ndarray:
@@ -188,7 +208,7 @@ def _pair_score(line: np.ndarray, sums: list[np.ndarray], width: int) -> np.ndar
 def classes_of(marks: Marks) -> np.ndarray:
     """Return the class of each mark, int8 (4, n, cells)."""
     pairs = zip(marks.values, CLASS_BOUNDS, strict=True)
-    return np.stack([np.digitize(v, bounds) for v, bounds in pairs]).astype(np.int8)
+    return np.stack([np.digitize(v, bounds).astype(np.int8) for v, bounds in pairs])
 
 
 def learn_road(

@@ -43,6 +43,8 @@ LOST_ONCE_IN = 1000
 # Roads turn as the path does, averaged over this time around a row.
 ROAD_TURNS_S = 0.7
 ROUNDS = 3
+# What the rows before say is kept of so many, 8 kB each: of half an hour of driving.
+ROWS_HELD = 20_000
 GUESS_WEIGHT = 8.0
 # Cars are seldom at the road's edge: that is worth this much, per square metre.
 MIDDLE_PER_M2 = 0.01
@@ -140,33 +142,48 @@ def _smoothed(score: np.ndarray, path: Odometry, turn: np.ndarray) -> np.ndarray
     Returns:
         float64 (n, places); each row sums to 1.
     """
-    shape = (len(SLOPES), len(PLACES))
-    anywhere = np.full(shape, 1 / np.prod(shape))
+    anywhere = np.full((len(SLOPES), len(PLACES)), 1 / (len(SLOPES) * len(PLACES)))
     seen = np.exp(score - score.max(axis=1, keepdims=True))[:, None]
     goes_on = path.run[1:] == path.run[:-1]
-    before = np.empty((len(score), *shape), np.float32)
-    now = anywhere
-    for i in range(len(score)):
-        if i and goes_on[i - 1]:
-            now = _moved(now, SLOPES * path.step_m[i - 1], -turn[i - 1])
-            now = now + anywhere / LOST_ONCE_IN
-        else:
-            now = anywhere
-        now = now * seen[i]
-        now /= now.sum()
-        before[i] = now
+
+    def forwards(rows: range, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the rows up to each say, from the one before; and the last."""
+        said = np.empty((len(rows), *anywhere.shape), np.float32)
+        for i in rows:
+            if i and goes_on[i - 1]:
+                now = _moved(now, SLOPES * path.step_m[i - 1], -turn[i - 1])
+                now = now + anywhere / LOST_ONCE_IN
+            else:
+                now = anywhere
+            now = now * seen[i]
+            now /= now.sum()
+            said[i - rows.start] = now
+        return said, now
+
+    # What of a part does not fit into memory with the rest is computed again.
+    parts = [
+        range(i, min(i + ROWS_HELD, len(score)))
+        for i in range(0, len(score), ROWS_HELD)
+    ]
+    begins, now = [], anywhere
+    for rows in parts:
+        begins.append(now)
+        before, now = forwards(rows, now)
     chance = np.empty(score.shape)
     after = anywhere
-    for i in range(len(score) - 1, -1, -1):
-        if i + 1 < len(score):
-            after = after * seen[i + 1]
-            if goes_on[i]:
-                lost = after.sum() * anywhere / LOST_ONCE_IN
-                after = _moved_back(after, SLOPES * path.step_m[i], -turn[i]) + lost
-            else:
-                after = anywhere
-            after /= after.sum()
-        chance[i] = (before[i] * after).sum(axis=0)
+    for rows, begin in zip(reversed(parts), reversed(begins), strict=True):
+        if rows is not parts[-1]:
+            before, _ = forwards(rows, begin)
+        for i in reversed(rows):
+            if i + 1 < len(score):
+                after = after * seen[i + 1]
+                if goes_on[i]:
+                    lost = after.sum() * anywhere / LOST_ONCE_IN
+                    after = _moved_back(after, SLOPES * path.step_m[i], -turn[i]) + lost
+                else:
+                    after = anywhere
+                after /= after.sum()
+            chance[i] = (before[i - rows.start] * after).sum(axis=0)
     return chance / chance.sum(axis=1, keepdims=True)
 
 

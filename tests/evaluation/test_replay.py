@@ -122,6 +122,27 @@ def test_model_sees_the_nearest_cameras_frame_and_steers():
     assert asked == [0, 1, 2]
 
 
+def test_of_many_cars_no_more_frames_are_held_than_fit():
+    """Ten hours have more than a thousand cars that drive at once."""
+    count = rp.MOST_FRAMES + 5
+    held = []
+
+    def frames(rows, camera):
+        held.append(len(rows))
+        return np.full(
+            (len(rows), 160, 320, 3), (rows % 100)[:, None, None, None], "u1"
+        )
+
+    drive = rp.model_driver(
+        rp.read_path(make_samples(count)),
+        lambda seen: seen[:, 100, 160, 0] / 100,
+        frames,
+    )
+    steering = drive(np.arange(count), np.zeros(count), np.zeros(count))
+    np.testing.assert_allclose(steering, np.arange(count) % 100 / 100)
+    assert held == [rp.MOST_FRAMES, 5] and rp.MOST_FRAMES % rp.BATCH_SIZE == 0
+
+
 def test_without_side_cameras_the_centre_is_asked():
     samples = make_samples(left="", right="")
     asked = []

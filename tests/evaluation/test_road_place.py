@@ -51,6 +51,13 @@ def test_each_camera_alone_finds_the_same_place(weaving, tmp_path):
         assert figures["median"] < 0.12, apart
 
 
+def test_rows_too_many_to_be_held_are_computed_again_to_the_bit(weaving, monkeypatch):
+    samples, _, _ = weaving
+    place_m = find_place(samples).place_m
+    monkeypatch.setattr("recordings.road_place.ROWS_HELD", 50)
+    np.testing.assert_array_equal(find_place(samples).place_m, place_m)
+
+
 @pytest.mark.parametrize("steering", ["straight", "random", "weaving"])
 def test_pictures_of_no_road_have_no_place(tmp_path, rng, steering):
     rows = {
