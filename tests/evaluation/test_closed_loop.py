@@ -80,7 +80,7 @@ def test_a_drive_is_given_up_after_so_many_interventions():
 
 
 def test_the_first_interventions_keep_what_the_network_last_saw(model_path):
-    result = drive(Job(model_path, "lake", most_interventions=MOST_PICTURES + 1))
+    result = drive(Job(model_path, "jungle", most_interventions=MOST_PICTURES + 1))
     *first, last = result.rollout.interventions
     assert len(first) == MOST_PICTURES and last.picture is None
     for each in first:
