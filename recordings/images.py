@@ -198,7 +198,7 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("behavioural-cloning", False, opinion=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # A recording of hours has hundreds of thousands.
 class ImageFact:
     """What one look at an image file found."""
 
@@ -213,10 +213,10 @@ class ImageFact:
 
 def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
     """Look at images that exist, once for as long as each file stays the same."""
-    stats = {path: Path(path).stat() for path in dict.fromkeys(paths)}
+    states = {path: _state_of(path) for path in dict.fromkeys(paths)}
     index_path = make_cache_folder(cache_folder()) / "images.sqlite"
     try:
-        return _facts_of(stats, index_path)
+        return _facts_of(states, index_path)
     except sqlite3.OperationalError as error:
         raise InputError(
             f"{index_path}: {error}; let BC_CACHE_DIR name a folder to write to"
@@ -225,7 +225,13 @@ def image_facts(paths: Sequence[str]) -> dict[str, ImageFact]:
         # It is only a memory: a damaged one is forgotten.
         log.warning("%s: damaged; looking at the images anew", index_path)
         index_path.unlink(missing_ok=True)
-        return _facts_of(stats, index_path)
+        return _facts_of(states, index_path)
+
+
+def _state_of(path: str) -> tuple[int, int]:
+    """Return a file's size and when it was changed, in ns: the same, if it is."""
+    stat = Path(path).stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def make_cache_folder(folder: Path) -> Path:
@@ -245,7 +251,7 @@ def make_cache_folder(folder: Path) -> Path:
 
 
 def _facts_of(
-    stats: dict[str, os.stat_result], index_path: Path
+    states: dict[str, tuple[int, int]], index_path: Path
 ) -> dict[str, ImageFact]:
     with closing(sqlite3.connect(index_path, timeout=60)) as index:
         # Paths are bytes: on Linux they need not be text. Former versions looked less
@@ -255,32 +261,32 @@ def _facts_of(
             " size INTEGER, mtime_ns INTEGER, digest TEXT, fault TEXT,"
             " width INTEGER, height INTEGER, crc INTEGER)"
         )
-        known = _known_facts(index, stats, index_path)
-        found = _look_at([path for path in stats if path not in known])
-        rows = [_row_of(path, stats[path], fact) for path, fact in found.items()]
+        known = _known_facts(index, states, index_path)
+        found = _look_at([path for path in states if path not in known])
+        rows = (_row_of(path, states[path], fact) for path, fact in found.items())
         marks = ", ".join("?" * 8)
         index.executemany(f"REPLACE INTO picture_fact VALUES ({marks})", rows)
         index.commit()
     return known | found
 
 
-def _row_of(path: str, stat: os.stat_result, fact: ImageFact) -> tuple[Any, ...]:
+def _row_of(path: str, state: tuple[int, int], fact: ImageFact) -> tuple[Any, ...]:
     """Return what is remembered of a file, and a checksum of it."""
-    row = (os.fsencode(path), stat.st_size, stat.st_mtime_ns, *astuple(fact))
+    row = (os.fsencode(path), *state, *astuple(fact))
     return *row, zlib.crc32(repr(row).encode())
 
 
 def _known_facts(
-    index: sqlite3.Connection, stats: dict[str, os.stat_result], index_path: Path
+    index: sqlite3.Connection, states: dict[str, tuple[int, int]], index_path: Path
 ) -> dict[str, ImageFact]:
     known, num_damaged = {}, 0
-    for path, stat in stats.items():
+    for path, state in states.items():
         row = index.execute(
             "SELECT * FROM picture_fact WHERE path = ?", (os.fsencode(path),)
         ).fetchone()
-        if row and row[1:3] == (stat.st_size, stat.st_mtime_ns):
+        if row and row[1:3] == state:
             fact = ImageFact(*row[3:7])
-            if row == _row_of(path, stat, fact):
+            if row == _row_of(path, state, fact):
                 known[path] = fact
             else:
                 num_damaged += 1
