@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 DECODING_THREADS = 4
 # Pictures that are looked at together, and one by one where a decoder complains.
 PICTURES_AT_A_TIME = 256
+# What was found of so many, about a second's work, is not lost to who stops it then.
+REMEMBERED_AT_A_TIME = 4096
 # What libjpeg (jerror.h, its warnings), libpng and OpenCV write of a picture.
 COMPLAINT = re.compile(
     rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
@@ -262,12 +264,16 @@ def _facts_of(
             " width INTEGER, height INTEGER, crc INTEGER)"
         )
         known = _known_facts(index, states, index_path)
-        found = _look_at([path for path in states if path not in known])
-        rows = (_row_of(path, states[path], fact) for path, fact in found.items())
+        new = [path for path in states if path not in known]
         marks = ", ".join("?" * 8)
-        index.executemany(f"REPLACE INTO picture_fact VALUES ({marks})", rows)
-        index.commit()
-    return known | found
+        with Bar("checking images", len(new), "images") as bar:
+            for start in range(0, len(new), REMEMBERED_AT_A_TIME):
+                found = _look_at(new[start : start + REMEMBERED_AT_A_TIME], bar)
+                rows = [_row_of(path, states[path], found[path]) for path in found]
+                index.executemany(f"REPLACE INTO picture_fact VALUES ({marks})", rows)
+                index.commit()
+                known |= found
+    return known
 
 
 def _row_of(path: str, state: tuple[int, int], fact: ImageFact) -> tuple[Any, ...]:
@@ -302,18 +308,14 @@ def _known_facts(
 # --- One look -------------------------------------------------------------------------
 
 
-def _look_at(paths: Sequence[str]) -> dict[str, ImageFact]:
+def _look_at(paths: Sequence[str], bar: Bar) -> dict[str, ImageFact]:
     """Look at images, and listen to what the decoders complain of.
 
     libjpeg decodes on over damage and says so on the screen, without a name. What it
     writes is caught: where something was, each picture is looked at alone.
     """
     facts: dict[str, ImageFact] = {}
-    with (
-        Bar("checking images", len(paths), "images") as bar,
-        ThreadPoolExecutor(DECODING_THREADS) as pool,
-        _one_at_a_time,
-    ):
+    with ThreadPoolExecutor(DECODING_THREADS) as pool, _one_at_a_time:
         for start in range(0, len(paths), PICTURES_AT_A_TIME):
             part = paths[start : start + PICTURES_AT_A_TIME]
             with without_lines(COMPLAINT) as written:

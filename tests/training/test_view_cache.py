@@ -156,6 +156,27 @@ def test_facts_are_remembered_until_the_file_changes(tiny_recording, monkeypatch
     assert image_facts(paths)[paths[0]].fault == "truncated-image"
 
 
+def test_facts_of_before_a_stop_are_remembered(tiny_recording, monkeypatch):
+    from recordings import images
+
+    paths, looked, look = paths_of(tiny_recording)[:12], [], images._look
+
+    def stopped_at_the_ninth(path):
+        looked.append(path)
+        if path == paths[8]:
+            raise KeyboardInterrupt
+        return look(path)
+
+    monkeypatch.setattr(images, "REMEMBERED_AT_A_TIME", 4)
+    monkeypatch.setattr(images, "_look", stopped_at_the_ninth)
+    with pytest.raises(KeyboardInterrupt):
+        image_facts(paths)
+    looked.clear()
+    monkeypatch.setattr(images, "_look", lambda path: looked.append(path) or look(path))
+    assert list(image_facts(paths)) == paths
+    assert sorted(looked) == sorted(paths[8:])
+
+
 def test_database_damaged_in_the_middle_is_forgotten(tiny_recording):
     paths = paths_of(tiny_recording)
     facts = image_facts(paths)
