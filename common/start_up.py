@@ -76,7 +76,7 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         _without_extras(),
         _nothing_collected(),
     ):
-        # Keras would miss it only when weights are saved, after hours of training.
+        # Keras would miss it only when weights are saved, after an epoch.
         import h5py  # noqa: F401
         import keras  # noqa: F401
 

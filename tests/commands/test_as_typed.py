@@ -141,16 +141,16 @@ def test_a_run_without_a_name_is_called_after_its_recordings(here, recordings, n
 
 def test_a_name_that_is_taken_gets_a_number(here, capsys):
     write_recording(here / "bars", 0.8 * np.sin(np.arange(300) / 15))
-    put_run(here, "bars", age_s=0)
-    arguments = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8"]
-    assert train.main(["bars", *arguments]) == 0
-    said = capsys.readouterr().out
-    check_printed(said)
-    first, settings, *_ = unwrapped(said).splitlines()
-    assert first == "the run is called bars-2, and lies in models/bars-2"
-    given = "--epochs 1, --steps-per-epoch 1, --batch-size 8"
-    assert settings == f"settings: {given}; all are in config.json"
-    assert (here / "models" / "bars-2" / "metrics.json").is_file()
+    for name in ("bars", "bars-2"):
+        arguments = ["--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8"]
+        assert train.main(["bars", *arguments]) == 0
+        said = capsys.readouterr().out
+        check_printed(said)
+        first, settings, *_ = unwrapped(said).splitlines()
+        assert first == f"the run is called {name}, and lies in models/{name}"
+        given = "--epochs 1, --steps-per-epoch 1, --batch-size 8"
+        assert settings == f"settings: {given}; all are in config.json"
+        assert (here / "models" / name / "metrics.json").is_file()
 
 
 def test_resume_needs_the_name_of_the_run(here, capsys):

@@ -14,7 +14,7 @@ from evaluation.closed_loop import Job, drive, drive_all, through_jpeg, variant_
 from evaluation.rollout import MOST_PICTURES
 from model import build_model
 from network.answer import Answer
-from network.files import BASE_MODEL, save_model
+from network.files import save_model
 from recordings.bends import HORIZON_M, counted
 from simulator.expert import Expert
 from simulator.practice import RecordJob
@@ -62,8 +62,7 @@ def test_who_never_steers_is_put_back_again_and_again():
     assert reasons <= {"off the road"} | {r for r in reasons if r.startswith("hit: ")}
 
 
-def test_a_job_gives_the_same_drive_here_and_in_a_pool():
-    model_path = str(BASE_MODEL)
+def test_a_job_gives_the_same_drive_here_and_in_a_pool(model_path):
     jobs = [
         Job(model_path, "lake", most_s=4),
         Job(model_path, "jungle", "reverse", most_s=4, seed=5),

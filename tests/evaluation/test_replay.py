@@ -123,7 +123,7 @@ def test_model_sees_the_nearest_cameras_frame_and_steers():
 
 
 def test_of_many_cars_no_more_frames_are_held_than_fit():
-    """Ten hours have more than a thousand cars that drive at once."""
+    """Three hours have more than a thousand cars that drive at once."""
     count = rp.MOST_FRAMES + 5
     held = []
 

@@ -47,7 +47,7 @@ def check_rows(rows):
     assert 0.02 < drives / len(rows) < 0.8
 
 
-@pytest.mark.parametrize(("kind", "number"), [("json", 12), ("weights", 10)])
+@pytest.mark.parametrize(("kind", "number"), [("json", 25), ("weights", 20)])
 def test_mutant_drives_or_is_refused_in_bounds(saved, tmp_path, kind, number):
     check_rows(load_mutants(saved[1], tmp_path, kind, number))
 

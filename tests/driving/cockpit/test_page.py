@@ -137,6 +137,7 @@ STALL = """(() => {
 })()"""
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["reload", "crash", "stall"])
 def test_page_that_is_lost_while_steering_gives_the_wheel_back(chromium, world, how):
     def scenario():
@@ -158,16 +159,13 @@ def test_page_that_is_lost_while_steering_gives_the_wheel_back(chromium, world, 
         chromium("open", url=url, page=DESK)
         client, (lost_s, back_s) = drive_during(url, world, scenario)
     assert {value for _, value in client.answers} > {STEERING}
-    # Silence of 0.15 s is as good as letting go; on a busy machine what the page has
-    # said before it was lost is now and then read that much later.
+    # Silence of 0.15 s is as good as letting go.
     late = [
-        (client.sent_s[picture] - lost_s, value)
+        value
         for picture, value in client.answers
         if lost_s + 0.2 < client.sent_s[picture] < back_s - 0.2
     ]
-    first = [value for _, value in late].index(STEERING)
-    assert late[first][0] < 1, late
-    assert {value for _, value in late[first:]} == {STEERING}, late
+    assert late and set(late) == {STEERING}
 
 
 def test_page_says_that_the_connection_is_lost_and_connects_again(chromium, world):
