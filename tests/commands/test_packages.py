@@ -32,6 +32,7 @@ COMMANDS = {
     "simulate render": "simulate.py render lake --out out.png",
     "simulate window": "simulate.py window lake",
     "train": "train.py bars --name x",
+    "train scratch": "train.py bars --name x --from scratch --steps-per-epoch 1",
 }
 # Runs a script as Python does, but without one of the packages.
 WITHOUT = """
@@ -98,6 +99,7 @@ def test_a_python_without_any_package_is_told_how_to_get_them(folder, command):
         ("scipy", "evaluate"),
         ("jinja2", "demo"),
         ("h5py", "improve"),
+        ("h5py", "train scratch"),
         ("websockets", "demo"),
     ],
 )

@@ -124,6 +124,14 @@ def test_mistakes_are_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_address_that_is_none_is_refused_before_the_road_is_made(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(simulate, "_make_world", None)
+    assert simulate.main(["drive", "lake", "--url", "nowhere"]) == 1
+    assert "url is 'nowhere', expected such as http" in capsys.readouterr().err
+
+
 def test_usage_errors_exit_with_2(capsys):
     with pytest.raises(SystemExit) as end:
         simulate.main(["record", "lake"])
